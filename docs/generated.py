@@ -1,7 +1,8 @@
-"""Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
+"""Parts of pages that are generated at every build, so that they are never out of date: results, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, results.md, rates.md, circuit.md, m3.md,
-uncertainty.md, qnn.md, guides/choose.md and reference/commands.md include them.
+They are written to docs/_generated/, which git ignores, and included by limits.md, results.md, decision.md, rates.md,
+circuit.md, m3.md, paper.md, uncertainty.md, robustness.md, speed.md, qnn.md, guides/choose.md, guides/reference.md and
+reference/commands.md.
 """
 
 import csv
@@ -20,11 +21,11 @@ GROUPS = {
     "brussels": "six circuits on ibm_brussels",
     "lrqaoa": "LR-QAOA on ibm_brisbane and ibm_torino",
 }
-"""What the first word of a group stands for; groups that begin otherwise are told as they are."""
+"""Labels by the first word of a group; other groups keep their names."""
 
 
 def harm_table(path: Path) -> str:
-    """Write medians and harm of each method, by kind of record and by entropy of the ideal, as Markdown."""
+    """Write the median and the harm of each method as Markdown, by kind of record and by entropy of the ideal."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     kinds: dict[str, list[dict[str, str]]] = {}
@@ -40,28 +41,28 @@ def harm_table(path: Path) -> str:
         raw = np.array([float(row["raw"]) for row in group])
         cells = [kind, str(len(group)), f"{np.median(raw):.3f}"]
         for name in methods:
-            found = np.array([float(row[name] or "nan") for row in group])
-            there = ~np.isnan(found)
-            harmed = np.mean(found[there] < raw[there] - HARM) if there.any() else np.nan
-            cells.append(f"{np.median(found[there]):.3f}, {harmed:.0%}" if there.any() else "–")
+            scores = np.array([float(row[name] or "nan") for row in group])
+            scored = ~np.isnan(scores)
+            harmed = np.mean(scores[scored] < raw[scored] - HARM) if scored.any() else np.nan
+            cells.append(f"{np.median(scores[scored]):.3f}, {harmed:.0%}" if scored.any() else "–")
         text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text) + "\n"
 
 
 def results_page() -> str:
-    """Write every method's figures on every recorded set, in the order of benchmarks/real.py, as Markdown."""
+    """Write the results of every method on every recorded set as Markdown, in the order of benchmarks/real.py."""
     from benchmarks.real import SETS
 
     parts = []
-    for name, about in SETS.items():
+    for name, recorded in SETS.items():
         path = RESULTS / "real" / name / "summary.csv"
         if path.exists():
-            parts.append(f"### {about.title}\n\n{about.description}\n\n{summary_table(path)}")
+            parts.append(f"### {recorded.title}\n\n{recorded.description}\n\n{summary_table(path)}")
     return "\n".join(parts)
 
 
 def unseen_table(path: Path) -> str:
-    """Write how the decision does on recorded sets that it was trained without, beside the one that ships."""
+    """Write the scores on recorded sets, of the shipped decision and of one trained without the set, as Markdown."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     shipped = {row["group"]: row for row in rows if row["left_out"] == "nothing"}
@@ -71,15 +72,15 @@ def unseen_table(path: Path) -> str:
     ]
     for row in rows:
         if row["left_out"] == "the set" and row["group"] in shipped:
-            known = shipped[row["group"]]
-            figures = (f"{float(one):.3f}" for one in (row["raw"], known["answer"], row["answer"]))
-            harms = (f"{float(one['harmed']):.1%}" for one in (known, row))
-            text.append(f"| {row['group']} | {row['cases']} | " + " | ".join([*figures, *harms]) + " |")
+            seen = shipped[row["group"]]
+            means = (f"{float(mean):.3f}" for mean in (row["raw"], seen["answer"], row["answer"]))
+            harms = (f"{float(score['harmed']):.1%}" for score in (seen, row))
+            text.append(f"| {row['group']} | {row['cases']} | " + " | ".join([*means, *harms]) + " |")
     return "\n".join(text) + "\n"
 
 
 def replay_table() -> str:
-    """Write what the published setting gives when it is replayed, as Markdown."""
+    """Write the results of the published setting, run again here, as Markdown."""
     from benchmarks.data import read_rows
     from benchmarks.replay import FILE, table
 
@@ -87,20 +88,22 @@ def replay_table() -> str:
 
 
 def summary_table(path: Path, group: str = "all") -> str:
-    """Write the summaries of a group, best gain first, as Markdown; methods that nothing was known for are left out."""
+    """Write the summaries of a group as Markdown, best gain first, without methods that lacked what they need."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["group"] == group and int(row["n"])]
-    (raw,) = (row for row in rows if row["method"] == "identity")  # has every sample that is compared
+    (raw,) = (row for row in rows if row["method"] == "identity")  # these have every sample
     text = [f"{raw['n']} samples of {raw['circuits']} circuits.", ""]
     text += ["| method | mean | median | gain | harm | worst |", "|---|---|---|---|---|---|"]
     for row in rows:
         name = f"`{row['method']}`" if row["method"] != "identity" else "raw"
-        alone = "" if int(row["n"]) == int(raw["n"]) else f" (n={row['n']})"
-        cells = [between(row, "mean", ".3f"), f"{float(row['median']):.3f}"]
-        cells += ["", "", ""] if name == "raw" else [between(row, "gain", "+.3f"), between(row, "harm", ".0%")]
-        if name != "raw":
-            cells.append(f"{float(row['worst']):.3f}")
-        text.append(f"| {name}{alone} | " + " | ".join(cells) + " |")
+        fewer = "" if int(row["n"]) == int(raw["n"]) else f" (n={row['n']})"
+        cells = [with_interval(row, "mean", ".3f"), f"{float(row['median']):.3f}"]
+        if name == "raw":
+            cells += ["", "", ""]
+        else:
+            gain, harm = with_interval(row, "gain", "+.3f"), with_interval(row, "harm", ".0%")
+            cells += [gain, harm, f"{float(row['worst']):.3f}"]
+        text.append(f"| {name}{fewer} | " + " | ".join(cells) + " |")
     return "\n".join(text) + "\n"
 
 
@@ -109,48 +112,48 @@ def family_table(path: Path) -> str:
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     families = {row["group"]: row["group"].partition("=")[2] for row in rows if row["group"].startswith("family=")}
-    held = {(row["group"], row["method"]): row for row in rows if int(row["n"])}
+    summaries = {(row["group"], row["method"]): row for row in rows if int(row["n"])}
     text = ["| method | " + " | ".join(f"`{name}`" for name in families.values()) + " | worst |"]
     text.append("|---" * (2 + len(families)) + "|")
     for row in (row for row in rows if row["group"] == "all" and int(row["n"])):
         name = f"`{row['method']}`" if row["method"] != "identity" else "raw"
-        cells = [f"{float(held[group, row['method']]['mean']):.3f}" for group in families]
+        cells = [f"{float(summaries[group, row['method']]['mean']):.3f}" for group in families]
         text.append(f"| {name} | " + " | ".join(cells) + f" | {float(row['worst']):.3f} |")
     return "\n".join(text) + "\n"
 
 
-BESIDE = ("hammer", "dem", "mixture", "circuit", "measured", "reference")
-"""Methods that `machine_table` puts side by side."""
+COMPARED = ("hammer", "dem", "mixture", "circuit", "measured", "reference")
+"""Methods that `machine_table` compares."""
 
 
 def machine_table(folder: Path) -> str:
-    """Write mean fidelity and harm of a campaign's methods on each machine, low and high entropy apart, as Markdown."""
+    """Write the mean fidelity and harm of a campaign's methods as Markdown, by entropy (low, high) and machine."""
     from qcluster.bench.reports.report import latest
     from qcluster.bench.reports.summary import group_rows, summarise
     from qcluster.bench.store import read_scores
     from qcluster.bench.tasks import REFERENCE
 
-    text = ["| output | machine | n | raw | " + " | ".join(f"`{name}`" for name in BESIDE) + " |"]
-    text.append("|---" * (4 + len(BESIDE)) + "|")
+    text = ["| output | machine | n | raw | " + " | ".join(f"`{name}`" for name in COMPARED) + " |"]
+    text.append("|---" * (4 + len(COMPARED)) + "|")
     for level, part in reversed(group_rows(latest(read_scores(folder)), "entropy").items()):
         for machine, rows in (group_rows(part, "machine") | {"all": part}).items():
-            found = {one.method: one for one in summarise(rows, machine)}
-            cells = [level.split()[0], machine.removesuffix(REFERENCE), str(found["identity"].n)]
-            cells.append(f"{found['identity'].mean:.3f}")
-            cells += [f"{found[name].mean:.3f}, {found[name].harm:.0%}" for name in BESIDE]
+            summaries = {summary.method: summary for summary in summarise(rows, machine)}
+            cells = [level.split()[0], machine.removesuffix(REFERENCE), str(summaries["identity"].n)]
+            cells.append(f"{summaries['identity'].mean:.3f}")
+            cells += [f"{summaries[name].mean:.3f}, {summaries[name].harm:.0%}" for name in COMPARED]
             text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text).replace("| all |", "| *all* |") + "\n"
 
 
 def ahead_list() -> str:
-    """Write where others are ahead, as benchmarks/ahead.py finds it in the tables of results."""
+    """Write where methods of others are ahead, as benchmarks/ahead.py finds them in the tables of results."""
     from benchmarks.ahead import markdown
 
     return markdown() + "\n"
 
 
-def between(row: dict[str, str], name: str, form: str) -> str:
-    """Write a figure of a summary with its interval, where it has one."""
+def with_interval(row: dict[str, str], name: str, form: str) -> str:
+    """Format a number of a summary, followed by its interval in brackets if it has one."""
     value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
     return f"{value:{form}}" if np.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
@@ -162,36 +165,34 @@ def torino_table(path: Path) -> str:
     columns = ("raw", "counts_alone", "mitigated")
     text = ["| circuit | seeds | raw | `qc.mitigate(run.counts)` | `qc.mitigate(run)` |", "|---|---|---|---|---|"]
     for name in dict.fromkeys(row["circuit"] for row in rows):
-        held = [row for row in rows if row["circuit"] == name]
-        means = (f"{np.mean([float(row[column]) for row in held]):.3f}" for column in columns)
-        text.append(f"| {name} | {len(held)} | " + " | ".join(means) + " |")
+        seeds = [row for row in rows if row["circuit"] == name]
+        means = (f"{np.mean([float(row[column]) for row in seeds]):.3f}" for column in columns)
+        text.append(f"| {name} | {len(seeds)} | " + " | ".join(means) + " |")
     return "\n".join(text) + "\n"
 
 
 COVERED = {"P(": "string", "parity": "parity", "Z of bit 0": "Z of bit 0"}
-"""How the observables of benchmarks/coverage.py begin, and what the page calls them."""
+"""Labels of the observables of benchmarks/coverage.py, by the beginnings of their names."""
 
 
 def coverage_table(path: Path) -> str:
-    """Write how often intervals held the ideal value, and in brackets those of the raw counts, as Markdown."""
+    """Write how often intervals contained the ideal value, with those of the raw counts in brackets, as Markdown."""
     cases: dict[tuple[str, str, int], dict[str, dict[str, str]]] = {}
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            (what,) = (name for start, name in COVERED.items() if row["observable"].startswith(start))
-            cases.setdefault((row["case"], row["method"], int(row["shots"])), {})[what] = row
+            (observable,) = (label for start, label in COVERED.items() if row["observable"].startswith(start))
+            cases.setdefault((row["case"], row["method"], int(row["shots"])), {})[observable] = row
     text = ["| case | method | shots | " + " | ".join(f"{name}: held (raw)" for name in COVERED.values())]
     text[0] += " | parity: median width | parity: bias |"
     text.append("|---" * (5 + len(COVERED)) + "|")
-    for (case, method, shots), found in sorted(cases.items(), key=lambda item: (item[0][1] == "paper", item[0])):
-        cells = [
-            f"{float(found[name]['coverage']):.2f} ({float(found[name]['coverage_of_raw']):.2f})" for name in found
-        ]
-        parity = found["parity"]
+    for (case, method, shots), rows in sorted(cases.items(), key=lambda item: (item[0][1] == "paper", item[0])):
+        cells = [f"{float(row['coverage']):.2f} ({float(row['coverage_of_raw']):.2f})" for row in rows.values()]
+        parity = rows["parity"]
         applied = float(parity["applied"])
-        told = "`guard=False`" if method == "bare" else f"`{method}`"
-        told += "" if applied == 1 else f", applied in {applied:.0%}"
+        label = "`guard=False`" if method == "bare" else f"`{method}`"
+        label += "" if applied == 1 else f", applied in {applied:.0%}"
         cells += [f"{float(parity['median_width']):.3f}", f"{float(parity['bias']):+.3f}"]
-        text.append(f"| {case} | {told} | {shots} | " + " | ".join(cells) + " |")
+        text.append(f"| {case} | {label} | {shots} | " + " | ".join(cells) + " |")
     return "\n".join(text) + "\n"
 
 
@@ -236,24 +237,24 @@ PLAIN = {
         "slope": "slope",
     },
 }
-"""Tables that are shown as they stand: names on the page, and the columns of the file."""
+"""Tables that are shown as they are in the file: its columns, by their names on the page."""
 
 
-TRIED = {"tried": "row", "must hold": "must", "held": "held", "what happened": "happened", "CPU, s": "cpu_seconds"}
-TRIED |= {"peak, MiB": "peak_mib"}
-"""The table of benchmarks/robustness: names on the page, and the columns of the file."""
+ROBUSTNESS = {"tried": "row", "must hold": "must", "held": "held", "what happened": "happened", "CPU, s": "cpu_seconds"}
+ROBUSTNESS |= {"peak, MiB": "peak_mib"}
+"""Columns of the table of benchmarks/robustness, by their names on the page."""
 
 
 def plain_table(path: Path, columns: dict[str, str]) -> str:
-    """Write some columns of a table as Markdown."""
+    """Write the given columns of a CSV file as Markdown."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = [[row[column] or "–" for column in columns.values()] for row in csv.DictReader(lines)]
     return "".join(f"| {' | '.join(row)} |\n" for row in [list(columns), ["---"] * len(columns), *rows])
 
 
 def methods_table() -> str:
-    """Write the registered methods, and what they need and use of the noise, as Markdown."""
-    import qcluster  # noqa: F401  (makes the baselines known)
+    """Write the registered methods as Markdown, with the knowledge of the noise that they need and use."""
+    import qcluster  # noqa: F401  (registers the baselines)
     from qcluster.core.methods.registry import every
     from qcluster.core.noise.given import WORDS
 
@@ -267,7 +268,7 @@ def methods_table() -> str:
 
 
 def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
-    """Write the help of every command of the command line as Markdown."""
+    """Write the help of every command as Markdown."""
     import click
     import typer
 
@@ -279,16 +280,16 @@ def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
         context = click.Context(command, info_name=path, max_content_width=100)
         yield f"## {path}\n\n{command.help or ''}\n\n```text\n{context.get_usage()}\n"
         for parameter in command.get_params(context):
-            told = parameter.get_help_record(context)
-            if told is not None and "--help" not in told[0]:
-                yield f"  {told[0]}\n      {told[1]}\n"
+            record = parameter.get_help_record(context)
+            if record is not None and "--help" not in record[0]:
+                yield f"  {record[0]}\n      {record[1]}\n"
         yield f"```\n\n{command.epilog}\n\n" if command.epilog else "```\n\n"
     for name in sorted(children):
         yield from commands(children[name], f"{path} {name}")
 
 
 def tables() -> Any:
-    """Load the module beside this one, whatever the folder that the pages are built from."""
+    """Load tables.py, which lies beside this file, from whichever folder the pages are built."""
     spec = importlib.util.spec_from_file_location("tables", HERE / "tables.py")
     assert spec is not None
     assert spec.loader is not None
@@ -298,9 +299,9 @@ def tables() -> Any:
 
 
 def write(_: Any = None) -> None:
-    """Write the pages."""
-    place = HERE / "_generated"
-    place.mkdir(exist_ok=True)
+    """Write all generated parts of the pages; files whose text has not changed are left alone."""
+    folder = HERE / "_generated"
+    folder.mkdir(exist_ok=True)
     pages = {
         "harm.md": harm_table(RESULTS / "judge_mixture.csv"),
         "torino.md": torino_table(RESULTS / "torino.csv"),
@@ -312,7 +313,7 @@ def write(_: Any = None) -> None:
         "paper_wide.md": family_table(RESULTS / "paper_wide" / "summary.csv"),
         "paper_machines.md": machine_table(RESULTS / "paper"),
         "ahead.md": ahead_list(),
-        "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
+        "robustness.md": plain_table(RESULTS / "robustness.csv", ROBUSTNESS),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
         **tables().pages(RESULTS),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
@@ -324,18 +325,19 @@ def write(_: Any = None) -> None:
         },
     }
     for name, text in pages.items():
-        if not (place / name).exists() or (place / name).read_text(encoding="utf-8") != text:
-            (place / name).write_text(text, encoding="utf-8")
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
 
 
-def keep_first_line(app: Any, what: str, name: str, it: Any, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from reading "(n_bits,): rates" below a field as a type and a text: it looks at the first line."""
+def keep_first_line(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon, which parses the first line, from taking "(n_bits,): rates" below a field for a type and text."""
     if what in {"attribute", "property", "data"}:
         lines[:0] = ["..", ""]  # an empty comment
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx."""
+    """Connect the functions above to Sphinx."""
     app.connect("builder-inited", write)
     app.connect("autodoc-process-docstring", keep_first_line, priority=400)
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""Tables of the pages on the decision, rates, circuits, measured noise and M3, as Markdown when the pages are built."""
+"""Markdown tables for the pages on the decision, rates, circuits, references and M3, written at every build."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +40,7 @@ FRESH = {
     "1-esp^(1/m)": "1-esp^(1/m)",
     "constant": "a constant, the mean of the table",
     "oracle: ideal known": "oracle: the ideal output, published noise",
-    "oracle: both known": "oracle: both, noise as it was",
+    "oracle: both known": "oracle: the ideal output, true noise",
 }
 USE = {
     "raw": ("raw", "raw"),
@@ -53,7 +53,7 @@ USE = {
 CLUSTERS = {
     "raw": "raw",
     "true": "the true effective rate",
-    "estimated": "the estimated one",
+    "estimated": "the estimated effective rate",
     "constant": "a constant, the mean of the table",
     "constant .12": ".12",
     "nearest to the answer under its faults": "**nearest to the answer under the faults**",
@@ -71,22 +71,22 @@ RECORDED = {
 KINDS = ("clean", "deep", "even", "machine", "wide", "all")
 OUTSIDE = {
     "outside": "circuits of 22 families, on six machines",
-    "programs-unseen": "random programs, on machines that the training knows",
-    "wide_programs_unseen": "wide programs of Clifford gates, on six machines that it does not know",
+    "programs-unseen": "random programs, on machines in the training data",
+    "wide_programs_unseen": "wide programs of Clifford gates, on six machines outside the training data",
 }
 ABLATED = {
     "nothing": "nothing",
-    "the screen": "the screen (uniform noise is left before anything is weighed)",
-    "the word of confidence": "the word of confidence (every answer is applied)",
+    "the screen": "the screen (uniform noise is left alone beforehand)",
+    "the word of confidence": "the confidence threshold (every answer is applied)",
     "overlaps": "overlaps of candidates",
     "recorded sets": "recorded sets",
     "the weight of harm": "the weight of harm",
 }
-"""What the files call a row, and what the page calls it."""
+"""Labels of rows on the pages, by their names in the files."""
 
 
 def rates_saturated(rows: list[Row]) -> str:
-    """R2 by how labels that saturate are learned."""
+    """R2 for each way to learn from saturated labels."""
     parts = ("all", "peaked", "spread", "not saturated")
     r2 = {(row["saturated labels"], row["part"]): short(row["r2"]) for row in rows}
     lines = ([label, *(r2[key, part] for part in parts)] for key, label in SATURATED.items())
@@ -94,36 +94,38 @@ def rates_saturated(rows: list[Row]) -> str:
 
 
 def rates_published(rows: list[Row]) -> str:
-    """R2 and mean absolute error on the published table, by what is left out."""
-    told = {(row["split"], row["model"]): f"{short(row['r2'])} / {short(row['mae'])}" for row in rows}
+    """R2 and mean absolute error on the published table, by the part left out of the training."""
+    scores = {(row["split"], row["model"]): f"{short(row['r2'])} / {short(row['mae'])}" for row in rows}
     models = {"ours": "ours", "plain ExtraTrees": "plain ExtraTrees, eight columns"}
     models["1-esp^(1/m)"] = "closed form 1-esp^(1/m)"
-    lines = ([label, *(told[split, model] for model in models.values())] for split, label in SPLITS.items())
+    lines = ([label, *(scores[split, model] for model in models.values())] for split, label in SPLITS.items())
     return table(["left out", *models], lines)
 
 
 def rates_transfer(rows: list[Row]) -> str:
-    """How a model of simulations does on the published table."""
+    """Scores on the published table of models trained on simulations alone."""
     ours = [row for row in rows if row["model"].startswith("ours")]
     whole, cut = ours[0], next(row for row in ours if "cut" in row["part"])
     rest = next(row for row in ours if row["part"].startswith("all but"))
-    (form,) = (row for row in rows if row["model"] == "closed form 1-esp^(1/m)")
-    between = f" ({short(whole['r2_low'], 2)} to {short(whole['r2_high'], 2)})"
+    (closed_form,) = (row for row in rows if row["model"] == "closed form 1-esp^(1/m)")
+    interval = f" ({short(whole['r2_low'], 2)} to {short(whole['r2_high'], 2)})"
     lines = [
-        ["ours", short(whole["r2"]) + between],
+        ["ours", short(whole["r2"]) + interval],
         [f"ours on the paper's own cut, ideal entropy at most .6 ({cut['rows']} rows)", short(cut["r2"])],
         [f"ours without three circuits ({rest['rows']} rows)", short(rest["r2"])],
-        ["1-esp^(1/m)", short(form["r2"])],
+        ["1-esp^(1/m)", short(closed_form["r2"])],
     ]
-    held = [[short(row["mae"]), percent(row["coverage_of_80"])] for row in (whole, cut, rest, form)]
-    return table(["", "R2", "MAE", "holds of 80 %"], ([*a, *b] for a, b in zip(lines, held, strict=True)))
+    errors = [[short(row["mae"]), percent(row["coverage_of_80"])] for row in (whole, cut, rest, closed_form)]
+    return table(
+        ["", "R2", "MAE", "coverage of the 80 % interval"], ([*a, *b] for a, b in zip(lines, errors, strict=True))
+    )
 
 
 def rates_brussels(rows: list[Row]) -> str:
-    """Predicted beside published rates of six records."""
-    found, lines = {row["record"].removeprefix("brussels/"): row for row in rows}, []
+    """Predicted and published rates of six records."""
+    by_record, lines = {row["record"].removeprefix("brussels/"): row for row in rows}, []
     for name, label in BRUSSELS.items():
-        row = found[name]
+        row = by_record[name]
         low, high = row["all_interval"].split("-")
         outside = "" if row["in_range"] == "True" else " (outside the range)"
         cells = [label + outside, short(row["published"]), short(row["all"]), f"{short(low)} - {short(high)}"]
@@ -133,31 +135,32 @@ def rates_brussels(rows: list[Row]) -> str:
 
 def rates_fresh(rows: list[Row]) -> str:
     """R2, mean absolute error and intervals on runs of circuits and machines outside the table."""
-    found = {(row["set"], row["part"], row["rates"]): row for row in rows}
-    places = [(name, part) for name in SETS for part in PARTS]
+    by_key = {(row["set"], row["part"], row["rates"]): row for row in rows}
+    parts = [(name, part) for name in SETS for part in PARTS]
 
-    def explained(row: Row, part: str) -> str:
+    def scores(row: Row, part: str) -> str:
         return short(row["r2"]) + (f" / {short(row['mae'])}" if part == "all" else "")
 
-    lines = [
-        [label, *(explained(found[name, part, key], part) for name, part in places)] for key, label in FRESH.items()
-    ]
-    columns = {"coverage_of_80": "80 % interval holds", "share_of_three": "three circuits have of the squared error"}
+    lines = [[label, *(scores(by_key[name, part, key], part) for name, part in parts)] for key, label in FRESH.items()]
+    columns = {
+        "coverage_of_80": "coverage of the 80 % interval",
+        "share_of_three": "share of the squared error in the three worst circuits",
+    }
     for column, label in columns.items():
-        lines.append([label, *(percent(found[name, part, "estimate"][column]) for name, part in places)])
-    return table(["", *(f"{name}: {part}" if part == "all" else part for name, part in places)], lines)
+        lines.append([label, *(percent(by_key[name, part, "estimate"][column]) for name, part in parts)])
+    return table(["", *(f"{name}: {part}" if part == "all" else part for name, part in parts)], lines)
 
 
 def rates_use(rows: list[Row]) -> str:
-    """What the rates are worth: fidelity of both methods, and the share harmed in brackets; a table a set."""
+    """Fidelity of both methods by the rates they receive, with the share harmed in brackets; one table per set."""
     kinds = ("mean of", "harmed of")
-    found = {(row["set"], row["part"], row["run"].split()[0]): row for row in rows if row["run"].startswith(kinds)}
+    by_key = {(row["set"], row["part"], row["run"].split()[0]): row for row in rows if row["run"].startswith(kinds)}
 
     def cell(name: str, part: str, column: str) -> str:
         if not column:
             return ""
-        harm = "" if column == "raw" else f" ({percent(found[name, part, 'harmed'][column])})"
-        return short(found[name, part, "mean"][column]) + harm
+        harm = "" if column == "raw" else f" ({percent(by_key[name, part, 'harmed'][column])})"
+        return short(by_key[name, part, "mean"][column]) + harm
 
     tables = []
     for name in SETS:
@@ -171,11 +174,11 @@ def rates_use(rows: list[Row]) -> str:
 
 
 def rates_clusters(rows: list[Row]) -> str:
-    """Fidelity of the published method by the rate that it is given, and the share harmed in brackets."""
-    found = {(row["rate"], row["part"]): row for row in rows}
+    """Fidelity of the published method by the rate that it receives, with the share harmed in brackets."""
+    by_key = {(row["rate"], row["part"]): row for row in rows}
 
     def cell(key: str, part: str) -> str:
-        row = found[key, part]
+        row = by_key[key, part]
         return short(row["fidelity"]) + ("" if key == "raw" else f" ({percent(row['harmed'])})")
 
     lines = ([label, *(cell(key, part) for part in PARTS[1:])] for key, label in CLUSTERS.items())
@@ -183,14 +186,14 @@ def rates_clusters(rows: list[Row]) -> str:
 
 
 def outside(rows: list[Row]) -> str:
-    """Every method under every calibration, by machine."""
-    from benchmarks.outside import table as written
+    """Fidelities of every method under every calibration, by machine."""
+    from benchmarks.outside import table as outside_table
 
-    return written(rows, "machine")
+    return outside_table(rows, "machine")
 
 
 def circuit_noisy(rows: list[Row]) -> str:
-    """Heavy noise and wide registers."""
+    """Fidelities and cost under heavy noise and on wide registers."""
     columns = ("raw", "mitigate", "stale", "counts_alone")
     lines = (
         [row["machine"].removeprefix("fake_"), f"{row['circuit']} {row['qubits']}", row["outcomes"]]
@@ -203,12 +206,12 @@ def circuit_noisy(rows: list[Row]) -> str:
 
 
 def circuit_machines(rows: list[Row]) -> str:
-    """Broad outputs: mean fidelity, share of the loss won back, and the worst change."""
+    """Mean fidelity on broad outputs, the share of the loss that is recovered, and the worst change."""
     from benchmarks.circuit_machines import won_back
 
     shown = ("mitigate", "stale", "counts_alone", "m3", "hammer")
     groups: dict[tuple[str, str], list[Row]] = {}
-    stale = {place(row): float(row["mitigate"]) for row in rows if row["calibration"] == "stale"}
+    stale = {run_key(row): float(row["mitigate"]) for row in rows if row["calibration"] == "stale"}
     for row in rows:
         if row["calibration"] == "fresh" and row["circuit"] not in ("ghz", "bv", "w"):
             groups.setdefault((row["qubits"], row["shots"]), []).append(row)
@@ -217,16 +220,16 @@ def circuit_machines(rows: list[Row]) -> str:
         ideal, raw = (np.array([float(row[name]) for row in members]) for name in ("noiseless", "raw"))
         cells = []
         for name in shown:
-            found = np.array([stale[place(row)] if name == "stale" else float(row[name]) for row in members])
-            mean, back, worst = won_back(found, raw, ideal)
-            cells.append(f"{short(mean)}, {100 * back:.0f} %, {short(worst, sign='+')}")
+            fixed = np.array([stale[run_key(row)] if name == "stale" else float(row[name]) for row in members])
+            mean, recovered, worst = won_back(fixed, raw, ideal)
+            cells.append(f"{short(mean)}, {100 * recovered:.0f} %, {short(worst, sign='+')}")
         lines.append([*group, short(ideal.mean()), short(raw.mean()), *cells])
     head = ["qubits", "shots", "ideal shots", "raw", "`mitigate(run)`", "stale", "counts alone", "M3", "HAMMER"]
     return table(head, lines)
 
 
 def circuit_brussels(rows: list[Row]) -> str:
-    """Records of a real machine under a calibration of another day."""
+    """Fidelities of records of a real machine, with a calibration from another day."""
     columns = ("raw", "mitigate", "counts_alone")
     lines = (
         [row["record"].removeprefix("brussels/"), row["bits"]]
@@ -238,72 +241,71 @@ def circuit_brussels(rows: list[Row]) -> str:
 
 
 def reference_recorded(rows: list[Row]) -> str:
-    """Experiments on hardware, from counts and the reference's counts alone."""
-    found, columns = {row["experiment"]: row for row in rows}, ("raw", "hammer", "dem", "counts", "measured")
-    lines = ([label, *(short(found[name][key]) for key in columns)] for name, label in RECORDED.items())
+    """Fidelities of hardware experiments, from their counts and the counts of the reference alone."""
+    by_experiment, columns = {row["experiment"]: row for row in rows}, ("raw", "hammer", "dem", "counts", "measured")
+    lines = ([label, *(short(by_experiment[name][key]) for key in columns)] for name, label in RECORDED.items())
     return table(["experiment", "raw", "HAMMER", "DEM", "`mitigate(counts)`", "`mitigate(counts, noise=...)`"], lines)
 
 
 def reference_hidden(rows: list[Row]) -> str:
-    """The simulated study of reference circuits, by family."""
+    """The simulated study of reference circuits, by family of circuits."""
     from benchmarks.reference import HEAD, by_family
 
     return table(HEAD, by_family(rows))
 
 
 def bias(rows: list[Row]) -> str:
-    """The largest bias and the rms error over the observables, of each case and method."""
+    """The largest bias, and the rms error over the observables, for each case and method."""
     cases: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
     for row in rows:
         case = cases.setdefault((row["noise"], row["ideal"]), {})
         case.setdefault(row["method"], []).append((abs(float(row["bias"])), float(row["rms"])))
     methods, lines = list(next(iter(cases.values()))), []
-    for named, held in cases.items():
-        pairs = [zip(*held[method], strict=True) for method in methods]
-        cells = [f"{max(off):.3f} / {(sum(one**2 for one in rms) / len(rms)) ** 0.5:.3f}" for off, rms in pairs]
-        lines.append([*named, *cells])
+    for labels, by_method in cases.items():
+        pairs = [zip(*by_method[method], strict=True) for method in methods]
+        cells = [f"{max(bias):.3f} / {(sum(error**2 for error in rms) / len(rms)) ** 0.5:.3f}" for bias, rms in pairs]
+        lines.append([*labels, *cells])
     return table(["errors", "ideal", *methods], lines)
 
 
 def decision_fresh(rows: list[Row]) -> str:
-    """How the decision does on draws that no table holds, by kind of noise, and on fixed and free bits."""
-    few = [row for row in rows if row["left_out"] == "fresh draws" and row["group"] in KINDS]
-    lines = {row["group"]: judged(row["group"], row) for row in few}
+    """Scores of the decision on fresh draws, by kind of noise, and on products of fixed and free bits."""
+    fresh = [row for row in rows if row["left_out"] == "fresh draws" and row["group"] in KINDS]
+    lines = {row["group"]: score_cells(row["group"], row) for row in fresh}
     (fixed,) = (row for row in rows if row["left_out"] == "fixed and free bits" and row["group"] == "all")
-    return table(JUDGED, [*(lines[kind] for kind in KINDS), judged("fixed and free bits", fixed)])
+    return table(SCORE_HEAD, [*(lines[kind] for kind in KINDS), score_cells("fixed and free bits", fixed)])
 
 
 def decision_outside(rows: list[Row]) -> str:
-    """The same on circuits outside the training, and on families of drawn outputs by networks that never saw them."""
+    """Scores on circuits outside the training data, and on families of drawn outputs that the networks never saw."""
     lines = [
-        judged(OUTSIDE[row["group"]], row)
+        score_cells(OUTSIDE[row["group"]], row)
         for row in rows
         if row["left_out"] == "circuits outside" and row["group"] in OUTSIDE
     ]
-    return table(JUDGED, [*lines, judged("drawn, family left out", together(families(rows)))])
+    return table(SCORE_HEAD, [*lines, score_cells("drawn outputs, family left out", pooled(left_out_families(rows)))])
 
 
 def decision_recorded(rows: list[Row]) -> str:
-    """Recorded sets by the gate that ships, and by one that was trained without the set."""
+    """Scores on recorded sets, by the shipped gate and by one trained without the set."""
     shipped = {row["group"]: row for row in rows if row["left_out"] == "nothing"}
-    blind = {row["group"]: row for row in rows if row["left_out"] == "the set"}
-
+    unseen = {row["group"]: row for row in rows if row["left_out"] == "the set"}
     return table(
         ["set", "number", "raw", "shipped: answer, harmed, worst", "set left out: answer, harmed, worst"],
         (
-            [name, row["cases"], f"{float(row['raw']):.3f}", outcome(row, "+"), outcome(blind[name], "+")]
+            [name, row["cases"], f"{float(row['raw']):.3f}", score_cell(row, "+"), score_cell(unseen[name], "+")]
             for name, row in shipped.items()
-            if name in blind
+            if name in unseen
         ),
     )
 
 
 def decision_wide(rows: list[Row]) -> str:
-    """Outputs of more than 12 bits in recorded sets, by a gate that was trained without the set."""
+    """Scores on outputs of more than 12 bits in recorded sets, by a gate trained without the set."""
     return table(
         ["set", "wide outputs", "raw", "set left out: answer, harmed, worst"],
         (
-            [row["group"], row["cases"], f"{float(row['raw']):.3f}", outcome(row, "+")]
+            [row["group"], row["cases"], f"{float(row['raw']):.3f}", score_cell(row, "+")]
             for row in rows
             if row["left_out"] == "the set, beyond 12 bits"
         ),
@@ -311,67 +313,67 @@ def decision_wide(rows: list[Row]) -> str:
 
 
 def decision_families(rows: list[Row]) -> str:
-    """Families of drawn outputs that are harmed most by networks that never saw them."""
-    most = sorted(families(rows), key=lambda row: -float(row["harmed"]))[:4]
+    """The families of drawn outputs that are harmed most often by networks that never saw them."""
+    most = sorted(left_out_families(rows), key=lambda row: -float(row["harmed"]))[:4]
     return ", ".join(f"{row['group']} ({share(row['harmed'])})" for row in most) + "\n"
 
 
 def decision_confidence(rows: list[Row]) -> str:
-    """Confidence beside how often the answer was nearer to the ideal than the counts."""
-    found = [row for row in rows if row["left_out"] == "fresh draws, by confidence" and int(row["cases"])]
+    """How often answers of each confidence were nearer to the ideal than the counts."""
+    bins = [row for row in rows if row["left_out"] == "fresh draws, by confidence" and int(row["cases"])]
     lines = (
         [f"{float(row['group']):.1f} to {float(row['group']) + 0.1:.1f}", row["cases"], f"{float(row['answer']):.2f}"]
-        for row in found
+        for row in bins
     )
     return table(["confidence", "answers", "share that were nearer"], lines)
 
 
 def ablations(rows: list[Row]) -> str:
-    """What the decision does with one part gone, on both sets of cases."""
-    found, where = {(row["left_out"], row["judged_on"]): row for row in rows}, ("fresh draws", "circuits outside")
-    lines = ([label, *(outcome(found[name, place]) for place in where)] for name, label in ABLATED.items())
+    """Scores of the decision without one of its parts, on both sets of cases."""
+    by_key, cases = {(row["left_out"], row["judged_on"]): row for row in rows}, ("fresh draws", "circuits outside")
+    lines = ([label, *(score_cell(by_key[name, key]) for key in cases)] for name, label in ABLATED.items())
     return table(["left out", "fresh draws: answer, harmed, worst", "circuits outside"], lines)
 
 
-JUDGED = ["cases", "number", "raw", "answer", "harmed", "worst", "best candidate"]
-"""Head of a table of `judged` rows."""
+SCORE_HEAD = ["cases", "number", "raw", "answer", "harmed", "worst", "best candidate"]
+"""Head of a table of `score_cells` rows."""
 
 
-def judged(name: str, row: Row) -> list[str]:
-    """Write a score of the decision."""
+def score_cells(name: str, row: Row) -> list[str]:
+    """Format the scores of the decision as one line of a table."""
     raw, answer, best = (f"{float(row[key]):.3f}" for key in ("raw", "answer", "best"))
     return [name, row["cases"], raw, answer, share(row["harmed"]), f"{float(row['worst']):.2f}", best]
 
 
-def outcome(row: Row, sign: str = "") -> str:
-    """Write a score in one cell: the answer, the share harmed and the worst change."""
+def score_cell(row: Row, sign: str = "") -> str:
+    """Format the scores of the decision as one cell: fidelity of the answer, share harmed and worst change."""
     return f"{float(row['answer']):.3f}, {share(row['harmed'])}, {float(row['worst']):{sign}.2f}"
 
 
-def families(rows: list[Row]) -> list[Row]:
-    """Find the rows of families that were left out."""
+def left_out_families(rows: list[Row]) -> list[Row]:
+    """Select the rows of families that were left out of the training."""
     return [row for row in rows if row["left_out"] == "the family"]
 
 
-def together(rows: list[Row]) -> Row:
-    """Put scores together, each as heavy as its cases are many."""
-    many = [int(row["cases"]) for row in rows]
-    means = {key: np.average([float(row[key]) for row in rows], weights=many) for key in MEANS}
+def pooled(rows: list[Row]) -> Row:
+    """Average scores, weighted by their numbers of cases."""
+    cases = [int(row["cases"]) for row in rows]
+    means = {key: np.average([float(row[key]) for row in rows], weights=cases) for key in MEANS}
     worst = min(float(row["worst"]) for row in rows)
-    return {"cases": str(sum(many)), "worst": str(worst)} | {key: str(mean) for key, mean in means.items()}
+    return {"cases": str(sum(cases)), "worst": str(worst)} | {key: str(mean) for key, mean in means.items()}
 
 
 MEANS = ("raw", "answer", "harmed", "best")
-"""Columns of a score that are means over its cases."""
+"""Columns with means over the cases of a row."""
 
 
 def share(text: str) -> str:
-    """Write a share with a digit after the point."""
+    """Format a share in percent with one decimal."""
     return f"{100 * float(text):.1f} %"
 
 
-def place(row: Row) -> tuple[str, ...]:
-    """Tell which run a row is of."""
+def run_key(row: Row) -> tuple[str, ...]:
+    """Identify the run of a row, whatever its calibration."""
     return row["machine"], row["qubits"], row["circuit"], row["shots"]
 
 
@@ -380,8 +382,8 @@ _BY_NAME: tuple[Callable[[list[Row]], str], ...] = (
     *(outside, circuit_noisy, circuit_machines, circuit_brussels, reference_recorded, reference_hidden),
     *(bias, ablations),
 )
-"""Each is called as the file whose rows it takes."""
-TABLES = {one.__name__: (one,) for one in _BY_NAME} | {
+"""Functions that are named like the file in benchmarks/results whose rows they take."""
+TABLES = {write.__name__: (write,) for write in _BY_NAME} | {
     "decision": (
         decision_fresh,
         decision_outside,
@@ -391,30 +393,30 @@ TABLES = {one.__name__: (one,) for one in _BY_NAME} | {
         decision_confidence,
     )
 }
-"""The tables of each file in benchmarks/results."""
+"""Functions that write the tables, by the file in benchmarks/results that they are made from."""
 
 
 def pages(results: Path) -> dict[str, str]:
-    """Write every table: the name of its page, and its text."""
-    found = {}
+    """Write all tables: the text of each, by the name of its file."""
+    texts = {}
     for name, tables in TABLES.items():
         with (results / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
-        found |= {f"{one.__name__}.md": one(rows) for one in tables}
-    return found
+        texts |= {f"{write.__name__}.md": write(rows) for write in tables}
+    return texts
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Write Markdown."""
+    """Format a table as Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in [head, ["---"] * len(head), *lines])
 
 
 def short(figure: str | float, digits: int = 3, sign: str = "") -> str:
-    """Write a figure without the zero before its point; what is far below 0 by that alone."""
+    """Format a number without the zero before its decimal point; of numbers below -1 say only that."""
     value = float(figure)
     return "below -1" if value < -1 else f"{value:{sign}.{digits}f}".replace("0.", ".", 1)
 
 
 def percent(text: str) -> str:
-    """Write a share."""
+    """Format a share in percent; an empty text stays empty."""
     return f"{100 * float(text):.0f} %" if text else ""

@@ -1,8 +1,8 @@
-"""Execute the notebooks of this folder, each in a fresh kernel, and store what they print and draw.
+"""Execute the notebooks of this folder, each in a fresh kernel, and store their outputs.
 
 Run: python docs/notebooks/execute.py [01_answer.ipynb ...]
 
-The same commit gives the same files: no times, no paths. A notebook that raises or warns is not stored.
+The same commit gives the same files: outputs have no times and no paths. A notebook that raises or warns is not stored.
 """
 
 import importlib.metadata
@@ -20,15 +20,15 @@ KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
-"""All that is kept of what a kernel says of itself."""
+"""The metadata of a kernel that are stored."""
 MAKERS = ("numpy", "qiskit", "qiskit-aer", "scipy")
-"""Packages whose next version may compile, draw or round otherwise, and so change the figures."""
+"""Packages of which another version may compile, draw or round differently, and so change the figures."""
 SECONDS = 900
-"""How long one cell may take; a busy machine is slow."""
+"""Longest time for one cell, generous since a busy machine is slow."""
 
 
 def execute(path: Path) -> Any:
-    """Run a notebook in a fresh kernel and an empty folder, and give it with its outputs.
+    """Run a notebook in a fresh kernel and an empty folder, and return it with its outputs.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell raised.
@@ -50,19 +50,19 @@ def execute(path: Path) -> Any:
         client.execute(env=environment)
     notebook.metadata = nbformat.from_dict(KERNEL | {"made_with": versions()})
     for cell in notebook.cells:
-        noise = [output.text for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
-        if noise:
-            raise ValueError(f"{path.name}: notebooks must not write to stderr; cell {cell.id} wrote {''.join(noise)}")
+        errors = [output.text for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
+        if errors:
+            raise ValueError(f"{path.name}: notebooks must not write to stderr; cell {cell.id} wrote {''.join(errors)}")
     return notebook
 
 
 def versions() -> dict[str, str]:
-    """Give the versions, major and minor, that the figures hang on."""
+    """Return the versions, major and minor, of the packages on which the figures depend."""
     return {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in MAKERS}
 
 
 def main(*names: str) -> None:
-    """Execute and store the named notebooks, or all."""
+    """Execute and store the named notebooks; by default all."""
     for path in [HERE / name for name in names] or sorted(HERE.glob("*.ipynb")):
         nbformat.write(execute(path), path)
         print(f"{path.name}: {path.stat().st_size // 1000} kB")

@@ -1,10 +1,10 @@
-"""Methods to compare with, each from counts to a `Distribution` of the same shots.
+"""Other mitigation methods, for comparison. Each maps counts to a `Distribution` with the same number of shots.
 
 ==============  =========================================================================
 identity        the counts as they came
-dem             noise measured by a second circuit, inverted (arXiv:2501.01953)
-plurality       everything on the most frequent string
-m3              readout only, by the mthree library itself
+dem             inversion of the noise that a reference circuit measured (arXiv:2501.01953)
+plurality       all shots on the most frequent string
+m3              inversion of readout errors, by the mthree library itself
 hammer          neighbourhood scores (ASPLOS'22)
 qbeep           Poisson flow towards heavier neighbours (ISCA'23)
 hammr_l         Richardson-Lucy on the Hamming graph (arXiv:2603.28821)

@@ -1,4 +1,4 @@
-"""DEM: noise that a second circuit measured, inverted by a Walsh transform (arXiv:2501.01953)."""
+"""DEM: inversion, by a Walsh transform, of the noise that a second circuit measured (arXiv:2501.01953)."""
 
 from typing import Any
 
@@ -12,34 +12,34 @@ from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.stats.walsh import LinearIndex, walsh
 
 _WIDEST = 20
-"""Bits up to which the transform runs over all strings; wider strings are hashed to so many."""
+"""Largest number of bits for which the transform runs over all strings; wider strings are hashed to this many."""
 
 
 @own_errstate
 def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float = 0.0) -> Distribution:
     """Divide by the measured noise in the Walsh domain, ``p^(k) = h^(k) / e^(k)``.
 
-    With e the frequencies of the reference's flip patterns (its counts XORed with its expected string), the noisy
-    frequencies h are the XOR-convolution of the ideal ones with e. Negative results are set to 0, and the rest is
+    Let e be the frequencies of the reference's flip patterns (its counts XORed with its expected string). The noisy
+    frequencies h are then the XOR-convolution of the ideal ones with e. Negative results are set to 0, and the rest is
     scaled to sum 1.
 
     Source: Gonzales, "Quantum distribution error mitigation via the circulant structure of Pauli noise",
-    arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, that is divided by,
-    with the sign of ``e^(k)``, or positive where this is 0.
-    Above 20 bits strings are hashed linearly, so that the convolution stays one, and only observed strings are kept;
-    where that leaves none of them anything, the counts come back unchanged.
+    arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, the divisor is the shot
+    noise with the sign of ``e^(k)``, positive if that is 0. Above 20 bits strings are hashed linearly, so that the
+    convolution stays one, and only observed strings are kept; if no probability is left on them, the counts are
+    returned unchanged.
 
     Args:
         counts: anything that `Distribution.of` takes.
-        reference_counts: of the noise-estimation circuit.
+        reference_counts: counts of the noise-estimation circuit.
         expected: its noiseless output, such as ``"0110"``.
         truncation: probabilities below this are set to 0 as well; in [0, 1).
 
     Returns:
-        A distribution of the same shots. Cost: three transforms of 2^min(n, 20) numbers.
+        A distribution with the same number of shots. Cost: three transforms of 2^min(n, 20) numbers.
 
     Raises:
-        ValueError: the widths differ, or nothing is left.
+        ValueError: the widths differ, or truncation leaves nothing.
 
     Example:
         >>> fixed = dem({"00": 810, "01": 90, "10": 90, "11": 10}, {"10": 810, "11": 90, "00": 90, "01": 10}, "10")
@@ -56,7 +56,7 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
     noisy = walsh(index.vector(observed.words, observed.probabilities), np.float64)
     flipped = walsh(index.vector(noise.patterns.words, noise.patterns.weights), np.float64) / noise.shots
     least = 1 / np.sqrt(noise.shots)
-    # Of whole shots the sums are exact: what is 0 has no sign by rounding, by which the answer would change.
+    # Sums of whole shots are exact, so that rounding gives a zero component no sign, on which the answer would depend.
     flipped = np.where(np.abs(flipped) < least, np.where(flipped < 0, -least, least), flipped)
     ideal = walsh(noisy / flipped, np.float64) / index.size
     if index.exact:
@@ -79,7 +79,7 @@ def _answer(counts: Distribution, noise: MeasuredNoise) -> Distribution:
 
 enter(
     "dem",
-    "DEM (arXiv:2501.01953): the noise of a reference circuit inverted by a Walsh transform, without truncation.",
+    "DEM (arXiv:2501.01953): inverts the noise of a reference circuit by a Walsh transform, without truncation.",
     _answer,
     needs="measured",
 )

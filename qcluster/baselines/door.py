@@ -1,4 +1,4 @@
-"""The way of the baselines into `qcluster.mitigate`: a function of counts and noise becomes a registered method."""
+"""Register baselines, which are functions of counts and noise, as methods of `qcluster.mitigate`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from qcluster.core.uncertainty.response import Observables
 from qcluster.core.words import many
 
 Answer = Callable[[Distribution, Any], Any]
-"""Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution, or whatever
-`Distribution.of` reads: its weights are shared out over as many shots as went in."""
+"""Maps counts and noise (rates ``(n_bits, 2)``, a noise model or None) to a mitigated distribution, or to anything that
+`Distribution.of` reads; it is scaled to the shots of the counts."""
 
 
 def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, uses: tuple[str, ...] = ()) -> Method:
     """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs and uses as in `Method`.
 
-    The method raises TypeError or ValueError where `answer` returns no distribution, or one of another width.
+    The method raises TypeError if `answer` does not return a distribution, and ValueError if its width differs.
     """
 
     def mitigate(raw: Distribution, noise: Any, guard: Any, settings: Any) -> Mitigation:
         rates = noise if isinstance(noise, np.ndarray) else None
-        found = _read(name, raw, answer(raw, noise))
-        if found == raw:
+        mitigated = _read(name, raw, answer(raw, noise))
+        if mitigated == raw:
             return left(raw, name, "this method changes nothing here", rates)
         at = "" if rates is None else f", at {rates.mean():.1%} flips per bit"
         return Mitigation(
-            distribution=found,
+            distribution=mitigated,
             raw=raw,
             method=name,
             applied=True,
@@ -41,7 +41,7 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
             centroids=np.zeros((0, raw.n_bits), dtype=bool),
             weights=np.zeros(0),
             rates=np.zeros((raw.n_bits, 2)) if rates is None else rates,
-            response=Anew(raw, noise, answer, name),
+            response=FullRerun(raw, noise, answer, name),
         )
 
     mitigate.__module__ = answer.__module__
@@ -49,43 +49,43 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
 
 
 @dataclass(frozen=True, eq=False)
-class Anew:
-    """The answer of a baseline to redrawn shots: the whole method, run again for each draw."""
+class FullRerun:
+    """The response of a baseline: the whole method runs again on each resample."""
 
     raw: Distribution
     """The counts."""
     noise: Any
-    """As given to the method."""
+    """Noise, as passed to the method."""
     answer: Answer
     """The method."""
     name: str
-    """Its name, for errors."""
+    """Name of the method, for errors."""
 
     @property
     def width(self) -> int:
-        """One answer at a time."""
+        """Size of one answer: answers are computed one at a time."""
         return self.raw.n_outcomes
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `qcluster.core.uncertainty.response.Response`."""
         rows = []
         for weights in draws:
-            drawn = Distribution.from_words(self.raw.words, weights, self.raw.n_bits)
-            found = _read(self.name, drawn, self.answer(drawn, self.noise))
-            rows.append(found.probabilities @ observables(found.words))
+            resample = Distribution.from_words(self.raw.words, weights, self.raw.n_bits)
+            mitigated = _read(self.name, resample, self.answer(resample, self.noise))
+            rows.append(mitigated.probabilities @ observables(mitigated.words))
         return np.array(rows)
 
 
-def _read(name: str, raw: Distribution, found: Any) -> Distribution:
-    """Read what a method made of counts, of their width and over their shots."""
+def _read(name: str, raw: Distribution, output: Any) -> Distribution:
+    """Read the output of a method, check its width, and scale it to the shots of the counts."""
     try:
-        answer = Distribution.of(found)
+        answer = Distribution.of(output)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"method={name!r} must return a distribution; got {type(found).__name__}: {error}") from error
+        raise TypeError(f"method={name!r} must return a distribution; got {type(output).__name__}: {error}") from error
     if answer.n_bits != raw.n_bits or not answer.shots:
-        what = f"{many(answer.n_bits, 'bit')} and {many(answer.shots, 'shot')}"
+        size = f"{many(answer.n_bits, 'bit')} and {many(answer.shots, 'shot')}"
         raise ValueError(
-            f"method={name!r} must return a distribution over strings of {many(raw.n_bits, 'bit')}; got {what}"
+            f"method={name!r} must return a distribution over strings of {many(raw.n_bits, 'bit')}; got {size}"
         )
     if np.isclose(answer.shots, raw.shots, rtol=1e-9, atol=0):
         return answer
@@ -93,5 +93,5 @@ def _read(name: str, raw: Distribution, found: Any) -> Distribution:
 
 
 def one_rate(rates: Floats) -> float:
-    """Give the mean flip rate, for methods that know one rate for all bits."""
+    """Return the mean flip rate, for methods with one rate for all bits."""
     return float(rates.mean())

@@ -12,30 +12,30 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 
 _CANDIDATES = 1000
-"""Strings that may be true outputs, at most: the most frequent ones."""
+"""Largest number of strings considered as true outputs: the most frequent ones."""
 _START_RATE = 0.05
-"""Where a flip rate that is to be learned starts."""
+"""Starting value of a flip rate that is learned."""
 
 
 @own_errstate
 def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> Distribution:
-    """Explain the counts by few true strings, independent bit flips and a depolarised share.
+    """Fit the counts by a few true strings, independent bit flips and a uniform (depolarised) share.
 
-    Model: ``P(y) = b 2^-n + (1 - b) sum_k w_k p^d(y,k) (1-p)^(n-d(y,k))``. Candidates k are the strings that a
-    wholly uniform output of as many shots would not show: those whose count t or more is expected for less
-    than one of the 2^n strings. Without such a string the counts come back unchanged.
+    Model: ``P(y) = b 2^-n + (1 - b) sum_k w_k p^d(y,k) (1-p)^(n-d(y,k))``. Candidates k are the strings that are too
+    frequent for a uniform output with as many shots: fewer than one of the 2^n strings would be expected to have as
+    many shots or more. If there is no such string, the counts are returned unchanged.
 
-    Source: Chandramouli et al., arXiv:2506.00683 (filter the depolarised part, then EM for what is left). Their
-    filter discards counts; here the uniform part stays in the model as a component, so that no threshold
-    decides about shots. Cost: ``rounds x n_outcomes x candidates``.
+    Source: Chandramouli et al., arXiv:2506.00683 (filter the depolarised part, then EM for the rest). Their filter
+    discards counts; here the uniform part stays in the model as a component, so that no threshold discards shots.
+    Cost: ``rounds x n_outcomes x candidates``.
 
     Args:
         counts: anything that `Distribution.of` takes.
-        rate: flip probability of one bit, in [0, 0.5); learned when None.
-        rounds: EM steps at most; stops when the log-likelihood gains less than 1e-9 of itself.
+        rate: flip probability of one bit, in [0, 0.5); learned if None.
+        rounds: largest number of EM steps; EM stops when the log-likelihood gains less than 1e-9 of its value.
 
     Returns:
-        A distribution of the same shots on the candidates.
+        A distribution with the same number of shots, on the candidates.
 
     Raises:
         ValueError: rate is outside [0, 0.5), rounds below 1, or the strings have more than 896 bits.
@@ -79,7 +79,7 @@ def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> 
 
 
 def _candidates(observed: Distribution) -> np.ndarray:
-    """Give the rows, heaviest first, that a uniform output would not show."""
+    """Return the rows of strings that are too frequent for a uniform output, the most frequent first."""
     from scipy.special import pdtrc
 
     if not observed.n_outcomes or not observed.n_bits:
@@ -97,7 +97,7 @@ def _answer(counts: Distribution, rates: Any) -> Distribution:
 enter(
     "em_uniform",
     "Bit flips and a uniform background by expectation maximisation (arXiv:2506.00683); learns its flip rate, or takes "
-    "the mean of those given.",
+    "the mean of the rates given.",
     _answer,
     uses=("rates",),
 )

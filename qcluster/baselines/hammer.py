@@ -1,4 +1,4 @@
-"""HAMMER: strings with weighty neighbourhoods are believed more (ASPLOS'22)."""
+"""HAMMER: strings with many shots nearby gain weight (ASPLOS'22)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.stats.walsh import walsh
 
 _ROWS = 512
-"""Strings that meet each other and all later ones at once."""
+"""Strings compared with each other, and with all later ones, at once."""
 
 
 @own_errstate
@@ -27,14 +27,14 @@ def hammer(counts: Any) -> Distribution:
         result   ~ score(x) h(x)
 
     Source: Tannu et al., "HAMMER: boosting fidelity of noisy quantum circuits by exploiting Hamming behavior
-    of erroneous outcomes", ASPLOS 2022. It needs no calibration and has no parameter. Equal probabilities do
+    of erroneous outcomes", ASPLOS 2022. It needs no calibration and has no parameters. Strings of equal probability do
     not support each other. Cost: ``n_outcomes^2`` distances in blocks; 100,000 strings take about half a minute.
 
     Args:
         counts: anything that `Distribution.of` takes.
 
     Returns:
-        A distribution of the same shots on the same strings.
+        A distribution with the same number of shots, on the same strings.
 
     Example:
         >>> fixed = hammer({"00000": 60, "00001": 20, "11111": 20})
@@ -56,11 +56,11 @@ def hammer(counts: Any) -> Distribution:
 def _neighbourhoods(words: Words, share: Floats, n_bits: int) -> tuple[Floats, Floats]:
     """Sum the shares at each distance, for rows sorted by falling share.
 
-    Rows of one share are handled together: each pair of different shares is met once, and pairs of equal
-    shares need no more than a histogram of their distances.
+    Rows of equal share are handled together: each pair with different shares is visited once, and for pairs with
+    equal shares a histogram of their distances suffices.
 
     Returns:
-        ``(n_outcomes, n_bits // 2)``, the share of strictly lighter strings; ``(n_bits // 2,)``, CHS.
+        ``(n_outcomes, n_bits // 2)``, the total share of strings with strictly smaller shares; ``(n_bits // 2,)``, CHS.
     """
     n_rows, reach, width = len(words), n_bits // 2, 64 * words.shape[1] + 1
     support = np.zeros((n_rows, reach))
@@ -79,24 +79,24 @@ def _neighbourhoods(words: Words, share: Floats, n_bits: int) -> tuple[Floats, F
 
 
 def _pairs(words: Words, n_bits: int, width: int) -> Floats:
-    """Count ordered pairs of distinct strings by distance, ``(width,)``: all of them, each string with itself too.
+    """Count ordered pairs of strings by distance, ``(width,)``, including each string with itself.
 
-    By the autocorrelation of the set, a Walsh-Hadamard transform there and back, where strings are many and short; else
-    pair by pair, each pair once.
+    Many short strings are counted by the autocorrelation of the set, with two Walsh-Hadamard transforms; otherwise each
+    pair is visited once.
     """
     if n_bits <= WALSH_BITS and n_bits << (n_bits + 1) < len(words) ** 2:
-        held = np.zeros(1 << n_bits)
-        held[words[:, 0].astype(np.intp)] = 1
-        together = np.rint(walsh(walsh(held, np.float64) ** 2, np.float64) / len(held))
-        return np.bincount(np.bitwise_count(np.arange(len(held))), together, width).astype(np.float64)
-    found = np.zeros(width)
+        indicator = np.zeros(1 << n_bits)
+        indicator[words[:, 0].astype(np.intp)] = 1
+        n_pairs = np.rint(walsh(walsh(indicator, np.float64) ** 2, np.float64) / len(indicator))
+        return np.bincount(np.bitwise_count(np.arange(len(indicator))), n_pairs, width).astype(np.float64)
+    total = np.zeros(width)
     for start in range(0, len(words), _ROWS):
-        some = words[start : start + _ROWS]
-        for _, distances in distance_blocks(some, some):
-            found += np.bincount(distances.ravel(), minlength=width)
-        for _, distances in distance_blocks(some, words[start + _ROWS :]):
-            found += 2 * np.bincount(distances.ravel(), minlength=width)
-    return found
+        chunk = words[start : start + _ROWS]
+        for _, distances in distance_blocks(chunk, chunk):
+            total += np.bincount(distances.ravel(), minlength=width)
+        for _, distances in distance_blocks(chunk, words[start + _ROWS :]):
+            total += 2 * np.bincount(distances.ravel(), minlength=width)
+    return total
 
 
 def _answer(counts: Distribution, rates: Any) -> Distribution:
@@ -105,6 +105,6 @@ def _answer(counts: Distribution, rates: Any) -> Distribution:
 
 enter(
     "hammer",
-    "HAMMER: strings with weighty neighbourhoods are believed more (ASPLOS'22).",
+    "HAMMER: strings with many shots nearby gain weight (ASPLOS'22).",
     _answer,
 )

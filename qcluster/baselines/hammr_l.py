@@ -15,18 +15,17 @@ from qcluster.core.sparse.fit import MOST_BITS
 
 @own_errstate
 def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
-    """Sharpen counts as a blurred image is sharpened, strings being pixels and Hamming distance the metric.
+    """Sharpen counts like a blurred image, with strings as pixels and Hamming distance as the metric.
 
-    With K(d) = p^d (1 - p)^(n - d), the point-spread function of independent flips, each round does::
+    With K(d) = p^d (1 - p)^(n - d), the point-spread function of independent flips, each round computes::
 
         u(x) <- u(x) sum_y K(d(x, y)) h(y) / (K u)(y)
 
-    on the observed strings, starting from h. Every round keeps the sum and cannot lower the likelihood; many
-    rounds sharpen noise as well, which is why there are few.
+    on the observed strings, starting from h. Every round keeps the sum and cannot lower the likelihood. Too many
+    rounds would sharpen the noise as well.
 
-    Source: Scally et al., arXiv:2603.28821, for the idea (Richardson-Lucy, point spread by Hamming distance);
-    the point-spread function is the bit-flip channel here, as theirs has free parameters. Cost: two radial
-    sums a round.
+    Source: Scally et al., arXiv:2603.28821, for the idea (Richardson-Lucy, point spread by Hamming distance).
+    Their point-spread function has free parameters; here it is the bit-flip channel. Cost: two radial sums per round.
 
     Args:
         counts: anything that `Distribution.of` takes.
@@ -34,10 +33,10 @@ def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
         rounds: number of rounds.
 
     Returns:
-        A distribution of the same shots on the same strings.
+        A distribution with the same number of shots, on the same strings.
 
     Raises:
-        ValueError: rate is outside [0, 0.5), rounds is no number of rounds, or the strings have more than 896 bits.
+        ValueError: rate is outside [0, 0.5), rounds is not a whole number >= 0, or strings have more than 896 bits.
 
     Example:
         >>> fixed = hammr_l({"00": 81, "01": 9, "10": 9, "11": 1}, 0.1)
@@ -53,21 +52,21 @@ def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
     share = observed.probabilities
     sharp = share.copy()
     for _ in range(rounds):
-        seen = np.maximum(blur(sharp), kernel[0] * sharp)
-        ratio = np.divide(share, seen, out=np.zeros_like(share), where=seen > 0)
+        noisy = np.maximum(blur(sharp), kernel[0] * sharp)
+        ratio = np.divide(share, noisy, out=np.zeros_like(share), where=noisy > 0)
         sharp = sharp * np.maximum(blur(ratio), 0.0)
         sharp /= sharp.sum()
     return Distribution(observed.bits, sharp * observed.shots)
 
 
 def flip_kernel(rate: float, n_bits: int) -> Floats:
-    """Give the probability of one given string at each distance, bits flipping independently at `rate`.
+    """Return the probability of reading one particular string at each distance, for independent flips at `rate`.
 
     Returns:
         ``(n_bits + 1,)``: rate^d (1 - rate)^(n - d).
 
     Raises:
-        ValueError: rate is outside [0, 0.5), or there are more bits than double precision has probabilities for.
+        ValueError: rate is outside [0, 0.5), or there are so many bits that probabilities underflow.
 
     Example:
         >>> flip_kernel(0.1, 2).round(2)

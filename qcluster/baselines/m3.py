@@ -1,5 +1,6 @@
 """M3, matrix-free measurement mitigation: the mthree library itself (readout errors only)."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -17,29 +18,29 @@ from qcluster.core.words import shown
 from qcluster.errors import of_extra
 
 _SINGULAR = 1e-6
-"""Distance of the sum of a bit's readout errors from 1 below which single precision, mthree's, cannot invert them."""
+"""Least distance from 1 of the sum of a bit's readout errors: mthree inverts them in single precision."""
 
 
 @own_errstate
 def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distribution:
-    """Undo readout errors with mthree and return its nearest probability distribution.
+    """Undo readout errors with mthree and return the nearest probability distribution.
 
-    Source: Nation et al., PRX Quantum 2, 040326 (2021). M3 inverts the readout channel on the observed strings;
-    its quasi-probabilities can be negative, and this gives their nearest probability distribution.
+    Source: Nation et al., PRX Quantum 2, 040326 (2021). M3 inverts the readout channel on the observed strings. Its
+    quasi-probabilities can be negative; they are replaced by the nearest probability distribution.
 
     Args:
         counts: anything that `Distribution.of` takes.
-        readout: ``(n,)`` or ``(n, 2)`` readout error of each classical bit, ``P(read 1|0), P(read 0|1)``; from a
+        readout: ``(n,)`` or ``(n, 2)``, readout errors of each classical bit, ``P(read 1|0), P(read 0|1)``; from a
             calibration or `measure_readout`.
         distance: largest Hamming distance between strings that M3 couples; None is its default, min(n, 3).
 
     Returns:
-        A distribution of the same shots on (some of) the same strings.
+        A distribution with the same number of shots, on (some of) the same strings.
 
     Raises:
-        ValueError: readout has another shape, a value outside [0, 1], or errors that cannot be inverted; or a distance
+        ValueError: readout has the wrong shape, a value outside [0, 1], or errors that cannot be inverted; or distance
             is negative.
-        TypeError: readout is no numbers.
+        TypeError: readout is not numbers.
         MissingExtra: mthree is not installed (it comes with the extra ``bench``).
 
     Example:
@@ -53,19 +54,20 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:
         return observed
-    nearest = quasi_probabilities(observed, rates, distance).nearest_probability_distribution()
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # a singular matrix is refused below
+        nearest = quasi_probabilities(observed, rates, distance).nearest_probability_distribution()
     shares = np.maximum(0.0, [float(nearest.get(text, 0.0)) for text in format_bitstrings(observed.bits)])
     if not 0 < shares.sum() < np.inf:
         bit = int(np.argmin(np.abs(1 - rates.sum(axis=1))))
         raise ValueError(
-            "readout errors must lie so far from 1/2 that single precision, mthree's, can invert them; got "
+            "readout errors must be far enough from 1/2 for mthree to invert them in single precision; got "
             f"{tuple(rates[bit].tolist())} for bit {bit}"
         )
     return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
 
 
 def quasi_probabilities(observed: Distribution, rates: Floats, distance: int | None = None) -> Any:
-    """Give the quasi-probabilities of mthree itself, which can be negative, under readout errors ``(n, 2)``."""
+    """Return mthree's quasi-probabilities, which can be negative, for readout errors ``(n, 2)``."""
     with of_extra("bench"):
         import mthree
 
@@ -82,15 +84,15 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
 
     Args:
         backend: a backend that runs circuits, real or simulated.
-        qubits: the physical qubit behind each classical bit.
+        qubits: the physical qubit measured into each classical bit.
         shots: shots of each calibration circuit.
 
     Returns:
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
 
     Raises:
-        ValueError: no qubits, or one that the backend does not have.
-        TypeError: what is no backend.
+        ValueError: qubits is empty, or contains one that the backend does not have.
+        TypeError: backend is not a Qiskit backend.
         MissingExtra: mthree is not installed (it comes with the extra ``bench``).
     """
     check_whole("shots", shots, 1)
@@ -121,11 +123,11 @@ def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
         raise ValueError(f"readout must have shape ({n_bits},) or ({n_bits}, 2); got {rates.shape}")
     if not ((rates >= 0) & (rates <= 1)).all():
         raise ValueError(f"readout errors must lie in [0, 1]; got {rates[~((rates >= 0) & (rates <= 1))][0]}")
-    useless = np.abs(1 - rates.sum(axis=1)) < _SINGULAR
-    if useless.any():
-        bit = int(np.flatnonzero(useless)[0])
+    singular = np.abs(1 - rates.sum(axis=1)) < _SINGULAR
+    if singular.any():
+        bit = int(np.flatnonzero(singular)[0])
         raise ValueError(
-            "the two readout errors of a bit must not sum to 1, where what is read says nothing; got "
+            "the two readout errors of a bit must not sum to 1, since readout then gives no information; got "
             f"{tuple(rates[bit].tolist())} for bit {bit}"
         )
     return rates
@@ -133,7 +135,7 @@ def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
 
 enter(
     "m3",
-    "M3: readout errors undone by the mthree library; the flip rates are those of the readout.",
+    "M3: inverts readout errors with the mthree library; the flip rates are the readout errors.",
     m3,
     needs="rates",
 )

@@ -1,4 +1,4 @@
-"""Q-BEEP: mass flows between neighbours as a Poisson count of errors says (ISCA'23)."""
+"""Q-BEEP: probability flows between neighbouring strings by a Poisson model of the number of errors (ISCA'23)."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from qcluster.core.counts.distribution import Distribution
 
 @own_errstate
 def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float = 0.05) -> Distribution:
-    """Let shots flow along a graph whose edges weigh ``Poisson(distance; expected_errors)``.
+    """Let shots flow along a graph whose edges have weights ``Poisson(distance; expected_errors)``.
 
-    In round t every observed string x offers each neighbour y the share ``Poisson(d(x, y)) N(y) / N(x)`` of
-    what it holds (scaled down where the shares exceed 1) times the learning rate 1/t; all flows of a round
-    happen at once. Edges below `floor` are left out. Unobserved strings gain nothing.
+    In round t every observed string x offers each neighbour y the share ``Poisson(d(x, y)) N(y) / N(x)`` of its shots
+    (scaled down if the shares sum to more than 1), times the learning rate 1/t. All flows of a round happen at once.
+    Edges with weights below `floor` are left out. Unobserved strings gain nothing.
 
     Source: Stein et al., "Q-BEEP: quantum Bayesian error mitigation employing Poisson modelling over the
     Hamming spectrum", ISCA 2023. The authors' program rounds each flow down to whole shots; here flows are
-    real numbers, as in the text. Cost: two radial sums a round.
+    real numbers, as in the text. Cost: two radial sums per round.
 
     Args:
         counts: anything that `Distribution.of` takes.
@@ -32,10 +32,10 @@ def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float
         floor: least weight of an edge.
 
     Returns:
-        A distribution of the same shots.
+        A distribution with the same number of shots.
 
     Raises:
-        ValueError: expected_errors or floor is negative or not finite, or rounds is no number of rounds.
+        ValueError: expected_errors or floor is negative or not finite, or rounds is not a whole number of at least 0.
 
     Example:
         >>> fixed = qbeep({"000": 70, "001": 10, "010": 10, "100": 10}, 0.5)
@@ -50,18 +50,18 @@ def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float
     kernel[0] = 0.0
     kernel[kernel < floor] = 0.0
     spread = radial_operator(observed.words, observed.n_bits, kernel)
-    held = observed.weights.copy()
-    for turn in range(1, rounds + 1):
-        offered = np.maximum(spread(held), 0.0)
-        scale = np.minimum(1.0, np.divide(held, offered, out=np.ones_like(held), where=offered > held))
-        out = offered * scale
-        held = held + (held * np.maximum(spread(scale), 0.0) - out) / turn
-        held = np.maximum(held, 0.0)
-    return Distribution(observed.bits, held * (observed.shots / held.sum()) if len(held) else held)
+    shots = observed.weights.copy()
+    for round_ in range(1, rounds + 1):
+        offered = np.maximum(spread(shots), 0.0)
+        scale = np.minimum(1.0, np.divide(shots, offered, out=np.ones_like(shots), where=offered > shots))
+        outflow = offered * scale
+        shots = shots + (shots * np.maximum(spread(scale), 0.0) - outflow) / round_
+        shots = np.maximum(shots, 0.0)
+    return Distribution(observed.bits, shots * (observed.shots / shots.sum()) if len(shots) else shots)
 
 
 def poisson(mean: float, largest: int) -> Floats:
-    """Give the Poisson probabilities of 0 to `largest` events.
+    """Return the Poisson probabilities of 0 to `largest` events.
 
     Returns:
         ``(largest + 1,) float64``, computed in logarithms so that no mean overflows.

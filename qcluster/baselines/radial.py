@@ -1,7 +1,7 @@
-"""Sums over strings that depend on Hamming distance alone: ``(K v)(x) = sum_y kernel[d(x, y)] v(y)``.
+"""Sums over strings with weights that depend on the Hamming distance only: ``(K v)(x) = sum_y kernel[d(x, y)] v(y)``.
 
-HAMMER, Q-BEEP, Richardson-Lucy and the mixture EM all are such sums. Distances are never held for all pairs:
-blocks of them are made and used up, so that 100,000 strings need some tens of megabytes.
+HAMMER, Q-BEEP, Richardson-Lucy and the mixture EM are all made of such sums. Distances are computed and used in blocks
+rather than stored for all pairs, so that 100,000 strings need some tens of megabytes.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,25 +17,25 @@ from qcluster.core.stats.walsh import walsh
 Product = Callable[[Floats], Floats]
 
 _BLOCK = 1 << 22
-"""Distances made at once (4 to 8 MB)."""
-_STORED = 1 << 24
-"""Entries up to which the kernel is kept as a sparse matrix (200 MB)."""
+"""Distances computed at once (4 to 8 MB)."""
+_MOST_STORED = 1 << 24
+"""Largest number of entries for which the kernel is stored as a sparse matrix (200 MB)."""
 _TRIED = 16
-"""Pairs of strings per number of a transform up to which a kernel with zeros is tried as a sparse matrix first: what
-that costs once, the transform costs at every product."""
+"""A kernel with zeros is first tried as a sparse matrix if there are fewer pairs of strings than this times the cost of
+a transform: the sparse matrix costs as much only once, the transform at every product."""
 WALSH_BITS = 24
-"""Widest register whose full vector is held (128 MB a vector)."""
+"""Largest width for which vectors over all strings are held (128 MB each)."""
 
 
 def distance_blocks(left: Words, right: Words) -> Iterator[tuple[slice, NDArray[np.unsignedinteger]]]:
-    """Yield Hamming distances, some rows at a time.
+    """Yield Hamming distances in blocks of rows.
 
     Args:
         left: ``(n_left, n_words) uint64``.
         right: ``(n_right, n_words) uint64``.
 
     Yields:
-        The slice of `left` and its distances ``(n_rows, n_right)``, uint8 (uint16 beyond 255 bits).
+        A slice of `left` and its distances ``(n_rows, n_right)``, uint8 (uint16 beyond 192 bits).
     """
     dtype: type[np.unsignedinteger] = np.uint8 if left.shape[1] < 4 else np.uint16
     step = max(1, _BLOCK // max(1, len(right)))
@@ -50,11 +50,11 @@ def distance_blocks(left: Words, right: Words) -> Iterator[tuple[slice, NDArray[
 
 
 def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
-    """Prepare the product of a radial kernel with vectors on a set of strings.
+    """Return a function that multiplies a radial kernel with vectors on a set of strings.
 
-    Picks the cheapest exact way: a sparse matrix when the kernel is zero for most pairs; a Walsh-Hadamard
-    transform of the whole register (cost ``n 2^n``) when there are many strings of few bits; else the distances
-    made anew in blocks at each product (cost ``n_outcomes^2``).
+    It uses the cheapest exact way: a sparse matrix if the kernel is zero for most pairs; a Walsh-Hadamard transform
+    of the whole register (cost ``n 2^n``) if there are many strings of few bits; otherwise distances that are computed
+    again in blocks for each product (cost ``n_outcomes^2``).
 
     Args:
         words: ``(n_outcomes, n_words) uint64``, distinct.
@@ -71,8 +71,8 @@ def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
     """
     pairs, transform = len(words) ** 2, n_bits << n_bits
     dense = n_bits <= WALSH_BITS and transform < 3 * pairs
-    tried = pairs <= _STORED and not dense if kernel.all() else pairs < _TRIED * transform
-    if tried:
+    try_sparse = pairs <= _MOST_STORED and not dense if kernel.all() else pairs < _TRIED * transform
+    if try_sparse:
         stored = _stored_operator(words, kernel)
         if stored is not None:
             return stored
@@ -80,7 +80,7 @@ def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
 
 
 def look_up(kernel: Floats, distances: NDArray[np.unsignedinteger]) -> Floats:
-    """Give ``kernel[distances]``, several times as fast as indexing with small integers."""
+    """Return ``kernel[distances]``, several times as fast as indexing with small integers."""
     values: Floats = kernel.take(distances, mode="clip")
     return values
 
@@ -96,20 +96,20 @@ def _block_operator(words: Words, kernel: Floats) -> Product:
 
 
 def _stored_operator(words: Words, kernel: Floats) -> Product | None:
-    """Keep the entries that are not zero, or give up (None) when there are too many."""
+    """Store the entries that are not zero as a sparse matrix; None if there are too many."""
     from scipy.sparse import csr_array
 
-    columns, entries, ends, kept = [], [], [0], 0
+    columns, entries, ends, n_entries = [], [], [0], 0
     for _, distances in distance_blocks(words, words):
         block = look_up(kernel, distances)
-        used = block != 0
-        kept += int(np.count_nonzero(used))
-        if kept > _STORED:
+        nonzero = block != 0
+        n_entries += int(np.count_nonzero(nonzero))
+        if n_entries > _MOST_STORED:
             return None
-        columns.append(np.nonzero(used)[1].astype(np.int32))
-        entries.append(block[used])
-        ends.extend((ends[-1] + np.cumsum(np.count_nonzero(used, axis=1))).tolist())
-    if not kept:
+        columns.append(np.nonzero(nonzero)[1].astype(np.int32))
+        entries.append(block[nonzero])
+        ends.extend((ends[-1] + np.cumsum(np.count_nonzero(nonzero, axis=1))).tolist())
+    if not n_entries:
         return np.zeros_like
     matrix = csr_array((np.concatenate(entries), np.concatenate(columns), np.array(ends)), shape=(len(words),) * 2)
 
@@ -120,14 +120,14 @@ def _stored_operator(words: Words, kernel: Floats) -> Product | None:
 
 
 def _walsh_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
-    """Convolve on the whole register; exact up to rounding, about 1e-16 of the largest value."""
+    """Convolve over the whole register; exact up to rounding, about 1e-16 of the largest value."""
     transform = partial(walsh, dtype=np.float64)
     spectrum = transform(kernel[np.bitwise_count(np.arange(1 << n_bits, dtype=np.uint32))]) / (1 << n_bits)
-    slots = words[:, 0].astype(np.intp)
+    indices = words[:, 0].astype(np.intp)
 
     def product(values: Floats) -> Floats:
         full = np.zeros(1 << n_bits)
-        full[slots] = values
-        return transform(transform(full) * spectrum)[slots]
+        full[indices] = values
+        return transform(transform(full) * spectrum)[indices]
 
     return product

@@ -1,4 +1,4 @@
-"""The two methods that need no arithmetic: leave the counts alone, and trust the winner."""
+"""Two trivial methods: return the counts unchanged, or put all shots on the most frequent string."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 
 @own_errstate
 def identity(counts: Any) -> Distribution:
-    """Return the counts as they came: what every other method must beat.
+    """Return the counts unchanged: the baseline that every other method must beat.
 
     Args:
         counts: anything that `Distribution.of` takes.
@@ -25,10 +25,10 @@ def identity(counts: Any) -> Distribution:
 
 @own_errstate
 def plurality(counts: Any) -> Distribution:
-    """Put every shot on the most frequent string: right for outputs of one string, wrong for all others.
+    """Put all shots on the most frequent string: right for outputs of one string, wrong for all others.
 
     Args:
-        counts: anything that `Distribution.of` takes. Among equals the lowest string wins.
+        counts: anything that `Distribution.of` takes. Ties go to the lowest string.
 
     Example:
         >>> plurality({"00": 5, "01": 3, "11": 2}).to_counts()
@@ -47,5 +47,5 @@ def _plurality(counts: Distribution, rates: Any) -> Distribution:
     return plurality(counts)
 
 
-enter("identity", "The counts as they came: what every other method must beat.", _identity)
-enter("plurality", "Every shot on the most frequent string.", _plurality)
+enter("identity", "The unchanged counts: what every other method must beat.", _identity)
+enter("plurality", "All shots on the most frequent string.", _plurality)

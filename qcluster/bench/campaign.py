@@ -1,4 +1,4 @@
-"""Run campaigns: skip what is done, save each task as it comes, tell how it goes."""
+"""Run campaigns: skip finished tasks, save each task at once, and report progress."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,40 +22,40 @@ Job = tuple[Callable[..., Outcome], tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a campaign is."""
+    """Progress of a campaign."""
 
     done: int
-    """Tasks finished, those of earlier runs included."""
+    """Finished tasks, including those of earlier runs."""
     total: int
-    """Tasks of the campaign."""
+    """All tasks of the campaign."""
     label: str
-    """What has just finished; empty at the start."""
+    """The task that has just finished; empty at the start."""
     seconds_left: float
-    """Estimate from the tasks finished in this run; NaN before the first."""
+    """Estimated time left, from the tasks of this run; NaN before the first."""
     error: str = ""
-    """Why the task failed; empty when it did not."""
+    """Why the task failed; empty if it did not."""
 
 
 def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str | None = None) -> Iterator[Progress]:
-    """Run what is not done yet and score what is not scored yet.
+    """Run unfinished tasks and compute missing scores.
 
-    A task that fails is reported and left for the next run; the others go on. What a kill interrupts is lost, and
-    nothing else: at most one task per worker.
+    A task that fails is reported and left for the next run; the others continue. If the process is killed, at most one
+    task per worker is lost.
 
     Args:
         campaign: what to run.
-        folder: where shots and scores go; made if it is not there.
-        workers: processes on this machine; -1 for one a core, 1 runs in this process.
+        folder: folder for shots and scores; created if it does not exist.
+        workers: number of processes on this machine; -1 for one per core, 1 runs in this process.
         dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
 
     Yields:
         A Progress at the start and after each task.
 
     Raises:
-        ValueError: a method or case is unknown, or some samples would be the same shots, or no number of workers; an
-            unknown machine is the failure of its tasks.
-        StorageError: the folder cannot be written to, and everything before is saved; or a circuit of yours has scores
-            here of another ideal.
+        ValueError: a method or case is unknown, some samples would be the same shots, or the number of workers is
+            invalid. An unknown machine only makes its tasks fail.
+        StorageError: the folder cannot be written to (everything before is saved), or a circuit from your files has
+            scores in this folder for another ideal.
         QClusterError: the worker processes died.
     """
     check_methods(campaign.methods)
@@ -76,17 +76,17 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
 def rescore(
     folder: str | Path, methods: tuple[str, ...], *, workers: int = 1, dask: str | None = None, again: bool = False
 ) -> Iterator[Progress]:
-    """Score stored shots by methods that have not scored them yet: a new method never costs new shots.
+    """Score stored shots by methods that have not scored them yet; no new shots are needed.
 
     Args:
-        folder: of a campaign.
-        methods: names.
-        workers, dask: as in `run`, as is what it yields and raises.
-        again: forget the scores of these methods first, because the methods themselves have changed; the old table is
-            kept beside, as ``scores.csv.old``.
+        folder: folder of a campaign.
+        methods: names of methods.
+        workers, dask: as in `run`, also for what is yielded and raised.
+        again: first delete the scores of these methods, because the methods have changed. The old table is kept as
+            ``scores.csv.old``.
 
     Raises:
-        StorageError: there are no shots in the folder, or scores of another ideal that are not all forgotten.
+        StorageError: there are no shots in the folder, or scores for another ideal would remain.
     """
     check_methods(methods)
     if not read_tasks(folder):
@@ -96,8 +96,8 @@ def rescore(
         )
     with Store(folder) as store:
         tasks = store.done()
-        stay = {(task, method) for task, method in store.scored() if not (again and method in methods)}
-        prints = check_ideals(store, tasks, stay)
+        kept = {(task, method) for task, method in store.scored() if not (again and method in methods)}
+        prints = check_ideals(store, tasks, kept)
         if again:
             store.forget_scores(methods, {task.identity for task in tasks})
         store.note_prints(prints)
@@ -116,22 +116,22 @@ def score_samples(
     again: bool = False,
     drawn: bool = True,
 ) -> Iterator[Progress]:
-    """Score samples that come from elsewhere, such as recorded hardware counts, skipping what is scored.
+    """Score samples from elsewhere, such as recorded hardware counts, unless they are already scored.
 
-    A method that lacked what it needs is asked again: a calibration may have come since.
+    A method that was skipped for lack of data is tried again, since a calibration may have been added.
 
     Args:
         samples: see `qcluster.bench.records`.
-        folder: where the scores go.
-        methods: names.
-        workers, dask: as in `run`, as is what it yields and raises.
+        folder: folder for the scores.
+        methods: names of methods.
+        workers, dask: as in `run`, also for what is yielded and raised.
         again: as in `rescore`.
-        drawn: whether the likeliest strings are kept for the report's drawings; they are part of the counts, which a
-            licence may forbid to pass on. Those that were kept before go then.
+        drawn: whether to store the most likely strings for the drawings in the report. They are part of the counts,
+            which a licence may forbid to publish. With False, strings stored earlier are deleted.
 
     Raises:
-        ValueError: two samples have one identity, or a method is unknown.
-        StorageError: a sample is not the one that was scored here by the same identity.
+        ValueError: two samples have the same identity, or a method is unknown.
+        StorageError: a sample differs from the one that was scored in this folder under the same identity.
     """
     check_methods(methods)
     with Store(folder) as store:
@@ -141,11 +141,11 @@ def score_samples(
             if sample.identity in prints:
                 raise ValueError(f"each record must have an id of its own; {sample.identity!r} came twice")
             prints[sample.identity] = fingerprint(sample)
-            before = {name: "" if again else statuses.get((sample.identity, name), "") for name in methods}
-            names = tuple(name for name, status in before.items() if status in ("", "skipped"))
-            lacking = tuple(name for name in names if before[name])
+            status_before = {name: "" if again else statuses.get((sample.identity, name), "") for name in methods}
+            names = tuple(name for name, status in status_before.items() if status in ("", "skipped"))
+            skipped_before = tuple(name for name in names if status_before[name])
             if names:
-                jobs.append((_judge, (sample, names, drawn, lacking)))
+                jobs.append((_judge, (sample, names, drawn, skipped_before)))
         store.check_prints(
             prints,
             known,
@@ -163,71 +163,71 @@ def score_samples(
 
 
 def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Refuse ideals that have changed in a user's file, beside the circuit, of which no task tells.
+    """Refuse ideals in users' files that have changed since scoring, since the identity of a task does not cover them.
 
     Args:
-        store: of the campaign.
-        tasks: that are scored, now or before.
-        scored: pairs of task and method whose scores stay.
+        store: store of the campaign.
+        tasks: tasks that are or will be scored.
+        scored: pairs of task and method whose scores are kept.
 
     Returns:
         Fingerprints of the ideals by task, for `Store.note_prints`.
 
     Raises:
-        StorageError: a task has scores of another ideal, or shots that were drawn from it.
+        StorageError: a task has scores for another ideal, or shots that were drawn from it.
     """
     prints, cases = dict[str, str](), dict[str, str]()
-    stay = {identity for identity, _ in scored}
+    kept = {identity for identity, _ in scored}
     for task in tasks:
         if not task.case.startswith("file:"):
             continue
-        with suppress(StorageError, ValueError):  # a file that is gone, or another circuit: its own tasks fail by it
+        with suppress(StorageError, ValueError):  # a missing file or a changed circuit makes its own tasks fail
             case = find_as_run(task.case, task.circuit, task.identity)
             cases[task.identity] = case.name
             prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
             if task.machine.startswith(TOY) and shots_path(store.folder, task.identity).exists():
-                stay.add(task.identity)
+                kept.add(task.identity)
     store.check_prints(
         prints,
-        stay,
+        kept,
         lambda identity: (
-            f"the ideal of task {identity} ({cases[identity]}) is another than {store.folder} has scores of: put it "
-            "back, score all methods anew by --again, or, where the machine is flips:RATE, take another folder"
+            f"the ideal of task {identity} ({cases[identity]}) is not the one that {store.folder} has scores of: "
+            "put it back, score all methods again with --again, or, if the machine is flips:RATE, use another folder"
         ),
     )
     return prints
 
 
 def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:
-    """Run jobs anywhere, write here."""
+    """Run jobs anywhere, and save their results in this process."""
 
-    def written() -> Iterator[tuple[str, str]]:
+    def saved() -> Iterator[tuple[str, str]]:
         for outcome in spread(_safely, jobs, workers=workers, dask=dask, lost=_failed):
             if not outcome.error:
                 store.add(outcome)
             yield outcome.label, outcome.error
 
-    yield from follow(written(), len(jobs), total)
+    yield from follow(saved(), len(jobs), total)
 
 
-def follow(outcomes: Iterable[tuple[str, str]], ahead: int, total: int) -> Iterator[Progress]:
-    """Tell how far a campaign is as its jobs come back.
+def follow(outcomes: Iterable[tuple[str, str]], n_jobs: int, total: int) -> Iterator[Progress]:
+    """Report progress as jobs return.
 
     Args:
-        outcomes: what each job was, and why it failed; empty where it did not.
-        ahead: jobs of this run.
-        total: jobs of the campaign, of which the others are done.
+        outcomes: label of each job, and why it failed; empty if it did not.
+        n_jobs: number of jobs of this run.
+        total: number of jobs of the campaign; the others are finished.
     """
-    done, start = total - ahead, time.monotonic()
+    done, start = total - n_jobs, time.monotonic()
     yield Progress(done, total, "", float("nan"))
     for count, (label, error) in enumerate(outcomes, 1):
         done += not error
-        left = (time.monotonic() - start) / count * (ahead - count)
+        left = (time.monotonic() - start) / count * (n_jobs - count)
         yield Progress(done, total, label, left, error)
 
 
 def _safely(job: Job) -> Outcome:
-    """Turn what goes wrong in one task into words, so that the others go on."""
+    """Return an error of one task as text, so that the others continue."""
     work, arguments = job
     try:
         return work(*arguments)
@@ -266,8 +266,10 @@ def _rescore(task: Task, folder: str, methods: tuple[str, ...]) -> Outcome:
     return _judge(load_sample(Path(folder), task.identity), methods)
 
 
-def _judge(sample: Sample, methods: tuple[str, ...], drawn: bool = True, lacking: tuple[str, ...] = ()) -> Outcome:
-    """Score a sample; of methods that lacked what they need there is no other row while they do."""
+def _judge(
+    sample: Sample, methods: tuple[str, ...], drawn: bool = True, skipped_before: tuple[str, ...] = ()
+) -> Outcome:
+    """Score a sample. Methods that were skipped before and are skipped again get no new row."""
     rows, bars = judge(sample, methods, drawn=drawn)
-    new = tuple(row for row in rows if row["status"] != "skipped" or row["method"] not in lacking)
+    new = tuple(row for row in rows if row["status"] != "skipped" or row["method"] not in skipped_before)
     return Outcome(str(sample), scores=new, bars=bars)

@@ -1,4 +1,4 @@
-"""Run one task: on a fake machine, or on a toy whose bits flip independently."""
+"""Run one task on a fake machine, or on a toy machine with independent bit flips."""
 
 import re
 import time
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 TOY = "flips:"
-"""Before the rate of a machine whose bits flip independently."""
+"""Prefix of the name of a toy machine, followed by its flip rate."""
 
 
 def run_task(task: Task) -> Sample:
     """Run a task and return its shots.
 
-    Machines: ``flips:RATE`` samples the ideal output and flips every bit with that probability, in microseconds;
-    names such as ``FakeTorino`` or ``fake_torino`` go through `qcluster.device.execute`, and with ``+reference`` behind
-    them, a reference circuit beside each circuit.
+    The machine ``flips:RATE`` samples the ideal output and flips every bit with that probability, in microseconds.
+    Names such as ``FakeTorino`` or ``fake_torino`` are run by `qcluster.device.execute`; with ``+reference`` appended,
+    together with a reference circuit for each circuit.
 
     Raises:
-        ValueError: the machine's name is not known, or ``flips`` has no rate below one half.
+        ValueError: the machine is unknown, or the rate of ``flips`` is not below one half.
         QClusterError: the run failed.
     """
     case = find_case(task.case)
@@ -41,11 +41,11 @@ def run_task(task: Task) -> Sample:
 
 
 def check_distinct(campaign: Campaign) -> None:
-    """Refuse a campaign of which some samples would be the same shots, counted as several, or not run as they say.
+    """Refuse a campaign in which some samples would be the same shots, or options would have no effect.
 
     Raises:
-        ValueError: a machine that only flips bits has several twirls, or a decoupling, of which it knows nothing; or a
-            machine stands there in two spellings.
+        ValueError: a toy machine is combined with several numbers of twirls, or with decoupling, which it ignores; or
+            a machine is listed in two spellings.
     """
     toys = [name for name in campaign.machines if name.startswith(TOY)]
     ways = len(set(campaign.twirls)) * len(set(campaign.dd))
@@ -57,59 +57,61 @@ def check_distinct(campaign: Campaign) -> None:
     sequences = [dd for dd in campaign.dd if dd]
     if toys and sequences:
         raise ValueError(
-            f"machine {toys[0]!r} knows no dd, so that {sequences[0]!r} would have no effect: leave it away, or give "
+            f"machine {toys[0]!r} knows no dd, so that {sequences[0]!r} would have no effect: leave it out, or give "
             "the machine a campaign of its own"
         )
     spelled: dict[tuple[str, bool], str] = {}
     for name in campaign.machines:
-        first = spelled.setdefault(_known_machine(name), name)
+        first = spelled.setdefault(_canonical_machine(name), name)
         if first != name:
             raise ValueError(f"machines must differ; {first!r} and {name!r} are one, whose samples would count twice")
 
 
 def check_repeats(tasks: Iterable[Task], done: Collection[Task] = ()) -> None:
-    """Refuse tasks whose shots would be those of another task under another name, and count twice.
+    """Refuse tasks whose shots would equal those of another task with another name, and so count twice.
 
-    The published table has one circuit twice; tasks of that stay.
+    The published table has one circuit twice; its tasks are allowed.
 
     Args:
-        tasks: to be run.
-        done: whose shots are in the folder already.
+        tasks: tasks to run.
+        done: tasks whose shots are already in the folder.
 
     Raises:
-        ValueError: a case or a machine is spelled in two ways, or two cases are one circuit.
+        ValueError: a case or a machine is spelled in two ways, or two cases are the same circuit.
     """
-    there = {_shots_of(task): task for task in done}
+    seen = {_shots_key(task): task for task in done}
     finished = set(done)
     for task in tasks:
-        first = there.setdefault(_shots_of(task), task)
+        first = seen.setdefault(_shots_key(task), task)
         published = all(one.case.startswith("paper/") for one in (first, task))
         if first != task and task not in finished and not published:
             place, cure = (" in this folder", "take another folder") if first in finished else ("", "leave one out")
             raise ValueError(
-                f"samples must be of shots of their own; those of {task} ({task.identity}) are the shots of {first} "
-                f"({first.identity}){place}, and would count twice: spell it as there, or {cure}"
+                f"each task must have its own shots; {task} ({task.identity}) has the shots of {first} "
+                f"({first.identity}){place}, which would count twice: spell it as there, or {cure}"
             )
 
 
-def _shots_of(task: Task) -> tuple[object, ...]:
-    """Give what the shots of a task follow from, whatever its circuit and machine are called."""
+def _shots_key(task: Task) -> tuple[object, ...]:
+    """Return everything that determines the shots of a task, with names of circuit and machine in one spelling."""
     toy = task.machine.startswith(TOY)
-    way = ("", 1) if toy else (task.dd, task.twirls)
-    return task.circuit, *_known_machine(task.machine), task.shots, task.seed, *way
+    options = ("", 1) if toy else (task.dd, task.twirls)
+    return task.circuit, *_canonical_machine(task.machine), task.shots, task.seed, *options
 
 
-def _known_machine(name: str) -> tuple[str, bool]:
-    """Give one name to all spellings of a machine, and whether a reference runs on it."""
+def _canonical_machine(name: str) -> tuple[str, bool]:
+    """Return one name for all spellings of a machine, and whether a reference runs on it."""
     from qcluster.device.machines.names import canonical
 
     rate = name.removeprefix(TOY)
-    known = f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else canonical(machine_name(name))
-    return known, name.endswith(REFERENCE)
+    canonical_name = (
+        f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else canonical(machine_name(name))
+    )
+    return canonical_name, name.endswith(REFERENCE)
 
 
 def machine_name(name: str) -> str:
-    """Give the name that the device room knows: ``FakeTorino`` is ``fake_torino``, with a reference or without.
+    """Return the name used by `qcluster.device`: ``fake_torino`` for ``FakeTorino``, with a reference or without.
 
     Example:
         >>> machine_name("FakeTorino+reference")
@@ -136,8 +138,8 @@ def _toy(task: Task, case: Case) -> Sample:
     if case.ideal is None:
         raise ValueError(f"machine {task.machine!r} needs an ideal output, which {case.name} has not")
     rng = np.random.default_rng(task.seed)
-    drawn = rng.multinomial(task.shots, case.ideal.probabilities)
-    rows = np.repeat(case.ideal.bits, drawn, axis=0)
+    n_drawn = rng.multinomial(task.shots, case.ideal.probabilities)
+    rows = np.repeat(case.ideal.bits, n_drawn, axis=0)
     counts = Distribution(rows ^ (rng.random(rows.shape) < rate), np.ones(len(rows)))
     readout = np.full((case.n_bits, 2), rate)
     return _sample(task, case, counts, readout=readout, expected_errors=rate * case.n_bits, rate=rate)
@@ -161,7 +163,7 @@ def _device(task: Task, case: Case) -> Sample:
 
 @lru_cache(maxsize=8)
 def _backend(name: str) -> Any:
-    """Load a machine once per process; real ones cost money and are never run by the way."""
+    """Load a machine once per process; real machines are refused, since they cost money."""
     from qcluster.device.machines.machine import find_machine
 
     machine = find_machine(name)
@@ -171,7 +173,7 @@ def _backend(name: str) -> Any:
 
 
 def sample_of_run(task: Task, case: Case, run: "Run", *, dt: float | None = None) -> Sample:
-    """Keep what a `Run` of the device room knows; `dt` is its backend's, if the circuit was scheduled."""
+    """Convert a run to a sample; `dt` is that of its backend, if the circuit was scheduled."""
     return _sample(task, case, run.counts, run=run, dt=dt, **run_figures(run))
 
 

@@ -1,4 +1,4 @@
-"""The methods that are compared, by name, each from a sample to a better distribution."""
+"""The methods that are compared, by name: each maps a sample to a distribution or a mitigation."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ def _given_rate(sample: Sample) -> float:
 
 
 def _estimated_rates(sample: Sample) -> Any:
-    """Estimate rates as a user does, of whatever is known; the method takes the figure that it is made for."""
+    """Estimate rates from everything known, as a user would; the method picks the figure made for it."""
     from qcluster.device.noise.rates import estimate_rates
 
     return estimate_rates(sample.counts if sample.run is None else sample.run)
@@ -73,11 +73,11 @@ def _reference(sample: Sample) -> Mitigation:
 
 
 _SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rates, "measured": _measured, "faults": _faults}
-"""Where the noise that a method needs comes from, by its kind."""
+"""Functions that provide the noise that a method needs, by its kind."""
 
 
 def _registered(name: str, sample: Sample) -> Mitigation:
-    """Mitigate by a method of the registry, with the noise that it cannot do without, and otherwise by counts alone."""
+    """Apply a method of the registry, with the noise that it requires, or to counts alone if it requires none."""
     needs = find_registered(name).needs
     if needs is not None and needs not in _SOURCES:
         raise NotApplicable(f"needs {needs}, which campaigns do not have")
@@ -95,47 +95,47 @@ METHODS: dict[str, Method] = {
     "paper_given": lambda sample: mitigate(sample.counts, _given_rate(sample), method="paper"),
     "mixture_unguarded": lambda sample: mitigate(sample.counts, method="mixture", guard=False),
 }
-"""Name and function: every method of the registry, and variants. A method gets counts and what an experimenter would
-have: never the ideal output.
+"""All methods by name: those of the registry, and variants. A method gets the counts and what an experimenter would
+have, but never the ideal output.
 
-A method that needs flip rates gets the answer of `qcluster.estimate_rates` to the run, or to the counts where there is
-none; ``paper_given`` and ``hammr_l`` get the sample's own rate, which follows from the calibration in closed form (a
-recorded sample may bring another); ``m3`` and ``qbeep`` get what their authors have them get. ``circuit`` needs the
-compiled circuit, and takes the faults that its calibration predicts; where they do not explain the counts, it answers
-by these. ``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` gets the run as
-it is.
+A method that needs flip rates gets the result of `qcluster.estimate_rates` for the run, or for the counts if there is
+no run. ``paper_given`` and ``hammr_l`` get the rate of the sample, which follows from the calibration in closed form
+(a record may state another). ``m3`` and ``qbeep`` get what their authors use. ``circuit`` needs the compiled circuit,
+and uses the faults that the calibration predicts; where these do not explain the counts, it uses the counts alone.
+``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` gets the whole run.
 """
 
 
 def find(name: str) -> Method:
-    """Give the function of a method.
+    """Return the function of a method.
 
     Args:
-        name: a method of `METHODS`, or one that was registered since; ``MODULE:ATTRIBUTE`` of a module in the working
-            directory or installed, with a function of a `Sample` or a method that is made for the registry. Behind
-            either, ``@high``, ``@low`` or ``@scattered`` has it told a wrong calibration, see `misreport`.
+        name: a name from `METHODS` or of a method registered later; or ``MODULE:ATTRIBUTE``, an attribute of a module
+            in the working directory or an installed one, which must be a function of a `Sample` or a method made for
+            the registry. With ``@high``, ``@low`` or ``@scattered`` appended, the method gets a wrong calibration, see
+            `misreport`.
 
     Raises:
-        ValueError: no method has this name.
+        ValueError: there is no such method.
     """
-    told, at, how = name.rpartition("@")
-    if at:
+    base_name, separator, how = name.rpartition("@")
+    if separator:
         if how not in MISREPORTS:
-            raise ValueError(f"behind the @ of a method must stand one of {', '.join(MISREPORTS)}; got {name!r}")
-        return partial(_misled, find(told), how)
+            raise ValueError(f"a method may be followed by @ and one of {', '.join(MISREPORTS)}; got {name!r}")
+        return partial(_with_wrong_calibration, find(base_name), how)
     if ":" in name:
-        return _imported(name)
+        return _import_method(name)
     known = METHODS | {
         method.name: partial(_registered, method.name) for method in every() if method.name not in METHODS
     }
     if name not in known:
-        there = f"{', '.join(known)}, and MODULE:FUNCTION for one of yours"
-        raise ValueError(f"no method {name!r}; there are {there}{near(name, known)}")
+        available = f"{', '.join(known)}, and MODULE:FUNCTION for one of yours"
+        raise ValueError(f"no method {name!r}; there are {available}{near(name, known)}")
     return known[name]
 
 
-def _misled(method: Method, how: str, sample: Sample) -> Distribution | Mitigation:
-    """Tell a method that the machine is another than it is; wrong in the same way whichever the method."""
+def _with_wrong_calibration(method: Method, how: str, sample: Sample) -> Distribution | Mitigation:
+    """Give a method a wrong calibration of the machine; all methods get the same wrong one."""
     if sample.run is None:
         raise NotApplicable("needs the compiled circuit and a calibration")
     wrong = misreport(sample.run.calibration, how, zlib.crc32(sample.identity.encode()))
@@ -143,29 +143,31 @@ def _misled(method: Method, how: str, sample: Sample) -> Distribution | Mitigati
     return method(replace(sample, run=run, **run_figures(run)))
 
 
-def _imported(name: str) -> Method:
-    """Import a method of the user's; where several processes work, each does."""
+def _import_method(name: str) -> Method:
+    """Import a user's method; every worker process does so."""
     module, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # an installed command does not look there by itself
     try:
         imported = import_module(module)
-    except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported, and a script may exit
+    except (Exception, SystemExit) as error:  # importing a module may fail in any way, and a script may exit
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"method {name!r} must be in the working directory or installed, and import: {why}") from error
     try:
-        found = getattr(imported, attribute)
+        user_method = getattr(imported, attribute)
     except AttributeError as error:
         raise ValueError(f"method {name!r} must name a function of module {module}: {error}") from error
-    if isinstance(found, Registered):
-        return partial(_registered, found.name)
-    if not callable(found):
-        raise ValueError(f"method {name!r} must be a function of a Sample, or a registered Method; got {found!r:.60}")
-    return partial(_checked, name, found)
+    if isinstance(user_method, Registered):
+        return partial(_registered, user_method.name)
+    if not callable(user_method):
+        raise ValueError(
+            f"method {name!r} must be a function of a Sample, or a registered Method; got {user_method!r:.60}"
+        )
+    return partial(_call_checked, name, user_method)
 
 
-def _checked(name: str, function: Callable[[Sample], Any], sample: Sample) -> Distribution | Mitigation:
-    """Call a function of the user's, which is not shown the ideal output, and check what it returns."""
+def _call_checked(name: str, function: Callable[[Sample], Any], sample: Sample) -> Distribution | Mitigation:
+    """Call a user's function without the ideal output, and check what it returns."""
     returned = function(replace(sample, ideal=None))
     answer: Distribution | Mitigation
     if isinstance(returned, Distribution | Mitigation):
@@ -174,8 +176,8 @@ def _checked(name: str, function: Callable[[Sample], Any], sample: Sample) -> Di
         try:
             answer = Distribution.of(returned)
         except (TypeError, ValueError) as error:
-            what = "a Distribution, a Mitigation, or counts such as {'01': 12}"
-            raise TypeError(f"{name} must return {what}; got {type(returned).__name__}: {error}") from error
+            expected = "a Distribution, a Mitigation, or counts such as {'01': 12}"
+            raise TypeError(f"{name} must return {expected}; got {type(returned).__name__}: {error}") from error
     n_bits = answer.distribution.n_bits if isinstance(answer, Mitigation) else answer.n_bits
     if n_bits != sample.n_bits:
         raise ValueError(f"{name} must return strings of {sample.n_bits} bits, as the counts have; got {n_bits}")
@@ -183,6 +185,6 @@ def _checked(name: str, function: Callable[[Sample], Any], sample: Sample) -> Di
 
 
 def check_methods(names: tuple[str, ...]) -> None:
-    """Raise ValueError for a name that no method has."""
+    """Raise ValueError if a name is not that of a method."""
     for name in names:
         find(name)

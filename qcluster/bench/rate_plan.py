@@ -1,4 +1,4 @@
-"""What the training table of the rate model is made of: circuits, machines, and jobs that cross them."""
+"""The plan of the rate model's training table: circuits, machines, and the jobs that combine them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ PEAKED = (
     *("inverse_qft:4", "inverse_qft:6", "qpe:4", "qpe:6", "ising:5", "ising:7:steps=2", "ising:6:steps=3"),
     *("mirror:3:depth=10", "mirror:4:depth=40", "mirror:5:depth=20", "mirror:7:depth=6", "mirror:8:depth=16"),
 )
-"""Circuits whose ideal output is a few strings: all such families, from a handful of gates to some hundred, on few
-enough qubits that the density matrix can be computed."""
+"""Circuits whose ideal output is a few strings: all such families, with up to some hundred gates, on few enough qubits
+to compute the density matrix."""
 
 SPREAD = (
     *("coin:3", "coin:5", "coin:8", "qft:4", "qft:6", "simon:3", "vqe:4", "vqe:5", "vqe:7", "vqe:8", "vqe:9"),
@@ -36,42 +36,42 @@ SPREAD = (
     *("brickwork:6:depth=6", "brickwork:7:depth=4", "brickwork:8:depth=3", "brickwork:8:depth=10"),
     *("brickwork:9:depth=5", "brickwork:10:depth=4"),
 )
-"""Circuits whose ideal output is spread over many strings: an entropy above .6 of a bit per bit."""
+"""Circuits whose ideal output is spread over many strings, with a normalised entropy above 0.6."""
 
 WIDE = (
     *("ghz:9", "ghz:11", "ghz:16", "ghz:23", "cat:9", "cat:14", "cat:22", "bv:9", "bv:13", "bv:18", "lpn:9"),
     *("hidden_shift:10", "hidden_shift:16", "simon:5", "coin:12"),
     *("mirror:10:depth=6", "mirror:12:depth=16", "mirror:20:depth=8"),
 )
-"""Wide Clifford circuits, sampled with the Pauli twirl of the noise."""
+"""Wide Clifford circuits, which are sampled with Pauli-twirled noise."""
 
 CASES = (*PEAKED, *SPREAD, *WIDE)
 """Circuits of the table."""
 
 SCALES = (0.5, 1.0, 2.0)
-"""Noise of a row as a multiple of the recorded calibration; the model is told the multiple."""
+"""Multiples of the recorded calibration at which rows are simulated; the model knows the multiple."""
 
 SHOTS = (1024, 4096, 4096, 4096, 8192, 8192, 16384)
-"""Shots of a row are one of these."""
+"""Numbers of shots; each job uses one of them."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One circuit, compiled once for one machine; a few rows with different noise."""
+    """One circuit, compiled once for one machine, for a few rows with different noise."""
 
     case: str
     """Name of the case."""
     machine: str
     """Name of the recorded machine."""
     layout: int
-    """0: where the compiler likes it best; else the number of a random region."""
+    """0 for the compiler's own choice of qubits, otherwise the number of a random region."""
     rows: int
-    """How many rows, at most 6: each scale of the noise in turn, then again; for each it is drawn whether the machine
-    is as published or has drifted, and how."""
+    """Number of rows, at most 6. The scales of the noise take turns, at most twice. For each row it is drawn whether
+    the machine is as published or has drifted, and how."""
     shots: int
-    """Shots of each."""
+    """Shots of each row."""
     seed: int
-    """Of the compiler, twirls, noise and shots."""
+    """Seed of the compiler, twirls, noise and shots."""
 
     def __post_init__(self) -> None:
         check_whole("rows", self.rows, 1, 2 * len(SCALES))
@@ -82,7 +82,7 @@ class Job:
 
     @property
     def mark(self) -> tuple[str, str, str, str]:
-        """What its rows in a table have in common with no other job's: circuit, machine, layout, seed."""
+        """Circuit, machine, layout and seed, which identify the rows of the job in a table."""
         return self.case, self.machine, str(self.layout), str(self.seed)
 
 
@@ -95,18 +95,18 @@ def plan(
     rounds: int = 1,
     seed: int = 0,
 ) -> list[Job]:
-    """List jobs: every case on some machines, in every round on others.
+    """List jobs: every case on some machines, and in every round on others.
 
-    The order goes over all machines five times with a fifth of the jobs each, so that an unfinished table is small but
-    not lopsided, and that what is built for a machine's noise serves many circuits.
+    The order passes over all machines five times, with a fifth of the jobs each time. An unfinished table is therefore
+    balanced, and the noise model of a machine serves many circuits in a row.
 
     Args:
         cases: names for `make_case`.
         machines: names of recorded machines; all of `MACHINES` by default.
-        each: machines that a case runs on in a round, drawn anew for each; all where there are fewer.
-        rows: rows of each job, each with noise of its own.
+        each: number of machines for each case and round, drawn anew each time; all machines if there are fewer.
+        rows: rows of each job, each with its own noise.
         rounds: repetitions, each with other layouts and seeds.
-        seed: of everything.
+        seed: seed of all random choices.
     """
     check_whole("each", each, 1)
     check_whole("rounds", rounds, 1)

@@ -1,4 +1,4 @@
-"""Runs for the training table of the rate model: simulated, and drawn through the noise kernels of these."""
+"""Runs for the training table of the rate model: simulated, or drawn through the noise kernels of simulated runs."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -23,59 +23,59 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
 
 NARROW = 8
-"""Most active qubits for which a Clifford circuit is run with the density matrix rather than sampled."""
+"""Clifford circuits with more active qubits than this are sampled, others are simulated with the density matrix."""
 
 DRIFT = {"errors_2q": (1.5, 0.4), "errors_1q": (1.1, 0.4), "readout": (1.0, 0.35), "t1": (0.9, 0.3), "t2": (0.4, 0.5)}
-"""How far a machine is from its calibration when a row is made: median and log-width of the factors on its figures.
-Two-qubit errors are larger than published because gates run side by side (layer fidelity, arXiv:2311.05933). T2 while
-waiting is shorter than the published echo of a qubit alone, because neighbours shift the phase, and decoupling undoes
-part of that (arXiv:2108.04530). The rest scatters by the day."""
+"""How far a machine has drifted from its calibration: median and logarithmic width of the factors on its figures.
+Two-qubit errors are larger than published because gates run in parallel (layer fidelity, arXiv:2311.05933). T2 of idle
+qubits is shorter than the published echo of an isolated qubit, because neighbours shift the phase; decoupling undoes
+part of that (arXiv:2108.04530). The rest is day-to-day scatter."""
 
 DRAWN, DRAWN_BITS = 12, 10
-"""Outputs that are drawn through the noise of a run, and most bits of one."""
+"""Number of outputs drawn through the noise of each run, and largest number of bits of such a run."""
 
 STRENGTHS = 0.5, 2.0
-"""Least and largest noise of these, in units of that of the run."""
+"""Smallest and largest noise of drawn outputs, relative to the noise of the run."""
 
-OWN = 0.25
-"""Share of these that are the circuit's own output."""
+OWN_SHARE = 0.25
+"""Probability that a drawn output is the circuit's own ideal output."""
 
-TURNED = 1.0
-"""How often states have bits turned, see `ideals.draw`: always, as in the table that ships."""
+FLIPPED = 1.0
+"""Probability that random bits of a state are flipped, see `ideals.draw`: always, as in the shipped table."""
 
 DRAWN_FAMILIES = tuple(
     name for name in ideals.FAMILIES if name not in ("clifford_t", "heisenberg", "order_finding", "loaded")
 )
-"""Families of the others; those left out are of circuits that benchmarks.rates judges by."""
+"""Families of other drawn outputs, without those of the circuits that benchmarks.rates uses for validation."""
 
 
 class Simulated(NamedTuple):
-    """A simulated run, and what the model is told of it."""
+    """A simulated run, with what the model knows about it."""
 
     case: Case
     """The circuit and its ideal output."""
     profile: "Profile"
     """The compiled and scheduled circuit."""
     calibration: "Calibration"
-    """What the machine publishes."""
+    """The published calibration."""
     counts: Distribution
     """What was read."""
     faults: "FaultMasks | None"
-    """Flip patterns of its faults as published; None where the circuit cannot be read."""
+    """Flip patterns of the circuit's faults under the published calibration; None where they cannot be determined."""
     scale: float
     """The published noise as a multiple of the recorded machine's."""
     drift: bool
-    """Whether the machine that ran has drifted from what it publishes."""
+    """Whether the simulated machine has drifted from the published calibration."""
     hidden: "FaultMasks | None"
-    """Flip patterns of its faults as they were; `faults` where nothing has drifted. For judging, not for the model."""
+    """Flip patterns of the actual faults; `faults` without drift. For validation only, not for the model."""
 
 
 def simulate_runs(job: Job, case: Case | None = None) -> Iterator[Simulated]:
-    """Compile, twirl, schedule and simulate a circuit under several strengths of noise.
+    """Compile, twirl, schedule and simulate a circuit at several strengths of noise.
 
-    The model is told the calibration times a scale. Half of the simulations run with just that, the others with figures
-    that have drifted from it by `DRIFT`, anew for each row. A case of one's own stands in for that of the job.
-    Scheduling is not optional: idle qubits decohere, and without that the rates of wide circuits come out far too low.
+    The model knows the recorded calibration times a scale. Half of the simulations use exactly this; the others use
+    figures that have drifted from it by `DRIFT`, drawn anew for each row. A given case replaces that of the job.
+    Scheduling is necessary: idle qubits decohere, and without it the rates of wide circuits would be far too low.
     """
     from qcluster.device.circuits.profile import read_profile
     from qcluster.device.circuits.schedule import schedule
@@ -92,43 +92,44 @@ def simulate_runs(job: Job, case: Case | None = None) -> Iterator[Simulated]:
     circuits = schedule(twirls.circuits, target)
     method = "stabilizer" if len(profile.active) > NARROW and is_clifford(isa) else choose_method(isa, profile)
     for place in np.tile(rng.permutation(len(SCALES)), 2)[: job.rows].tolist():
-        told = scaled(machine.calibration, SCALES[place])
+        published = scaled(machine.calibration, SCALES[place])
         shots, seed, drift = split_shots(job.shots, len(circuits)), int(rng.integers(2**31)), bool(rng.random() < 0.5)
-        so = drifted(told, rng) if drift else told
-        read = simulate(circuits, shots, so, method=method, dt=target.dt, seed=seed)
+        actual = drifted(published, rng) if drift else published
+        read = simulate(circuits, shots, actual, method=method, dt=target.dt, seed=seed)
         counts = reduce(add, twirls.undo(read))
-        faults = _faults(profile, told, counts)
-        hidden = _faults(profile, so, counts) if drift else faults
-        yield Simulated(case, profile, told, counts, faults, SCALES[place], drift, hidden)
+        faults = _faults(profile, published, counts)
+        hidden = _faults(profile, actual, counts) if drift else faults
+        yield Simulated(case, profile, published, counts, faults, SCALES[place], drift, hidden)
 
 
 def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulated]]:
-    """Send other outputs through the noise of a circuit, and its own through other noise.
+    """Send other outputs through the noise of a circuit, and its own output through other noise.
 
-    Circuits are few, each kind has outputs of its own, and a simulation is dear: trees learn the circuits rather than
-    the noise. So `DRAWN` outputs are read through the circuit's kernel, each at a strength and with a drift of its own:
-    few strings, families of `qcluster.learn.decision.ideals`, and what the circuit itself should give.
+    There are few circuits, each kind has its typical outputs, and simulations are expensive; trees would learn the
+    circuits rather than the noise. Therefore `DRAWN` outputs are read through the circuit's kernel, each with its own
+    strength of noise and drift: few strings, families of `qcluster.learn.decision.ideals`, and the circuit's own ideal
+    output.
 
     Args:
-        run: a run of at most `DRAWN_BITS` bits whose faults can be read; of others nothing is drawn.
-        seed: of everything.
+        run: a run of at most `DRAWN_BITS` bits with known faults; for others nothing is drawn.
+        seed: seed of all random choices.
 
     Yields:
-        What kind of output was drawn, and the run with it.
+        The kind of output, and the run with this output.
     """
     n = run.counts.n_bits
     if run.case.ideal is None:
         return
     rng = np.random.default_rng(seed)
-    for _ in range(drawn_of(n, known=run.faults is not None)):
+    for _ in range(n_drawn(n, known=run.faults is not None)):
         factor, drift = float(log_uniform(rng, *STRENGTHS)), bool(rng.random() < 0.5)
-        told = scaled(run.calibration, factor)
-        faults = _faults(run.profile, told, run.counts)
-        hidden = _faults(run.profile, drifted(told, rng), run.counts) if drift else faults
-        if faults is None or hidden is None:  # no calibration makes what could be read unreadable
+        published = scaled(run.calibration, factor)
+        faults = _faults(run.profile, published, run.counts)
+        hidden = _faults(run.profile, drifted(published, rng), run.counts) if drift else faults
+        if faults is None or hidden is None:  # does not happen: whether faults can be read does not depend on figures
             return
-        kind, ideal = ("own", run.case.ideal) if rng.random() < OWN else _ideal(rng, n)
-        if kind != "own":  # a circuit's rotations tell of its own output alone
+        kind, ideal = ("own", run.case.ideal) if rng.random() < OWN_SHARE else _ideal(rng, n)
+        if kind != "own":  # the circuit's rotations describe only its own output
             faults = dataclasses.replace(faults, rotations=None)
         kernel, shots = Kernel.of(hidden), int(rng.choice(SHOTS))
         noisy = np.maximum(kernel.forward(kernel.index.vector(ideal.words, ideal.probabilities)), 0.0)
@@ -136,29 +137,31 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
         case = dataclasses.replace(run.case, ideal_source=ideal)
         yield (
             kind,
-            Simulated(case, run.profile, told, counts, faults, factor * run.scale, drift, hidden if drift else faults),
+            Simulated(
+                case, run.profile, published, counts, faults, factor * run.scale, drift, hidden if drift else faults
+            ),
         )
 
 
-def drawn_of(n_bits: int, *, known: bool) -> int:
-    """Say how many outputs are drawn through the noise of a run of so many bits, if its fault patterns are known."""
+def n_drawn(n_bits: int, *, known: bool) -> int:
+    """Return the number of outputs to draw through the noise of a run of `n_bits`, if its faults are known."""
     return DRAWN if known and 2 <= n_bits <= DRAWN_BITS else 0
 
 
 def _ideal(rng: np.random.Generator, n: int) -> tuple[str, Distribution]:
-    """Draw an ideal output and its kind: one in five few strings with small tails, as many without."""
+    """Draw an ideal output and its kind: one in five is few strings with small tails, one in five without tails."""
     if rng.random() < 0.2:
-        kind, ideal = "tailed", ideals.tailed(rng, n, TURNED)
+        kind, ideal = "tailed", ideals.tailed(rng, n, FLIPPED)
     elif rng.random() < 0.25:
         kind, ideal = "sharp", ideals.sharp(rng, n, 0.4, 1 << (n - 1))
     else:
         kind = ideals.draw_family(rng, DRAWN_FAMILIES)
-        ideal = ideals.draw(rng, n, kind, TURNED)
+        ideal = ideals.draw(rng, n, kind, FLIPPED)
     return kind, of_vector(ideal / ideal.sum(), n)
 
 
 def _faults(profile: "Profile", calibration: "Calibration", counts: Distribution) -> "FaultMasks | None":
-    """Find the flip patterns of a simulated circuit, whose measurements are twirled, as `Run.faults` does."""
+    """Return the flip patterns of a simulated circuit with twirled measurements, as `Run.faults` does."""
     from qcluster.device.noise.faults import fault_masks
 
     try:
@@ -168,14 +171,14 @@ def _faults(profile: "Profile", calibration: "Calibration", counts: Distribution
 
 
 def scaled(calibration: "Calibration", scale: float) -> "Calibration":
-    """Make a machine uniformly worse (scale > 1) or better: errors times the scale, times T1 and T2 over it."""
+    """Scale the noise of a machine: errors are multiplied by the scale, T1 and T2 divided by it."""
     return _with(
         calibration, {**dict.fromkeys(("errors_2q", "errors_1q", "readout"), scale), "t1": 1 / scale, "t2": 1 / scale}
     )
 
 
 def drifted(calibration: "Calibration", rng: np.random.Generator) -> "Calibration":
-    """Move a machine away from its calibration: a factor for each kind of figure, and one for each place."""
+    """Let a machine drift from its calibration: a common factor for each kind of figure, and one for each place."""
     factors = {}
     for name, (median, width) in DRIFT.items():
         whole = median * np.exp(width * rng.standard_normal())
@@ -184,13 +187,13 @@ def drifted(calibration: "Calibration", rng: np.random.Generator) -> "Calibratio
 
 
 def _with(calibration: "Calibration", factors: dict[str, Any]) -> "Calibration":
-    made = {name: getattr(calibration, name) * factor for name, factor in factors.items()}
+    figures = {name: getattr(calibration, name) * factor for name, factor in factors.items()}
     for name in ("errors_2q", "errors_1q"):
         old = getattr(calibration, name)
-        made[name] = np.where(old >= 1, old, np.minimum(made[name], 0.7))
-    made["readout"] = np.minimum(made["readout"], 0.45)
-    made["t2"] = np.minimum(made["t2"], 2 * made["t1"])
-    return dataclasses.replace(calibration, **made)
+        figures[name] = np.where(old >= 1, old, np.minimum(figures[name], 0.7))
+    figures["readout"] = np.minimum(figures["readout"], 0.45)
+    figures["t2"] = np.minimum(figures["t2"], 2 * figures["t1"])
+    return dataclasses.replace(calibration, **figures)
 
 
 @lru_cache(maxsize=32)
@@ -207,29 +210,29 @@ def _compile(circuit: Any, machine: Any, layout: int, seed: int) -> Any:
 
     places = _region(machine, circuit.num_qubits, layout) if layout else None
 
-    def at(level: int) -> Any:
+    def compile_at(level: int) -> Any:
         return generate_preset_pass_manager(
             optimization_level=level, target=machine.live, initial_layout=places, seed_transpiler=seed
         ).run(circuit)
 
-    compiled = at(3 if places is None else 2)
+    compiled = compile_at(3 if places is None else 2)
     wide = circuit.num_qubits > NARROW and not is_clifford(compiled) and is_clifford(circuit)
-    return at(1) if wide else compiled  # higher levels may hide a Clifford circuit behind angles that cancel
+    return compile_at(1) if wide else compiled  # higher levels may hide a Clifford circuit behind angles that cancel
 
 
 def _region(machine: Any, width: int, layout: int) -> list[int]:
-    """Choose qubits that are live and connected, around a random one, nearest first."""
+    """Choose connected, working qubits around a random one, nearest first."""
     rng = np.random.default_rng(layout)
     calibration = machine.calibration
     live = calibration.couplings[~calibration.dead_couplings]
     live = live[~calibration.dead_qubits[live].any(axis=1)]
-    near: dict[int, list[int]] = {}
+    neighbours: dict[int, list[int]] = {}
     for a, b in live.tolist():
-        near.setdefault(a, []).append(b)
-        near.setdefault(b, []).append(a)
+        neighbours.setdefault(a, []).append(b)
+        neighbours.setdefault(b, []).append(a)
     while True:
-        found = [int(rng.choice(sorted(near)))]
-        for qubit in found:
-            found += [other for other in sorted(set(near[qubit])) if other not in found]
-        if len(found) >= width:
-            return found[:width]
+        region = [int(rng.choice(sorted(neighbours)))]
+        for qubit in region:
+            region += [other for other in sorted(set(neighbours[qubit])) if other not in region]
+        if len(region) >= width:
+            return region[:width]

@@ -1,28 +1,28 @@
-"""Recorded hardware counts, from files of JSON lines: score methods on what a machine really did.
+"""Recorded hardware counts in files of JSON lines, for scoring methods on results of real machines.
 
-One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
+Each line is one JSON object (``.jsonl``, or ``.jsonl.gz``)::
 
-    id               text, required: names the record
+    id               text, required: name of the record
     counts           {"0101": 12, ...}, required; the first character is the highest classical bit
-    n_bits           width of counts and ideal, where their keys are hexadecimal and do not show it; also num_bits
+    n_bits           number of bits, where keys are hexadecimal and do not show it; also num_bits
     ideal            {"0101": probability, ...}; or
     ideal_id         names a line {"ideal_id": ..., "ideal": {...}} of the ideals file
-    circuit          text, the same for repeats of a circuit, which a report does not take for independent; by default
-                     the ideal_id, else the id. A program, such as OpenQASM, gets a name: ghz:10:1f3a90c2; on as many
-                     qubits as the machine has it is the physical circuit
+    circuit          text, equal for repeats of a circuit, which a report does not count as independent; by default
+                     the ideal_id, else the id. A program, such as OpenQASM, is replaced by a short name such as
+                     ghz:10:1f3a90c2; if it has as many qubits as the machine, it is the physical circuit
     machine          text, such as "ibm_torino"
-    family           text, for grouping; by default what the last part of the id says before its first digit,
-                     or the part before it, and so on: bell of "mine/bell_1" and "bell/1"
+    family           text, for grouping; by default the last part of the id up to its first digit, or the part before
+                     it, and so on: bell for "mine/bell_1" and "bell/1"
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
     expected_errors  mean number of flipped bits in a shot; for Q-BEEP
     rate             effective flip rate of a bit (also "effective_rate"); for the published method
     edges            [[i, j, w], ...], an Ising cost to be minimised, for approximation ratios
-    two_qubit_gates  their number, from which a snapshot estimates errors where there is no physical circuit
-    transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above, and the
-                     faults of the circuit
-    measure_twirl    whether measurements were twirled; by default yes with transpiled_openqasm3, and else no
+    two_qubit_gates  number of two-qubit gates, from which errors are estimated where there is no physical circuit
+    transpiled_openqasm3   the physical circuit; with a snapshot of the machine it gives the readout, expected errors
+                     and rate above, and the faults of the circuit
+    measure_twirl    whether measurements were twirled; by default true with transpiled_openqasm3, otherwise false
 
-Other keys are ignored; null is as if the key were not there. What a record lacks, methods that need it skip.
+Other keys are ignored; null counts as a missing key. Methods that need a missing key skip the record.
 """
 
 import re
@@ -58,37 +58,37 @@ def read_records(
     calibrations: "Mapping[str, Calibration] | None" = None,
     limit: int | None = None,
 ) -> Iterator[Sample]:
-    """Yield the records of a file; the format is this module's docstring.
+    """Yield the records of a file; the format is described in this module's docstring.
 
     Args:
         path: ``.jsonl`` or ``.jsonl.gz``.
-        ideals: file of ideals for records with ``ideal_id``; by default ``NAME_ideals`` beside it, if there.
-        snapshots: fill in what a record does not say about its machine (readout, expected errors, rate) from the
-            snapshot of it that the IBM runtime ships ("ibm_torino": "fake_torino"). That is a calibration of another
-            day, and of the right qubits only where the record has its physical circuit; else the machine's median.
-        calibrations: used in place of snapshots, by the machine's name.
-        limit: stop after so many records.
+        ideals: file of ideals for records with ``ideal_id``; by default ``NAME_ideals`` beside it, if it exists.
+        snapshots: fill in missing figures (readout, expected errors, rate) from the snapshot of the machine that the
+            IBM runtime package contains ("ibm_torino": "fake_torino"). The snapshot is from another day. It is
+            evaluated for the right qubits only where the record has its physical circuit; otherwise medians over the
+            machine are used.
+        calibrations: calibrations by name of the machine, used instead of snapshots.
+        limit: stop after this number of records.
 
     Raises:
-        StorageError: a file cannot be read, or holds no record, or a line is none; the message names the line.
-        ValueError: no limit of 1 or more; or in the end, where ideals were given and no record takes its ideal from
-            there.
+        StorageError: a file cannot be read or holds no record, or a line is not a record; the message names the line.
+        ValueError: the limit is below 1; or, at the end, an ideals file was given that no record uses.
     """
-    path, by_file = Path(path), list[bool]()
+    path, from_file = Path(path), list[bool]()
     most = None if limit is None else check_whole("limit", limit, 1)
     known = read_ideals(path, None if ideals is None else Path(ideals))
 
-    def made(_: int, line: Any) -> Sample:
+    def sample_of_line(_: int, line: Any) -> Sample:
         sample = _sample(line, known, snapshots, calibrations or {})
-        by_file.append(line.get("ideal") is None and line.get("ideal_id") is not None)
+        from_file.append(line.get("ideal") is None and line.get("ideal_id") is not None)
         return sample
 
-    found = read_lines(path, made)
-    first = next(found, None)
+    samples = read_lines(path, sample_of_line)
+    first = next(samples, None)
     if first is None:
         raise StorageError(f"{path} must hold records, one on a line; found none")
-    yield from islice(chain([first], found), most)
-    if ideals is not None and not any(by_file):
+    yield from islice(chain([first], samples), most)
+    if ideals is not None and not any(from_file):
         raise ValueError(f"ideals would have no effect: no record names one of {ideals} by its ideal_id alone")
 
 
@@ -102,12 +102,12 @@ def _sample(
     line = {key: value for key, value in record.items() if value is not None}
     counts, ideal = read_pair(line, known)
     machine = str(line.get("machine", "unknown"))
-    given = _given(line, counts.n_bits)
-    told: dict[str, Any] = {}
+    stated = _stated(line, counts.n_bits)
+    derived: dict[str, Any] = {}
     calibration = calibrations.get(machine) or (_snapshot(machine) if snapshots else None)
     if calibration is not None:
-        told = _told_by(calibration, line, machine, counts)
-        given = {key: told.get(key) if value is None else value for key, value in given.items()}
+        derived = _derive(calibration, line, machine, counts)
+        stated = {key: derived.get(key) if value is None else value for key, value in stated.items()}
     identity = str(line["id"])
     stems = [re.split(r"\d", part)[0].strip("_") for part in reversed(identity.split("/"))]
     family = str(line.get("family") or next(filter(None, stems), identity))
@@ -120,24 +120,26 @@ def _sample(
         ideal=ideal,
         edges=_edges(line.get("edges", []), counts.n_bits),
         facts={key: line[key] for key in ("p", "n", "date") if key in line},
-        run=told.get("run"),
-        **given,
+        run=derived.get("run"),
+        **stated,
     )
 
 
-def _given(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
-    """Read what a record says of its noise itself; None where it says nothing."""
-    readout, most = line.get("readout"), {"expected_errors": inf, "rate": 1.0}
-    found = {"expected_errors": line.get("expected_errors"), "rate": line.get("rate", line.get("effective_rate"))}
-    known = {name: None if one is None else check_real(name, one, 0, most[name]) for name, one in found.items()}
+def _stated(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
+    """Read the noise figures that a record states; None for those that it lacks."""
+    readout, largest = line.get("readout"), {"expected_errors": inf, "rate": 1.0}
+    values = {"expected_errors": line.get("expected_errors"), "rate": line.get("rate", line.get("effective_rate"))}
+    checked = {
+        name: None if value is None else check_real(name, value, 0, largest[name]) for name, value in values.items()
+    }
     if readout is None:
-        return {"readout": None, **known}
+        return {"readout": None, **checked}
     pairs = np.array(readout, dtype=float)
     if pairs.shape != (n_bits, 2):
         raise ValueError(f"readout must hold {n_bits} pairs; got shape {pairs.shape}")
     if not ((pairs >= 0) & (pairs <= 1)).all():
         raise ValueError(f"readout must hold probabilities; got {readout}")
-    return {"readout": pairs, **known}
+    return {"readout": pairs, **checked}
 
 
 def _edges(edges: Any, n_bits: int) -> tuple[tuple[int, int, float], ...]:
@@ -155,36 +157,36 @@ def _edge(edge: Any, n_bits: int) -> tuple[int, int, float]:
 
 
 def _case(circuit: Any, family: str, n_bits: int) -> str:
-    """Name what repeats of a circuit have in common: one line as it is, a program by a hash of its text."""
+    """Return the name that repeats of a circuit share: a single line of text unchanged, a program by a hash."""
     text = str(circuit)
     return f"{family}:{n_bits}:{zlib.crc32(text.encode()):08x}" if "\n" in text else text
 
 
-def _told_by(calibration: "Calibration", line: Mapping[str, Any], machine: str, counts: Distribution) -> dict[str, Any]:
-    """Derive what a calibration tells."""
+def _derive(calibration: "Calibration", line: Mapping[str, Any], machine: str, counts: Distribution) -> dict[str, Any]:
+    """Derive noise figures, and the run if there is a physical circuit, from a calibration."""
     n_bits = counts.n_bits
     circuit = _physical_circuit(line, calibration)
     if circuit is not None:
         run = _as_run(circuit, line, machine, counts, calibration)
         return {"run": run, **run_figures(run)}
     readout = np.nanmedian(calibration.readout, axis=0)
-    told: dict[str, Any] = {"readout": np.tile(readout, (n_bits, 1))}
+    derived: dict[str, Any] = {"readout": np.tile(readout, (n_bits, 1))}
     gates = _two_qubit_gates(line, n_bits)
     if gates is not None:
         expected = gates * median_error(calibration.errors_2q) + n_bits * float(readout.mean())
-        told |= {"expected_errors": expected, "rate": effective_rate(expected, n_bits)}
-    return told
+        derived |= {"expected_errors": expected, "rate": effective_rate(expected, n_bits)}
+    return derived
 
 
 def _as_run(
     circuit: "QuantumCircuit", line: Mapping[str, Any], machine: str, counts: Distribution, calibration: "Calibration"
 ) -> "Run":
-    """Write a record as the run that it was; which bits its twirls flipped is unknown, as where the runtime twirls."""
+    """Return a record as a run. Which bits its twirls flipped is unknown, as with twirling by the runtime."""
     from qcluster.device.circuits.profile import read_profile
     from qcluster.device.run import Run
 
     twirled = check_flag("measure_twirl", line.get("measure_twirl", "transpiled_openqasm3" in line))
-    served = {"twirling": "server", "measure_twirl": True, "runtime": {"twirling": {"enable_measure": True}}}
+    options = {"twirling": "server", "measure_twirl": True, "runtime": {"twirling": {"enable_measure": True}}}
     return Run(
         counts=counts,
         twirl_counts=(counts,),
@@ -197,7 +199,7 @@ def _as_run(
         notes=("a recorded run, with a calibration of another day",),
         job_ids=(),
         seed=0,
-        options=served if twirled else {},
+        options=options if twirled else {},
         versions={},
     )
 
@@ -205,7 +207,7 @@ def _as_run(
 def _physical_circuit(line: Mapping[str, Any], calibration: "Calibration") -> "QuantumCircuit | None":
     """Read the circuit on physical qubits, if the record has one.
 
-    Gates that the text defines again under a standard name are the standard's.
+    Gates with a standard name that the text defines itself are replaced by the standard gates.
     """
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
@@ -224,7 +226,7 @@ def _physical_circuit(line: Mapping[str, Any], calibration: "Calibration") -> "Q
 
 
 def _two_qubit_gates(line: Mapping[str, Any], n_bits: int) -> int | None:
-    """Count the two-qubit gates: given, or from the shape of a QAOA record (two for each edge and layer)."""
+    """Return the number of two-qubit gates: as stated, or two for each edge and layer of a QAOA record."""
     if "two_qubit_gates" in line:
         return check_whole("two_qubit_gates", line["two_qubit_gates"], 0)
     edges = {"1D": n_bits - 1, "FC": n_bits * (n_bits - 1) // 2}.get(str(line.get("family")))

@@ -1,4 +1,4 @@
-"""Campaigns on real machines: submit now, collect days later, in any process."""
+"""Campaigns on real machines: submit now, and collect the results days later, in any process."""
 
 import time
 from collections.abc import Iterator
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from qcluster.device.machines.machine import Machine
 
 NOT_DONE = "not done yet"
-"""How the note begins for a task whose jobs are queued or running."""
+"""Start of the note on a task whose jobs are queued or running."""
 
 
 def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" = None) -> Iterator[Progress]:
-    """Send every task that has neither shots nor jobs yet, and write each down before it is sent.
+    """Send every task that has neither shots nor jobs yet, and record each one before it is sent.
 
-    A task goes to the machine as `qcluster.device.jobs` does it, into ``FOLDER/jobs/ID``: submitting again after a kill
-    sends what is missing and nothing twice.
+    `qcluster.device.jobs` sends each task and keeps its files in ``FOLDER/jobs/ID``. If the process is killed, submit
+    again: only what is missing is sent, and nothing twice.
 
     Args:
-        campaign: on real machines (recorded ones are simulated on the spot).
-        folder: where the jobs are kept, and later the shots and scores.
-        service: in place of the runtime service, for tests.
+        campaign: campaign on real machines; recorded ones are simulated on the spot.
+        folder: folder for the jobs, and later for shots and scores.
+        service: replaces the runtime service in tests.
 
     Yields:
-        A Progress at the start and after each task; `error` where the service refused it, or it cannot run on its
-        machine, or what was kept of it is damaged.
+        A Progress at the start and after each task; `error` if the service refused the task, the task cannot run on its
+        machine, or its files are damaged.
 
     Raises:
-        ValueError: a case or a machine is unknown, or has no compiler (``flips:RATE``), or some samples would count
-            several times, as in `qcluster.bench.campaign.run`.
+        ValueError: a case or a machine is unknown, a machine cannot be submitted to (``flips:RATE``), or some samples
+            would count several times, as in `qcluster.bench.campaign.run`.
         AccountError: there is no account, or no such machine.
         StorageError: the folder cannot be written to.
     """
@@ -70,19 +70,19 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
 def collect(
     folder: str | Path, methods: tuple[str, ...] = ("identity",), *, service: "Service | None" = None
 ) -> Iterator[Progress]:
-    """Bring in the results that are there, keep their shots, and score them.
+    """Fetch the results that are available, store their shots, and score them.
 
     Args:
-        folder: that was submitted from.
-        methods: that score at once; others can later, at no cost.
-        service: in place of the runtime service, for tests.
+        folder: folder of a submitted campaign.
+        methods: methods that score at once; others can score later without new shots.
+        service: replaces the runtime service in tests.
 
     Yields:
         A Progress at the start and after each task; `error` says which jobs are not done yet, or why they failed.
 
     Raises:
-        StorageError: nothing was submitted from the folder, or it cannot be written to, or a task has scores of another
-            ideal.
+        StorageError: nothing was submitted from the folder, the folder cannot be written to, or a task has scores for
+            another ideal.
         AccountError: there is no account.
     """
     from qcluster.device import jobs
@@ -93,62 +93,62 @@ def collect(
         if not submitted:
             raise StorageError(f"nothing was submitted from {store.folder}")
         store.note_prints(check_ideals(store, submitted, store.scored()))
-        open_ = [task for task in submitted if task not in done]
-        fetched = ((str(task), _fetch(task, store, methods, service)) for task in open_)
-        yield from follow(fetched, len(open_), len(submitted))
+        unfinished = [task for task in submitted if task not in done]
+        fetched = ((str(task), _fetch(task, store, methods, service)) for task in unfinished)
+        yield from follow(fetched, len(unfinished), len(submitted))
 
 
 def _fetch(task: Task, store: Store, methods: tuple[str, ...], service: "Service") -> str:
-    """Bring in one task and score it; give why it is not there, or nothing."""
+    """Fetch and score one task; return why it is not available, or an empty text."""
     from qcluster.device import jobs
 
     try:
-        (run,) = jobs.collect(_place(store.folder, task), service=service)
+        (run,) = jobs.collect(_directory(store.folder, task), service=service)
         case = find_as_run(task.case, task.circuit, task.identity)
     except JobError as failure:
-        states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
+        states = {part.status for part in jobs.status(_directory(store.folder, task), service=service)}
         waiting = not states <= {"DONE", *jobs.FAILED}
         return f"{NOT_DONE}: {failure}" if waiting else str(failure)
-    except (StorageError, ValueError) as failure:  # of this task's directory or case, and of no other's
+    except (StorageError, ValueError) as failure:  # concerns only the directory or case of this task
         return str(failure)
     store.add(outcome_of(task, sample_of_run(task, case, run), methods))
     return ""
 
 
 def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service") -> str:
-    """Send one task, or what a killed process left unsent of it; give why not, or nothing.
+    """Send one task, or the part of it that a killed process left unsent; return why not, or an empty text.
 
-    What is new is written down when it is known to fit its machine: what was never sent is never waited for.
+    A new task is recorded only after it is known to fit its machine, so that `collect` never waits for an unsent task.
     """
     from qcluster.device import jobs
     from qcluster.device.prepare import Options, prepare
 
-    place, request = _place(store.folder, task), None
+    directory, request = _directory(store.folder, task), None
     try:
-        jobs.status(place, service=service)
+        jobs.status(directory, service=service)
     except StorageError:
         try:
             options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
             request = prepare([find_case(task.case).circuit], machine, options, task.seed)
         except ValueError as failure:
             return str(failure)
-    if new:  # also what was sent and is not listed, as after a power cut: `collect` would never ask for it
+    if new:  # also a task that was sent but is not listed, as after a power cut: `collect` would never ask for it
         store.note_submission(task)
     try:
         if request is None:
-            jobs.collect(place, service=service)
+            jobs.collect(directory, service=service)
         else:
-            jobs.submit(request, machine, place, service=service)
-    except StorageError as failure:  # of this task's directory, and of no other's
+            jobs.submit(request, machine, directory, service=service)
+    except StorageError as failure:  # concerns only the directory of this task
         return str(failure)
     except JobError as failure:
-        unsent = [part for part in jobs.status(place, service=service) if part.status == "NOT SUBMITTED"]
+        unsent = [part for part in jobs.status(directory, service=service) if part.status == "NOT SUBMITTED"]
         return str(failure) if unsent else ""
     return ""
 
 
-def _place(folder: Path, task: Task) -> Path:
-    place = folder / "jobs" / task.identity
-    if place.is_symlink():
-        raise StorageError(f"cannot write {place}: it is a link, and links are not followed here")
-    return place
+def _directory(folder: Path, task: Task) -> Path:
+    directory = folder / "jobs" / task.identity
+    if directory.is_symlink():
+        raise StorageError(f"cannot write {directory}: it is a link, and links are not followed here")
+    return directory

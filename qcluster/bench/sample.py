@@ -1,4 +1,4 @@
-"""Shots with all that is known about them: what methods work on, from a campaign or from recorded hardware."""
+"""Counts with everything known about them, from a campaign or from recorded hardware: the input of methods."""
 
 import gzip
 import hashlib
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 FORMAT = "qcluster-shots"
 VERSION = 1
 _IDENTITY = re.compile("[0-9a-f]{16}")
-"""Of a calibration, see `Calibration.identity`."""
+"""Pattern of a calibration's identity, see `Calibration.identity`."""
 _KNOWN = ("readout", "expected_errors", "rate")
 _KINDS = {"identity": str, "case": str, "family": str, "machine": str, "n_bits": int, "counts": dict, "facts": dict}
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Hold counts, what they should have been, and what is known of how they came about."""
+    """Counts, their ideal output, and what is known about the run."""
 
     identity: str
     """Identity of the task, or the id of a record."""
@@ -44,27 +44,27 @@ class Sample:
     family: str
     """Kind of circuit."""
     machine: str
-    """Where it ran."""
+    """Name of the machine that ran it."""
     counts: Distribution
-    """What was read, twirls undone."""
+    """What was read, with twirls undone."""
     ideal: Distribution | None = None
-    """What should have been read; None where it is not known."""
+    """The ideal output; None where it is unknown."""
     readout: Floats | None = None
-    """``(n_bits, 2)``: P(read 1|0), P(read 0|1) of each bit; None where there is no calibration."""
+    """``(n_bits, 2)``: P(read 1|0), P(read 0|1) of each bit; None without a calibration."""
     expected_errors: float | None = None
-    """Mean number of flipped bits in a shot as Q-BEEP reckons it; None where it is not known."""
+    """Mean number of flipped bits in a shot by the formula of Q-BEEP; None where it is unknown."""
     rate: float | None = None
-    """Effective flip rate of a bit, from the calibration or a label; None where it is not known."""
+    """Effective flip rate of a bit, from the calibration or a label; None where it is unknown."""
     run: "Run | None" = None
-    """Where the counts come from: compiled circuit, calibration, twirls; None where it is not known."""
+    """The run behind the counts, with compiled circuit, calibration and twirls; None where it is unknown."""
     dt: float | None = None
-    """Seconds per unit of delay in the compiled circuit; None where it has no delays."""
+    """Seconds per unit of delay in the compiled circuit; None if it has no delays."""
     edges: tuple[tuple[int, int, float], ...] = ()
     """Ising cost of a QAOA circuit, to be minimised; see `Case.edges`."""
     seconds: float = 0.0
-    """Time it took to run."""
+    """Duration of the run, in seconds."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """Anything else worth a column: the task, the depth."""
+    """Further facts, such as the task or the depth."""
 
     def __str__(self) -> str:
         return f"{self.case} on {self.machine}"
@@ -76,19 +76,19 @@ class Sample:
 
     @property
     def profile(self) -> "Profile | None":
-        """Facts of the compiled circuit, and the circuit."""
+        """Facts of the compiled circuit, with the circuit."""
         return None if self.run is None else self.run.profile
 
     @property
     def calibration(self) -> "Calibration | None":
-        """The machine's figures on the day."""
+        """The calibration of the machine at the time of the run."""
         return None if self.run is None else self.run.calibration
 
 
 def fingerprint(sample: Sample) -> str:
-    """Give a hash of what was measured and what should have been: counts and ideal.
+    """Return a hash of counts and ideal.
 
-    Figures of a calibration are left out, since what is derived from one may move with a new version.
+    Figures from a calibration are left out, since new versions may derive them differently.
 
     Example:
         >>> one = Sample("bell/1", "bell", "bell", "ibm_torino", Distribution.of({"00": 5, "11": 6}))
@@ -99,16 +99,16 @@ def fingerprint(sample: Sample) -> str:
 
 
 def hash_outputs(about: str, *outputs: Distribution | None) -> str:
-    """Give a hash of distributions, 32 hexadecimal digits."""
-    found = hashlib.sha256(about.encode())
-    for one in outputs:
-        if one is not None:
-            found.update(one.words.tobytes() + one.weights.tobytes())
-    return found.hexdigest()[:32]
+    """Return a hash of distributions, 32 hexadecimal digits."""
+    digest = hashlib.sha256(about.encode())
+    for output in outputs:
+        if output is not None:
+            digest.update(output.words.tobytes() + output.weights.tobytes())
+    return digest.hexdigest()[:32]
 
 
 def pack_sample(sample: Sample) -> bytes:
-    """Write the measured part as compressed JSON: counts, profile, figures; the ideal belongs to the case."""
+    """Pack the measured part as compressed JSON: counts, profile, figures. The ideal is stored with the case."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -133,11 +133,11 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
 
     Args:
         packed: the bytes.
-        folder: where calibrations lie, by identity.
+        folder: folder of the calibrations, named by identity.
         ideal: the ideal output of the case.
 
     Raises:
-        StorageError: the bytes are no sample, or from a newer version.
+        StorageError: the bytes are not a sample, or are from a newer version.
     """
     try:
         content = parse_json(unpack(packed))
@@ -148,7 +148,7 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
                 raise ValueError(f"its {name} must be {kind.__name__}; got {content[name]!r:.40}")
         n_bits = content["n_bits"]
         counts = _distribution(content["counts"], n_bits)
-        if "run" not in content:  # written by 0.1.0, which kept what follows from a run, and not all of the run itself
+        if "run" not in content:  # written by 0.1.0, which stored figures derived from a run but not the whole run
             content |= {"run": None, "dt": None, "known": {name: content[name] for name in _KNOWN}}
         run = None if content["run"] is None else _unpack_run(content["run"], counts, folder)
         known = run_figures(run) if run is not None else _unpack_known(content["known"], n_bits)
@@ -182,7 +182,7 @@ def _distribution(table: dict[str, float], n_bits: int) -> Distribution:
 
 
 def run_figures(run: "Run") -> dict[str, Any]:
-    """Derive what methods ask for from a run: `readout`, `expected_errors` and `rate` of its sample."""
+    """Derive the figures that methods need from a run: `readout`, `expected_errors` and `rate` of its sample."""
     faults = circuit_faults(run.profile, run.calibration)
     return {"readout": faults.readout, "expected_errors": faults.bit_errors, "rate": faults.rate}
 
@@ -198,7 +198,7 @@ def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:
 
 
 def _pack_run(run: "Run") -> dict[str, Any]:
-    """Write all of a run but its counts; of the calibration the identity, since many runs share it."""
+    """Pack everything of a run but its counts; only the identity of the calibration, which many runs share."""
     plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions", "noiseless")
     return {name: getattr(run, name) for name in plain} | {
         "twirl_counts": [_table(part) for part in run.twirl_counts],
@@ -210,25 +210,25 @@ def _pack_run(run: "Run") -> dict[str, Any]:
 
 
 def _pack_reference(text: str, calibration: "Calibration") -> dict[str, Any]:
-    """Leave the calibration out where it is the run's, as it is but for references of an earlier run."""
+    """Leave out calibrations equal to that of the run; only a reference from an earlier run has another."""
     content = json.loads(text)
-    own = json.loads(calibration.to_json())
+    of_run = json.loads(calibration.to_json())
     for part in (content, *content["more"]):
-        part["calibration"] = None if part["calibration"] == own else part["calibration"]
+        part["calibration"] = None if part["calibration"] == of_run else part["calibration"]
     return dict(content)
 
 
 def _unpack_reference(content: dict[str, Any], calibration: "Calibration") -> "MeasuredReference":
     from qcluster.device.noise.measured import MeasuredReference
 
-    own = json.loads(calibration.to_json())
+    of_run = json.loads(calibration.to_json())
     for part in (content, *content["more"]):
-        part["calibration"] = part["calibration"] or own
+        part["calibration"] = part["calibration"] or of_run
     return MeasuredReference.from_json(json.dumps(content))
 
 
 def _read_calibration(folder: Path, identity: str) -> "Calibration":
-    """Read a calibration of a campaign's folder: no other file, whatever a sample names and wherever a link leads."""
+    """Read a calibration from a campaign's folder; other files are refused, whatever a sample or a link names."""
     from qcluster.device.machines.calibration import Calibration
 
     if not _IDENTITY.fullmatch(identity):
@@ -249,7 +249,7 @@ def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> 
     calibration = _read_calibration(folder, content["calibration"])
     reference = content.get("reference")  # older samples have none
     flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
-    known = {
+    rebuilt = {
         "counts": counts,
         "twirl_counts": tuple(_distribution(part, counts.n_bits) for part in content["twirl_counts"]),
         "flips": flips.reshape(len(content["flips"]), counts.n_bits),
@@ -259,4 +259,4 @@ def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> 
         "notes": tuple(content["notes"]),
         "job_ids": tuple(content["job_ids"]),
     }
-    return Run(**(content | known))
+    return Run(**(content | rebuilt))

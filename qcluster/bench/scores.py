@@ -1,4 +1,4 @@
-"""Judge a method on a sample: one row of numbers."""
+"""Score a method on a sample: one row of figures."""
 
 import time
 from functools import lru_cache
@@ -11,23 +11,24 @@ from qcluster.core.counts.bits import format_bitstrings, index_bits, parse_bitst
 from qcluster.core.counts.distribution import Distribution, align
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity, success_probability, total_variation
 
-_OF_SAMPLE = ("n_bits", "shots", "ideal_entropy")
-_OF_ANSWER = (
+_SAMPLE_COLUMNS = ("n_bits", "shots", "ideal_entropy")
+_ANSWER_COLUMNS = (
     *("applied", "hellinger_fidelity", "total_variation", "success_probability", "rank", "correct"),
     *("expectation_error", "approximation_ratio", "seconds"),
 )
-FIGURES = (*_OF_SAMPLE, *_OF_ANSWER)
+FIGURES = (*_SAMPLE_COLUMNS, *_ANSWER_COLUMNS)
 """Columns of a score that hold numbers, or nothing; the others hold text."""
-SCORE_COLUMNS = ("task", "case", "family", "machine", *_OF_SAMPLE, "method", "status", *_OF_ANSWER, "note")
-"""Columns of a score. All but `seconds` follow from the sample and the method alone."""
+SCORE_COLUMNS = ("task", "case", "family", "machine", *_SAMPLE_COLUMNS, "method", "status", *_ANSWER_COLUMNS, "note")
+"""Columns of a score. All but `seconds` depend on the sample and the method alone."""
 
 BAR_COLUMNS = ("task", "method", "bars")
-"""Columns of the drawings: ``bars`` is ``string:ideal:raw:mitigated`` for the likeliest strings, blank between."""
+"""Columns of the drawings: ``bars`` is ``string:ideal:raw:mitigated`` for the most likely strings, separated by blanks.
+"""
 
 _BARS = 16
-"""Strings drawn at most."""
+"""Largest number of strings drawn."""
 _ENUMERATED = 22
-"""Widest Ising cost whose extremes are found by trying all strings."""
+"""Largest number of bits for which the extremes of an Ising cost are found by enumerating all strings."""
 
 
 def judge(
@@ -36,7 +37,7 @@ def judge(
     """Apply methods to one sample.
 
     Returns:
-        Rows of scores, one a method, and rows of bars, one for each method that gave a result (none unless `drawn`).
+        Rows of scores, one for each method, and rows of bars, one for each method with a result (none unless `drawn`).
     """
     rows: list[dict[str, object]] = []
     bars: list[dict[str, object]] = []
@@ -49,16 +50,16 @@ def judge(
 
 
 def _bars(result: Distribution, sample: Sample) -> str:
-    """Write the likeliest strings of the ideal, the counts and the result, with all three probabilities."""
-    columns = [part for part in (sample.ideal, sample.counts, result) if part is not None and part.n_outcomes]
-    wanted = {text: None for part in columns for text in part.top(_BARS)}
-    tables = [_lookup(part, list(wanted)) for part in (sample.ideal, sample.counts, result)]
-    ranked = sorted(zip(wanted, *tables, strict=True), key=lambda bar: -max(value for value in bar[1:]))
+    """Format the most likely strings of the ideal, the counts and the result, with all three probabilities."""
+    parts = [part for part in (sample.ideal, sample.counts, result) if part is not None and part.n_outcomes]
+    wanted = {text: None for part in parts for text in part.top(_BARS)}
+    columns = [_lookup(part, list(wanted)) for part in (sample.ideal, sample.counts, result)]
+    ranked = sorted(zip(wanted, *columns, strict=True), key=lambda bar: -max(value for value in bar[1:]))
     return " ".join(f"{text}:{ideal:.4g}:{raw:.4g}:{fixed:.4g}" for text, ideal, raw, fixed in ranked[:_BARS])
 
 
 def _lookup(distribution: Distribution | None, texts: list[str]) -> list[float]:
-    """Give the probability of some strings, zero where they are absent."""
+    """Return the probabilities of some strings, zero where they are absent."""
     if distribution is None or not distribution.n_outcomes or not texts:
         return [0.0] * len(texts)
     if distribution.n_outcomes <= _BARS:
@@ -67,19 +68,19 @@ def _lookup(distribution: Distribution | None, texts: list[str]) -> list[float]:
     wanted = Distribution(parse_bitstrings(texts), np.ones(len(texts)))
     words, p, asked = align(distribution, wanted)
     bits = unpack(words[asked > 0], distribution.n_bits)
-    found = dict(zip(format_bitstrings(bits), p[asked > 0].tolist(), strict=True))
-    return [found[text] for text in texts]
+    by_text = dict(zip(format_bitstrings(bits), p[asked > 0].tolist(), strict=True))
+    return [by_text[text] for text in texts]
 
 
 def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution | None]:
-    """Apply a method and compare its result with the ideal output; gives the row and the result.
+    """Apply a method and compare its result with the ideal output; return the row and the result.
 
-    Columns: Hellinger fidelity; total variation distance; probability on ideal strings; `rank` of the likeliest
-    ideal string in the result (1 is best; of several equally likely ones the best placed counts); `correct`, 1 when
-    the result's likeliest string is one of the ideal's likeliest; `expectation_error`, the mean over bits of
+    Columns: Hellinger fidelity; total variation distance; probability on ideal strings; `rank` of the most likely
+    ideal string in the result (1 is best; among several equally likely ideal strings the best rank counts); `correct`,
+    1 if the most likely string of the result is a most likely ideal string; `expectation_error`, the mean over bits of
     ``|<Z_i> - <Z_i>_ideal|``; `approximation_ratio` of a QAOA cost, 1 at the minimum and 0 at the maximum; `seconds`
-    of processor time, which a busy machine does not stretch. Numbers keep seven digits. A method that lacks what it
-    needs is `skipped`, one that raises is `failed`; neither stops a campaign.
+    of processor time, which does not depend on the load of the machine. Numbers have seven digits. A method that lacks
+    what it needs is `skipped`, one that raises is `failed`; neither stops a campaign.
     """
     row: dict[str, object] = {
         "task": sample.identity,
@@ -96,7 +97,7 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
         answer = find(method)(sample)
     except NotApplicable as missing:
         return row | {"status": "skipped", "note": str(missing)}, None
-    except (Exception, SystemExit) as error:  # a method under test may fail in any way; the row says how
+    except (Exception, SystemExit) as error:  # a method under test may fail in any way, which the row reports
         return row | {"status": "failed", "note": f"{type(error).__name__}: {error}".replace("\n", " ")}, None
     row |= {"status": "ok", "seconds": time.process_time() - start}
     if isinstance(answer, Distribution):
@@ -108,7 +109,7 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
 
 
 def compare(result: Distribution, sample: Sample) -> dict[str, object]:
-    """Compute the metrics of a result; without a known ideal only those that need none."""
+    """Compute the metrics of a result; without a known ideal, only those that do not need it."""
     row: dict[str, object] = {}
     if not result.n_outcomes:
         return row
@@ -116,25 +117,25 @@ def compare(result: Distribution, sample: Sample) -> dict[str, object]:
         row["approximation_ratio"] = approximation_ratio(result, sample.edges)
     if sample.ideal is None:
         return row
-    _, found, wanted = align(result, sample.ideal)
-    likeliest = wanted >= wanted.max() * (1 - 1e-9)
+    _, result_probs, ideal_probs = align(result, sample.ideal)
+    likeliest = ideal_probs >= ideal_probs.max() * (1 - 1e-9)
     row |= {
         "hellinger_fidelity": hellinger_fidelity(result, sample.ideal),
         "total_variation": total_variation(result, sample.ideal),
         "success_probability": success_probability(result, sample.ideal),
-        "rank": int((found > found[likeliest].max()).sum()) + 1,
-        "correct": int(found[likeliest].max() == found.max()),
-        "expectation_error": float(np.abs(_means(result) - _means(sample.ideal)).mean()) if sample.n_bits else 0.0,
+        "rank": int((result_probs > result_probs[likeliest].max()).sum()) + 1,
+        "correct": int(result_probs[likeliest].max() == result_probs.max()),
+        "expectation_error": float(np.abs(_z_means(result) - _z_means(sample.ideal)).mean()) if sample.n_bits else 0.0,
     }
     return row
 
 
-def _means(distribution: Distribution) -> np.ndarray:
+def _z_means(distribution: Distribution) -> np.ndarray:
     return 1.0 - 2.0 * (distribution.probabilities @ distribution.bits)
 
 
 def approximation_ratio(result: Distribution, edges: tuple[tuple[int, int, float], ...]) -> float | None:
-    """Give ``(worst - <cost>) / (worst - best)`` of an Ising cost; None where it is too wide to enumerate.
+    """Return ``(worst - <cost>) / (worst - best)`` of an Ising cost; None if it has too many bits to enumerate.
 
     Example:
         >>> approximation_ratio(Distribution.of({"01": 3, "00": 1}), ((0, 1, 1.0),))

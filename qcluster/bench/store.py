@@ -1,4 +1,4 @@
-"""The folder of a campaign: shots stored once and never edited, and two append-only tables."""
+"""The folder of a campaign: shots that are stored once and never edited, and append-only tables."""
 
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -24,12 +24,12 @@ RECORD_COLUMNS = ("task", "fingerprint")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker sends back: everything that has to be written."""
+    """What a worker process returns: everything that has to be written."""
 
     label: str
-    """What was done, for a progress bar."""
+    """Text for a progress bar."""
     task: Task | None = None
-    """What was run; None where only scores come."""
+    """The task that was run; None if there are only scores."""
     shots: bytes = b""
     """The packed sample."""
     calibration: tuple[str, bytes] | None = None
@@ -37,24 +37,25 @@ class Outcome:
     scores: tuple[dict[str, object], ...] = ()
     """Rows of scores."""
     bars: tuple[dict[str, object], ...] = ()
-    """Rows of the likeliest strings, for drawings."""
+    """Rows of the most likely strings, for drawings."""
     n_bits: int = 0
     """Number of classical bits."""
     n_outcomes: int = 0
     """Number of distinct strings."""
     seconds: float = 0.0
-    """Time to run."""
+    """Duration of the run, in seconds."""
     error: str = ""
-    """Why it failed; empty when it did not."""
+    """Why the task failed; empty if it did not."""
 
 
 class Store:
-    """Write to a campaign's folder; one process at a time.
+    """Write to a campaign's folder, one process at a time.
 
-    ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
-    ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
-    ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples and ideals from elsewhere.
-    Shots are written whole before their row: a row always has its shots, and its shots are never edited.
+    ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` the calibration of a machine on one day,
+    ``runs.csv`` a row for each task, ``scores.csv`` a row for each task and method, ``bars.csv`` the most likely
+    strings for each of these, ``jobs.csv`` the tasks sent to real machines, and ``records.csv`` the fingerprints of
+    samples and ideals from elsewhere. Shots are written completely before their row, so that every row has its shots,
+    and are never edited.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -83,81 +84,82 @@ class Store:
         self._lock.close()
 
     def _drop_unscored_bars(self) -> None:
-        """Drop the drawings that a process left which was killed before it wrote, or after it dropped, their scores:
-        with the scores they come again."""
+        """Drop drawings without scores, which a killed process left; scoring again draws them again."""
         scored = self.scored()
         self.bars.keep(lambda row: (row["task"], row["method"]) in scored)
 
     def done(self) -> list[Task]:
-        """Give the tasks whose shots are here, oldest first."""
+        """Return the tasks whose shots are in the folder, oldest first."""
         return [_task(row, self.runs.path) for row in self.runs.rows()]
 
     def submitted(self) -> list[Task]:
-        """Give the tasks that were sent to real machines, oldest first."""
+        """Return the tasks that were sent to real machines, oldest first."""
         return [_task(row, self.jobs.path) for row in self.jobs.rows()]
 
     def note_submission(self, task: Task) -> None:
-        """Write down that a task is about to be sent, and when."""
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.jobs.append([{"task": task.identity, **asdict(task), "submitted": when}])
+        """Record that a task is about to be sent, and when."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.jobs.append([{"task": task.identity, **asdict(task), "submitted": now}])
 
     def scored(self) -> set[tuple[str, str]]:
-        """Give the pairs of task and method that have a score."""
+        """Return the pairs of task and method that have a score."""
         return set(self.statuses())
 
     def statuses(self) -> dict[tuple[str, str], str]:
-        """Give the status of each pair of task and method that has a score: ok, skipped or failed."""
+        """Return the status (ok, skipped or failed) of each pair of task and method that has a score."""
         return {(row["task"], row["method"]): row["status"] for row in self.scores.rows()}
 
     def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
-        """Refuse what is another now than when it was scored, of what no task tells: samples from elsewhere, and ideals
-        from a user's files.
+        """Refuse samples from elsewhere, and ideals from a user's files, that have changed since they were scored.
+
+        The identity of a task does not cover these.
 
         Args:
             prints: fingerprints by identity.
             scored: identities that have scores.
-            refusal: what to say of one of these that was another.
+            refusal: returns the error message for an identity.
 
         Raises:
-            StorageError: one of them was another.
+            StorageError: a fingerprint has changed.
         """
-        before = self._prints()
+        stored = self._read_prints()
         for identity, new in prints.items():
-            if identity in scored and before.get(identity, new) != new:
+            if identity in scored and stored.get(identity, new) != new:
                 raise StorageError(refusal(identity))
 
     def note_prints(self, prints: Mapping[str, str]) -> None:
-        """Write down what is scored from now on, by identity."""
-        before = self._prints()
-        rows = [{"task": one, "fingerprint": new} for one, new in prints.items() if before.get(one) != new]
+        """Record the fingerprints of what is scored, by identity."""
+        stored = self._read_prints()
+        changed = [(identity, new) for identity, new in prints.items() if stored.get(identity) != new]
+        rows = [{"task": identity, "fingerprint": new} for identity, new in changed]
         if rows:
             self.records.append(rows)
 
-    def _prints(self) -> dict[str, str]:
+    def _read_prints(self) -> dict[str, str]:
         return {row["task"]: row["fingerprint"] for row in self.records.rows()}
 
     def forget_scores(self, methods: Container[str], tasks: Container[str] | None = None) -> None:
-        """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them.
+        """Delete scores and drawings of some methods, so that they are computed again; ``scores.csv.old`` keeps them.
 
         Args:
-            methods: names.
-            tasks: identities of the tasks that are scored anew; None for all.
+            methods: names of methods.
+            tasks: identities of the tasks to score again; None for all.
         """
 
-        def stays(row: Mapping[str, str]) -> bool:
+        def is_kept(row: Mapping[str, str]) -> bool:
             return row["method"] not in methods or (tasks is not None and row["task"] not in tasks)
 
         old = self.scores.path.with_suffix(".csv.old")
-        self.scores.keep(stays, old=old, key=("task", "method"))
-        self.bars.keep(stays)
+        self.scores.keep(is_kept, old=old, key=("task", "method"))
+        self.bars.keep(is_kept)
 
     def add(self, outcome: Outcome) -> None:
-        """Write what a worker sent: shots, row, scores, in this order."""
+        """Write what a worker returned: shots, row and scores, in this order."""
         if outcome.calibration is not None:
             identity, text = outcome.calibration
             write_once(self.folder / "calibrations" / f"{identity}.json", text)
         if outcome.task is not None and outcome.shots:
-            # what lies there without a row was scored by nobody: a kill left it
+            # shots without a row were left by a killed process, and have no scores
             write_own(shots_path(self.folder, outcome.task.identity), outcome.shots)
             row = {"task": outcome.task.identity, **asdict(outcome.task), "n_bits": outcome.n_bits}
             self.runs.append([row | {"n_outcomes": outcome.n_outcomes, "seconds": outcome.seconds}])
@@ -168,7 +170,7 @@ class Store:
 
 
 def shots_path(folder: Path, identity: str) -> Path:
-    """Name the file with the shots of a task."""
+    """Return the path of the shots of a task."""
     return folder / "shots" / f"{identity}.json.gz"
 
 
@@ -176,7 +178,7 @@ def load_sample(folder: Path, identity: str) -> Sample:
     """Read the shots of a task, with the ideal output of its case.
 
     Raises:
-        StorageError: the file is missing or damaged, or the case is another circuit now than when it ran.
+        StorageError: the file is missing or damaged, or the circuit of the case has changed since the run.
     """
     path = shots_path(folder, identity)
     try:
@@ -191,15 +193,15 @@ def load_sample(folder: Path, identity: str) -> Sample:
 
 
 def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
-    """Find the case that a task ran, by name and fingerprint of its circuit.
+    """Build the case of a task, and check that its circuit is still the one that ran.
 
     Raises:
-        StorageError: it is another circuit now, or its file cannot be read.
-        ValueError: there is no such case any more.
+        StorageError: the circuit has changed, or its file cannot be read.
+        ValueError: the case no longer exists.
     """
     case = find_case(name)
     if circuit != case.fingerprint:
-        raise StorageError(f"{name} is another circuit now than when {identity} ran: its ideal does not fit")
+        raise StorageError(f"{name} is a different circuit now than when {identity} ran: its ideal does not fit")
     return case
 
 
@@ -210,7 +212,11 @@ def read_tasks(folder: str | Path) -> list[Task]:
 
 
 def read_scores(folder: str | Path) -> list[dict[str, str]]:
-    """List the scores in a folder, without locking it; StorageError where a number is none."""
+    """List the scores in a folder, without locking it.
+
+    Raises:
+        StorageError: a table is damaged, or has something else where a number must be.
+    """
     path = Path(folder) / "scores.csv"
     rows = read_rows(path, SCORE_COLUMNS)
     for number, row in enumerate(rows, 1):
@@ -238,10 +244,10 @@ def load_samples(folder: str | Path) -> Iterator[Sample]:
 
 
 def missing(tasks: Iterable[Task], methods: Iterable[str], scored: set[tuple[str, str]]) -> dict[Task, tuple[str, ...]]:
-    """Find which methods each task lacks a score of; tasks that lack none are left out."""
+    """Return the methods that have not scored each task; tasks scored by all are left out."""
     wanted = tuple(methods)
-    named = ((task, task.identity) for task in tasks)
-    lacking = {task: tuple(m for m in wanted if (identity, m) not in scored) for task, identity in named}
+    with_identity = ((task, task.identity) for task in tasks)
+    lacking = {task: tuple(m for m in wanted if (identity, m) not in scored) for task, identity in with_identity}
     return {task: names for task, names in lacking.items() if names}
 
 

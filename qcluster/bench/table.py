@@ -1,4 +1,4 @@
-"""An append-only CSV file that survives a kill at any moment."""
+"""An append-only CSV file that stays intact if the process is killed."""
 
 import contextlib
 import csv
@@ -16,15 +16,15 @@ from qcluster.folders import lock_file, open_own, read_own
 
 logger = logging.getLogger(__name__)
 
-_OTHER = "{} has other columns than this version writes; start a new file or directory"
+_OTHER_COLUMNS = "{} has other columns than this version writes; start a new file or directory"
 
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Keep other processes from writing to a table until this one is done or dead.
+    """Keep other processes from writing to a table until this one finishes or dies.
 
     Raises:
-        StorageError: another process is writing to it, or its folder cannot be written to.
+        StorageError: another process is writing to the table, or its folder cannot be written to.
     """
     with lock_file(path.with_name(f".{path.name}.lock"), f"another process is writing to {path}"):
         yield
@@ -33,13 +33,13 @@ def alone(path: Path) -> Iterator[None]:
 class Table:
     """Append rows to a CSV file, each flushed before `append` returns.
 
-    A row is there whole or not at all: a last line without its newline is what a killed process or a full disk
-    leaves behind; it is dropped, with a warning in the log, when the file is opened again. A file that does not begin
-    with the header is no table of this package, and stays as it is.
+    A last line without its newline was left by a killed process or a full disk. It is dropped, with a warning in the
+    log, when the file is opened again, so that every row is complete. A file that does not begin with the header is not
+    a table of this package, and is not changed.
 
     Args:
-        path: the file; made with its header at the first row.
-        columns: names of the columns, in order.
+        path: the file; created with its header at the first row.
+        columns: names of the columns in their order.
 
     Raises:
         StorageError: the file cannot be read, or ends in an unfinished line and has other columns.
@@ -49,27 +49,27 @@ class Table:
         self.path = path
         self.columns = tuple(columns)
         try:
-            self._mend()
+            self._drop_unfinished_line()
         except OSError as error:
             raise StorageError(f"cannot open {path}: {error.strerror}") from error
 
-    def _mend(self) -> None:
+    def _drop_unfinished_line(self) -> None:
         if not self.path.exists() or not self.path.is_file():
             return
         with open_own(self.path, "rb+") as stream:
             content = stream.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
+            end = content.rfind(b"\n") + 1
+            if end < len(content):
                 self._refuse_foreign(content)
-                logger.warning("%s: dropped an unfinished last line of %d bytes", self.path, len(content) - whole)
-                stream.truncate(whole)
+                logger.warning("%s: dropped an unfinished last line of %d bytes", self.path, len(content) - end)
+                stream.truncate(end)
 
     def _refuse_foreign(self, content: bytes) -> None:
-        """Refuse what begins with neither the header nor a part of it, before anything is cut off."""
+        """Refuse a file that begins with neither the header nor a part of it, before anything is cut off."""
         first, end, _ = content.decode("utf-8-sig", "replace").partition("\n")
         names = next(csv.reader([first]), [])
         if not (tuple(names) == self.columns if end else ",".join(self.columns).startswith(first)):
-            raise StorageError(_OTHER.format(self.path))
+            raise StorageError(_OTHER_COLUMNS.format(self.path))
 
     def rows(self) -> list[dict[str, str]]:
         """Read all rows, oldest first; values are text, as written.
@@ -80,10 +80,10 @@ class Table:
         return read_rows(self.path, self.columns)
 
     def append(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Write rows at the end and flush: all of them in one piece, so that a kill tears one line at most.
+        """Write rows at the end in one piece and flush them; if the process is killed, at most one line is unfinished.
 
         Raises:
-            StorageError: the disk is full, or the file cannot be written; what was there before is untouched.
+            StorageError: the disk is full, or the file cannot be written; earlier rows are unchanged.
         """
         try:
             header = not self.path.exists() or os.path.getsize(self.path) == 0
@@ -100,44 +100,44 @@ class Table:
         if header:
             writer.writeheader()
         writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
-        return text.getvalue().encode("utf-8", "backslashreplace")  # half a character, as an error may quote it
+        return text.getvalue().encode("utf-8", "backslashreplace")  # an error may quote half a character
 
     def keep(
         self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None, key: Sequence[str] = ()
     ) -> None:
-        """Replace the table by the rows that are wanted, in one step.
+        """Keep only the wanted rows, replacing the table in one step.
 
         Args:
-            wanted: tells for a row whether it stays.
-            old: where the table as it was is kept, if anywhere. Where that has rows which the table lacks, who dropped
-                them was stopped half-way: they stay, and so do the others there.
-            key: columns that tell rows apart.
+            wanted: returns whether a row is kept.
+            old: file for the earlier table, if any. If it has rows that the table lacks, an earlier call was
+                interrupted between its two writes; its rows are kept in this file.
+            key: columns that identify a row; all by default.
 
         Raises:
-            StorageError: the disk is full, or a file cannot be read or written; the table is untouched.
+            StorageError: the disk is full, or a file cannot be read or written; the table is unchanged.
         """
         rows = self.rows()
         if all(wanted(row) for row in rows):
             return
 
-        def name(row: Mapping[str, str]) -> tuple[str, ...]:
+        def key_of(row: Mapping[str, str]) -> tuple[str, ...]:
             return tuple(row[column] for column in key or self.columns)
 
-        was = {name(row): row for row in rows}
-        # a link that is there is replaced
+        by_key = {key_of(row): row for row in rows}
+        # a link at this place is replaced, not followed
         earlier = read_rows(old, self.columns) if old is not None and old.is_file() and not old.is_symlink() else []
-        if any(name(row) not in was for row in earlier):
-            was |= {name(row): row for row in earlier}
+        if any(key_of(row) not in by_key for row in earlier):
+            by_key |= {key_of(row): row for row in earlier}
         try:
             if old is not None:
-                replace_whole(old, self._lines([*was.values()], header=True))
+                replace_whole(old, self._lines([*by_key.values()], header=True))
             replace_whole(self.path, self._lines([row for row in rows if wanted(row)], header=True))
         except OSError as error:
-            raise StorageError(f"cannot write to {self.path}: {error.strerror}; it is as it was") from error
+            raise StorageError(f"cannot write to {self.path}: {error.strerror}; it is unchanged") from error
 
 
 def _write_whole(stream: IO[bytes], content: bytes) -> None:
-    """Write everything, or take back what did get written."""
+    """Write everything, or remove what was written."""
     start, done = stream.seek(0, os.SEEK_END), 0
     try:
         while done < len(content):
@@ -155,11 +155,11 @@ _FORMULA_BACK = re.compile(r"'+[=+\-@\t#]")
 
 
 def cell(value: object) -> str:
-    """Write a value so that it stays what it is in a table, whoever opens it; `read_rows` takes this back.
+    """Format a value so that it survives in a table, whatever program opens it; `read_rows` reverses this.
 
-    Floats get the digits that read back to the same number, NaN and None become nothing. A name keeps to its line (a
-    torn line is then one row) by the signs for line ends, and starts with an apostrophe where a spreadsheet would take
-    it for a formula, or a reader for a comment.
+    Floats get as many digits as are needed to read back the same number; NaN and None become empty. Text stays on one
+    line (so that an unfinished line is one row): line ends are replaced by their symbols. Text that a spreadsheet would
+    read as a formula, or another reader as a comment, is prefixed by an apostrophe.
 
     Example:
         >>> cell("=2+3"), cell("a\\nb"), cell(-0.5), cell("-0.5")
@@ -174,33 +174,33 @@ def cell(value: object) -> str:
 
 
 def _value(text: str) -> str:
-    """Undo `cell`."""
+    """Reverse `cell`."""
     return (text[1:] if _FORMULA_BACK.match(text) else text).translate(_LINE_ENDS_BACK)
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
-    """Read a table without touching it: an unfinished last line is left out, with a warning in the log.
+    """Read a table without changing it; an unfinished last line is left out, with a warning in the log.
 
     Raises:
-        StorageError: the file cannot be read, or has other columns than those asked for.
+        StorageError: the file cannot be read, or has other columns than the expected ones.
     """
     if not path.exists():
         return []
     try:
-        content = read_own(path).decode("utf-8-sig")  # some spreadsheets begin files with a mark
+        content = read_own(path).decode("utf-8-sig")  # some spreadsheets begin files with a byte order mark
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    whole = content[: content.rfind("\n") + 1]
-    if len(whole) < len(content):
+    complete = content[: content.rfind("\n") + 1]
+    if len(complete) < len(content):
         logger.warning("%s: the last line has no line end and is left out", path)
-    reader = csv.DictReader(io.StringIO(whole))
+    reader = csv.DictReader(io.StringIO(complete))
     try:
         with long_cells():
             rows = list(reader)
     except csv.Error as error:
         raise StorageError(f"cannot read {path}: {error}") from error
-    if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
-        raise StorageError(_OTHER.format(path))
+    if columns is not None and complete and tuple(reader.fieldnames or ()) != tuple(columns):
+        raise StorageError(_OTHER_COLUMNS.format(path))
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")

@@ -1,4 +1,4 @@
-"""What a campaign asks for, and the tasks that it becomes."""
+"""The settings of a campaign, and its division into tasks."""
 
 import hashlib
 import json
@@ -20,25 +20,25 @@ from qcluster.errors import StorageError
 from qcluster.files import read_whole
 
 REFERENCE = "+reference"
-"""Behind the name of a machine: each circuit runs with its reference circuit."""
+"""Suffix of a machine's name: each circuit runs together with its reference circuit."""
 _LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One circuit on one machine in one way: what is run, and nothing about how it is judged."""
+    """One circuit run on one machine in one way; methods that score it are not part of a task."""
 
     case: str
     """Name of the case, see `make_case`, or ``file:PATH#k`` for the k-th circuit of a user's file."""
     circuit: str
     """Fingerprint of the circuit."""
     machine: str
-    """``FakeTorino`` and other fakes, ``flips:RATE`` (independent flips, no compiler), or a real machine's name; behind
-    it `REFERENCE` where a reference circuit runs beside the circuit."""
+    """``FakeTorino`` and other fakes, ``flips:RATE`` (independent flips, no compiler), or the name of a real machine;
+    followed by `REFERENCE` if a reference circuit runs with the circuit."""
     shots: int
-    """Number of shots over all twirls."""
+    """Total number of shots of all twirls."""
     twirls: int
-    """Number of twirled circuits that share the shots; 1 runs the circuit as it is."""
+    """Number of twirled circuits that share the shots; 1 runs the circuit without twirling."""
     dd: str
     """Sequence of dynamical decoupling, such as ``XX``; empty for none."""
     seed: int
@@ -49,21 +49,21 @@ class Task:
 
     @property
     def reference(self) -> bool:
-        """Whether a reference circuit runs beside the circuit."""
+        """Whether a reference circuit runs with the circuit."""
         return self.machine.endswith(REFERENCE)
 
     @property
     def identity(self) -> str:
-        """Hash of the content (16 hexadecimal digits): equal tasks are one task, in any campaign."""
+        """Hash of the content (16 hexadecimal digits): equal tasks have the same identity in every campaign."""
         return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """A list of cases crossed with machines, shots, twirls, decoupling and seeds; and methods to score.
+    """A list of cases, combined with machines, shots, twirls, decoupling and seeds; and the methods to score.
 
     Raises:
-        ValueError: a list is empty or holds something else; a number or a name is none that can be run or scored.
+        ValueError: a list is empty or holds values of another type; or a number or name cannot be run or scored.
     """
 
     name: str
@@ -81,9 +81,9 @@ class Campaign:
     seeds: tuple[int, ...] = (0,)
     """Seeds; each is a repetition with another compilation, other twirls and other shots."""
     methods: tuple[str, ...] = ("identity", "hammer")
-    """Methods that score."""
+    """Methods to score."""
     description: str = ""
-    """A sentence or two below the title."""
+    """One or two sentences below the title."""
 
     def __post_init__(self) -> None:
         for name in ("name", "description"):
@@ -107,7 +107,7 @@ class Campaign:
         check_methods(self.methods)
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the tasks, machine by machine, so that each machine's noise model is built once.
+        """Yield the tasks machine by machine, so that the noise model of each machine is built once.
 
         Raises:
             ValueError: a case cannot be built.
@@ -135,7 +135,7 @@ def find_case(name: str) -> Case:
 
 @lru_cache(maxsize=16)
 def cases_of_file(path: str) -> list[Case]:
-    """Read a file once for all its circuits: each is simulated."""
+    """Read a file once for all its circuits, since each is simulated."""
     return read_cases(path)
 
 
@@ -145,9 +145,10 @@ _KEYS = {"name", "description", "suites", "cases", "families", "widths", "files"
 def read_campaign(path: str | Path) -> Campaign:
     """Read a campaign from a TOML file.
 
-    Keys: ``name`` and ``description``, for the report; what to run: ``suites``, ``cases``, ``families`` with
-    ``widths``, ``files`` (relative to the TOML file), less ``exclude``; how: ``machines``, ``shots``, ``twirls``,
-    ``dd`` (false, true for XX, or a sequence), ``seeds``; ``methods``. Single values stand for lists of one.
+    Keys: ``name`` and ``description``, for the report; the circuits: ``suites``, ``cases``, ``families`` with
+    ``widths``, ``files`` (relative to the TOML file), without those in ``exclude``; how to run them: ``machines``,
+    ``shots``, ``twirls``, ``dd`` (false, true for XX, or a sequence), ``seeds``; and ``methods``. A single value counts
+    as a list of one.
 
     Raises:
         StorageError: the file cannot be read.
@@ -155,14 +156,14 @@ def read_campaign(path: str | Path) -> Campaign:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(read_whole(path).decode("utf-8-sig"))  # some editors begin files with a mark
+        content = tomllib.loads(read_whole(path).decode("utf-8-sig"))  # some editors begin files with a byte order mark
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot read the campaign {path}: {getattr(error, 'strerror', None) or error}") from error
     return parse_campaign(content, path.parent, path.stem)
 
 
 def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str = "campaign") -> Campaign:
-    """Check a campaign's keys and values; see `read_campaign`."""
+    """Check the keys and values of a campaign; see `read_campaign`."""
     unknown = sorted(content.keys() - _KEYS)
     if unknown:
         known = sorted(_KEYS)
@@ -196,21 +197,21 @@ def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
     absent = sorted(excluded - set(names))
     if absent:
         raise ValueError(f"exclude must name cases of the campaign; {absent[0]!r} is none")
-    repeated = _repeated([[name for name in suite if name not in excluded] for suite in suites])
+    repeated = _repeated_circuits([[name for name in suite if name not in excluded] for suite in suites])
     return [name for name in dict.fromkeys(names) if name not in excluded | repeated]
 
 
-def _repeated(suites: Sequence[Sequence[str]]) -> set[str]:
-    """Find circuits of a suite that an earlier one has under another name: suites that overlap have these once."""
-    found: set[str] = set()
+def _repeated_circuits(suites: Sequence[Sequence[str]]) -> set[str]:
+    """Return the circuits of a suite that an earlier suite has under another name, so that each is run once."""
+    repeated: set[str] = set()
     if len(suites) < 2:
-        return found
+        return repeated
     before: dict[str, str] = {}
     for suite in suites:
-        mine = {name: find_case(name).fingerprint for name in suite}
-        found |= {name for name, circuit in mine.items() if before.get(circuit, name) != name}
-        before = {circuit: name for name, circuit in mine.items()} | before
-    return found
+        prints = {name: find_case(name).fingerprint for name in suite}
+        repeated |= {name for name, circuit in prints.items() if before.get(circuit, name) != name}
+        before = {circuit: name for name, circuit in prints.items()} | before
+    return repeated
 
 
 def _list(content: Mapping[str, Any], key: str, kind: type) -> tuple[Any, ...]:

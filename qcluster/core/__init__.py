@@ -1,1 +1,1 @@
-"""The numerical core: counts in, a better distribution out. Imports numpy and nothing else."""
+"""The numerical core, from counts to mitigated distributions. It imports NumPy and nothing else."""

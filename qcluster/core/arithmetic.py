@@ -1,10 +1,10 @@
-"""What happens where numbers become too small or too large: NumPy's own defaults, whatever the caller has set.
+"""Floating-point error handling that does not depend on the caller's ``np.seterr``.
 
-Likelihoods of improbable strings are meant to vanish. A caller who has asked NumPy to raise there, for computations of
-their own, must not get another answer from here, nor none.
+Likelihoods of improbable strings are meant to underflow to zero. A caller who has told NumPy to raise on underflow must
+get the same answer as any other.
 """
 
 import numpy as np
 
 own_errstate = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
-"""Decorates what is public and computes; what that calls is covered too, in any thread."""
+"""Decorator that applies NumPy's defaults inside a public function and everything that it calls, in any thread."""

@@ -1,4 +1,4 @@
-"""Names of array types, and read-only arrays. `Bits` and `Words` of bitstrings are in `qcluster.core.counts.bits`."""
+"""Aliases of array types, and read-only arrays. Those of bitstrings are in `qcluster.core.counts.bits`."""
 
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-"""Half the memory traffic: where products of large matrices set the time, and 1e-7 is exact enough."""
+"""Single precision, for large matrix products: half the memory traffic, where a relative error of 1e-7 does no harm."""
 Reals = NDArray[np.floating[Any]]
-"""Of either precision."""
+"""Single or double precision."""
 Indices = NDArray[np.intp]
 
 T = TypeVar("T", bound=np.generic)
 
 
 def read_only(array: NDArray[T]) -> NDArray[T]:
-    """Forbid changes to an array, and give it back."""
+    """Make an array read-only, in place, and return it."""
     array.flags.writeable = False
     return array
 
 
 @lru_cache(maxsize=64)
 def upper_triangle(n: int) -> NDArray[np.bool_]:
-    """Mark the entries above the diagonal of an ``(n, n)`` matrix: each pair of n things once. Kept, and read-only.
+    """Return a mask of the entries above the diagonal of an ``(n, n)`` matrix. It is cached, and read-only.
 
     Example:
         >>> upper_triangle(3).astype(int).tolist()

@@ -1,4 +1,4 @@
-"""Ranges of settings, checked where they are made: a message names the setting, what must hold, and what came."""
+"""Checks of arguments and settings. A message names the setting, its valid range, and the value received."""
 
 from collections.abc import Collection, Mapping
 from math import inf, isfinite
@@ -11,11 +11,11 @@ from qcluster.core.arrays import Floats
 from qcluster.core.words import shown
 
 EXPECT = ("sparse", "dense")
-"""What a user may say of the ideal: few strings, or many."""
+"""What a user may state about the ideal output: few strings, or many."""
 
 
 def check_whole(name: str, value: Any, least: int, most: float = inf) -> int:
-    """Give a whole number as an int; ValueError where it is none or out of range. True is no number.
+    """Return a whole number as an int; ValueError if it is not one or is out of range. True is not a number here.
 
     Example:
         >>> check_whole("rounds", 3, 1)
@@ -38,14 +38,14 @@ def check_real(
     open_high: bool = False,
     kind: str = "a finite number",
 ) -> float:
-    """Give a finite number of a range as a float; ValueError for others.
+    """Return a finite number within a range as a float; ValueError for anything else.
 
     Args:
-        name: of the setting.
-        value: what came.
-        low, high: the ends of the range.
-        open_low, open_high: whether an end is outside of it.
-        kind: what it must be, in the message.
+        name: name of the setting, for the message.
+        value: the value received.
+        low, high: ends of the range.
+        open_low, open_high: whether that end is excluded.
+        kind: description of a valid value, for the message.
 
     Example:
         >>> check_real("contraction", 1, 0, 1, open_low=True)
@@ -56,7 +56,7 @@ def check_real(
     """
     try:
         fits = isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and isfinite(value)
-    except OverflowError:  # a whole number beyond what a float holds
+    except OverflowError:  # a whole number too large for a float
         fits = False
     if not fits or not low <= value <= high or (open_low and value == low) or (open_high and value == high):
         start = "above" if open_low else "of at least"
@@ -67,10 +67,10 @@ def check_real(
 
 
 def real_array(name: str, values: Any) -> Floats:
-    """Give numbers as a new array of floats; TypeError for what NumPy would make some of: text, True, dates, 1j.
+    """Return numbers as a new array of floats; TypeError for text, True, dates and 1j, which NumPy would convert.
 
     Raises:
-        OverflowError: a whole number is beyond what a float holds.
+        OverflowError: a whole number is too large for a float.
 
     Example:
         >>> real_array("rates", [1, 2.5])
@@ -80,34 +80,34 @@ def real_array(name: str, values: Any) -> Floats:
         TypeError: rates must be numbers; got ['1', '2.5']
     """
     try:
-        given = np.asarray(None if isinstance(values, Mapping) else values)  # NumPy may take the keys of one
-        if given.dtype.kind in "iuf" or (given.dtype == object and all(map(_is_real, given.flat))):
-            return given.astype(np.float64)
-    except (TypeError, ValueError):  # lists of unequal lengths, or what makes no array at all
+        array = np.asarray(None if isinstance(values, Mapping) else values)  # NumPy might use the keys of a mapping
+        if array.dtype.kind in "iuf" or (array.dtype == object and all(map(_is_real, array.flat))):
+            return array.astype(np.float64)
+    except (TypeError, ValueError):  # lists of unequal lengths, or not convertible to an array at all
         pass
     raise TypeError(f"{name} must be numbers; got {shown(values)}")
 
 
 def _is_real(value: Any) -> bool:
-    """Tell numbers of any kind, fractions and decimals too, from complex ones and True."""
+    """Return whether a value is a real number of any kind, including fractions and decimals; True does not count."""
     return isinstance(value, Number) and not isinstance(value, (bool, complex, np.complexfloating))
 
 
 def check_twirls(twirls: int, shots: int) -> None:
-    """Raise ValueError where there are fewer shots than twirls, which share them."""
+    """Raise ValueError if there are fewer shots than twirls, among which they are divided."""
     if twirls > shots:
         raise ValueError(f"twirls must not exceed shots, which they share; got {twirls} and {shots}")
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """Give True or False; ValueError for anything else, which Python would read as one of them."""
+    """Return a boolean; ValueError for anything else, even though Python could interpret it as one."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
 
 
 def make_rng(seed: Any) -> "np.random.Generator":
-    """Make a generator of a seed, by NumPy's `default_rng`; ValueError for what is no seed.
+    """Make a random generator from a seed, by NumPy's `default_rng`; ValueError if it is not a valid seed.
 
     Example:
         >>> int(make_rng(7).integers(100))
@@ -122,6 +122,6 @@ def make_rng(seed: Any) -> "np.random.Generator":
 
 
 def check_choice(name: str, value: Any, known: Collection[str | None]) -> None:
-    """Raise ValueError for what is none of the names known."""
+    """Raise ValueError if a value is not one of the known names."""
     if not (value is None or isinstance(value, str)) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {shown(value)}")

@@ -1,8 +1,8 @@
-"""What dataclasses that hold arrays have in common: how copies are made, and when two are equal.
+"""Base classes of dataclasses that hold arrays: how they are copied, and when two are equal.
 
-The comparison that `dataclass` writes fails on arrays, which have no one truth. So each class that holds some says
-which it is. An answer, which is its numbers, is a `Valued`. All others are made with ``eq=False``: a `Run`, a reference
-or a calibration is a thing, equal to itself alone, and can be a key (`Calibration.identity` compares figures).
+The ``__eq__`` that `dataclass` generates fails on arrays, whose truth value is ambiguous. So a class whose objects are
+equal if their values are, such as an answer, inherits from `Valued`. The others are declared with ``eq=False``: a
+`Run`, a reference or a calibration is equal only to itself, and hashable (`Calibration.identity` compares the values).
 """
 
 from dataclasses import fields
@@ -15,10 +15,10 @@ from qcluster.core.arrays import read_only
 
 
 class Frozen:
-    """Base of frozen dataclasses that are copied and sent to other processes.
+    """Base of frozen dataclasses that are copied or sent to other processes.
 
-    A copy is made by the constructor, as the first one was. So its arrays are read-only too, which those that pickle
-    and `copy.deepcopy` make by themselves are not, and what was only derived and kept need not travel.
+    Copies are made by calling the constructor. So the arrays of a copy are read-only too, unlike those that pickle and
+    `copy.deepcopy` make by default, and cached values are not transferred.
 
     Example:
         >>> import copy
@@ -29,15 +29,15 @@ class Frozen:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.init}  # type: ignore[arg-type]
-        # Views that only forbid changes cannot be pickled; the constructor makes them anew.
-        return _make, (type(self), {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in given.items()})
+        state = {field.name: getattr(self, field.name) for field in fields(self) if field.init}  # type: ignore[arg-type]
+        # Read-only views of dicts cannot be pickled; the constructor makes them again.
+        return _make, (type(self), {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in state.items()})
 
 
 class Valued:
-    """Base of dataclasses that are equal where all that they hold is, arrays by their elements; they have no hash.
+    """Base of dataclasses that are equal if all their fields are, arrays element by element; they are not hashable.
 
-    They are made with ``eq=False``, so that this counts. A field with ``compare=False`` does not.
+    Declare them with ``eq=False``, so that this ``__eq__`` is used. Fields with ``compare=False`` are ignored.
 
     Example:
         >>> from qcluster.core.mitigate import mitigate
@@ -54,18 +54,18 @@ class Valued:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _same(one: Any, other: Any) -> bool:
-    arrays = isinstance(one, np.ndarray) or isinstance(other, np.ndarray)
-    return np.array_equal(one, other) if arrays else bool(one == other)
+def _same(left: Any, right: Any) -> bool:
+    arrays = isinstance(left, np.ndarray) or isinstance(right, np.ndarray)
+    return np.array_equal(left, right) if arrays else bool(left == right)
 
 
 def freeze_arrays(record: Any) -> None:
-    """Replace the arrays of a frozen dataclass, while it is made, by read-only copies of its own."""
+    """Replace the arrays of a frozen dataclass by read-only copies; call it from ``__post_init__``."""
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, np.ndarray):
             object.__setattr__(record, field.name, read_only(value.copy()))
 
 
-def _make(kind: type, given: dict[str, Any]) -> Any:
-    return kind(**given)
+def _make(kind: type, state: dict[str, Any]) -> Any:
+    return kind(**state)

@@ -1,8 +1,8 @@
-"""Many computations in lockstep: what they ask for is worked out for all of them at once.
+"""Run many computations in lockstep, and answer their array requests in batches.
 
-On small counts the time goes into calls, not arithmetic. A computation is written for one set of counts, as a
-generator: it yields a `Request` where arrays are at work (EM, selection, deconvolution), and is sent the answer. One
-computation or a thousand run through the same lines, and a thousand take few more calls than one.
+On small counts most of the time goes into calls to NumPy, not into arithmetic. A computation is therefore a generator,
+written for a single set of counts: it yields a `Request` for each heavy step (EM, selection, deconvolution) and is sent
+the answer. One computation and a thousand run the same code, and a thousand need few more calls than one.
 """
 
 from collections.abc import Callable, Generator, Hashable, Sequence
@@ -16,26 +16,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a computation asks for."""
+    """Work that a computation hands over to be done in a batch."""
 
     work: Callable[[Sequence[Any]], Sequence[Any]]
-    """Answers what several computations ask; an answer must not depend on the others."""
+    """Maps the inputs of several computations to their answers; an answer must not depend on the other inputs."""
     key: Hashable
-    """Requests for the same work under one key are answered at once."""
+    """Requests with the same `work` and `key` are answered in one call."""
     asked: Any
-    """What this computation asks."""
+    """Input of this computation."""
 
 
 Stepwise = Generator[Request, Any, T]
 """A computation that yields requests, is sent their answers, and returns its result."""
 
 
-# OpenBLAS raises the flag, now and then, for lanes beyond short rows: the results are finite.
+# OpenBLAS sometimes sets the "invalid" flag for unused lanes beyond short rows; the results are finite.
 @np.errstate(invalid="ignore")
 def together(computations: Sequence[Stepwise[T]]) -> list[T]:
-    """Carry out computations in lockstep, until all have ended; give what they return.
+    """Run computations in lockstep until all have ended, and return their results in order.
 
-    The key for which most wait is answered first: meanwhile others come to wait for the same.
+    The work and key with the most waiting computations come first, so that batches are large.
 
     Example:
         >>> def squares(numbers): return [x**2 for x in numbers]
@@ -43,25 +43,25 @@ def together(computations: Sequence[Stepwise[T]]) -> list[T]:
         >>> together([fourth(2), fourth(3)])
         [16, 81]
     """
-    ended: dict[int, T] = {}
+    results: dict[int, T] = {}
     waiting: dict[tuple[Callable[[Sequence[Any]], Sequence[Any]], Hashable], dict[int, Any]] = {}
     replies: dict[int, Any] = dict.fromkeys(range(len(computations)))
     while replies:
-        for place, reply in replies.items():
+        for index, reply in replies.items():
             try:
-                request = computations[place].send(reply)
-                waiting.setdefault((request.work, request.key), {})[place] = request.asked
+                request = computations[index].send(reply)
+                waiting.setdefault((request.work, request.key), {})[index] = request.asked
             except StopIteration as end:
-                ended[place] = end.value
+                results[index] = end.value
         if not waiting:
             break
-        work, key = max(waiting, key=lambda one: len(waiting[one]))
-        alike = waiting.pop((work, key))
-        replies = dict(zip(alike, work(list(alike.values())), strict=True))
-    return [ended[place] for place in range(len(computations))]
+        work, key = max(waiting, key=lambda group: len(waiting[group]))
+        batch = waiting.pop((work, key))
+        replies = dict(zip(batch, work(list(batch.values())), strict=True))
+    return [results[index] for index in range(len(computations))]
 
 
 def alone(computation: Stepwise[T]) -> T:
-    """Carry out one computation."""
-    (found,) = together([computation])
-    return found
+    """Run one computation."""
+    (result,) = together([computation])
+    return result

@@ -1,4 +1,4 @@
-"""`mitigate`: reads counts, picks a method from the registry, checks what it is given, returns its `Mitigation`."""
+"""`mitigate`: read the counts, choose a method from the registry, check the arguments, and return a `Mitigation`."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.given import KINDS, brought, kind_of, read_noise
 
 DEFAULTS = {None: "mixture", "rates": "mixture", "measured": "measured", "faults": "circuit"}
-"""The method for each kind of noise that is known, where none is named."""
+"""The method for each kind of known noise if the user names none."""
 
 
 @own_errstate
@@ -33,33 +33,33 @@ def mitigate(
     """Estimate the ideal distribution from measured counts.
 
     Args:
-        counts: anything that `Distribution.of` takes, or a `Run`, which brings the fault patterns of its circuit and,
-            if it ran with a reference, what this measured.
-        noise: what is known of the noise. Flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0),
-            P(read 0|1), or the answer of `qcluster.estimate_rates`, of which ``"paper"`` takes the figure `clustering`
-            and others the rates by bit; a prior for ``"mixture"``, which never needs them.
-            Or `MeasuredNoise`, what a reference circuit measured. Or `FaultMasks`, the fault patterns of the compiled
-            circuit, from `qcluster.device.fault_masks`.
-        method: name of a method: ``"mixture"``, a few strings or deconvolution, weighed by a trained decision;
-            ``"measured"``, under the noise of a reference; ``"circuit"``, under fault patterns; ``"paper"``, Q-Cluster
-            as published (arXiv:2504.10801); a method of others, such as ``"hammer"``; or one of your own. By default
-            ``"measured"`` where such noise is given, or few strings explain a Run under it; ``"circuit"`` where there
-            are fault patterns, those of a Run with a reference at the rates that this measured; else ``"mixture"``.
-        guard: with False, ``"mixture"`` answers with its strings alone, and ``"circuit"`` with its deconvolution,
-            whatever the evidence for them. Other methods have none.
-        expect: what you know of the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"``, few strings and next to
-            nothing beside them; ``"dense"``, anything else. Counts alone cannot always tell: a marked string on a flat
-            floor looks like one string under noise.
+        counts: anything that `Distribution.of` accepts, or a `Run`. A Run also brings the fault patterns of its circuit
+            and, if it has a reference circuit, the noise measured with it.
+        noise: what is known about the noise. It can be flip rates, as one number, ``(n_bits,)``, ``(n_bits, 2)`` =
+            P(read 1|0), P(read 0|1), or the result of `qcluster.estimate_rates`: ``"paper"`` uses its field
+            `clustering`, other methods its rates per bit. ``"mixture"`` takes rates as a prior, and needs none. It can
+            also be `MeasuredNoise`, measured with a reference circuit, or `FaultMasks`, the fault patterns of the
+            compiled circuit, from `qcluster.device.fault_masks`.
+        method: name of a method. ``"mixture"``: a few strings or deconvolution, weighed by a trained decision.
+            ``"measured"``: under the noise of a reference. ``"circuit"``: under fault patterns. ``"paper"``: Q-Cluster
+            as published (arXiv:2504.10801). Or a baseline such as ``"hammer"``, or a method of your own. By default
+            ``"measured"`` for MeasuredNoise, and for a Run with a reference if a few strings explain its counts; else
+            ``"circuit"`` for fault patterns, which have measured rates if the Run has a reference; else ``"mixture"``.
+        guard: False skips the decision: ``"mixture"`` returns its few strings, and ``"circuit"`` its deconvolution,
+            whatever the evidence for them. Other methods accept only True.
+        expect: what you know about the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"`` for a few strings and
+            almost nothing else, ``"dense"`` for any other output. Counts alone cannot always tell: a marked string on
+            a flat background looks like one string under noise.
         settings: constants of the method, such as `MixtureSettings` or `PaperSettings`.
 
     Returns:
-        A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
-        returned as they came, and `reason` says why: so is a Run of a simulator without noise, unless something
-        beside it is given, and what has more than 896 bits, by ``"mixture"``, ``"circuit"`` and ``"measured"``.
+        A Mitigation with as many shots as `counts`, which are not changed. If ``applied`` is False, it holds the counts
+        as they came, and `reason` says why. That happens to a Run of a noiseless simulator if no other argument is
+        given, and with ``"mixture"``, ``"circuit"`` and ``"measured"`` to counts of more than 896 bits.
 
     Raises:
-        ValueError, TypeError: bad counts, noise or method, saying what must hold and what came; so does what is given
-            and the method cannot use.
+        ValueError, TypeError: counts, noise or method are invalid, or the method cannot use an argument. The message
+            says what must hold and what was given.
 
     Example:
         >>> fixed = mitigate({"000": 430, "001": 20, "010": 18, "100": 22, "011": 21, "101": 17, "110": 22, "111": 450})
@@ -70,9 +70,9 @@ def mitigate(
 
 
 @own_errstate
-def mitigate_together(many: Sequence[Any], noise: Sequence[Any], **options: Any) -> list[Mitigation]:
-    """Mitigate several sets of counts, what takes arrays for all of them at once; see `qcluster.mitigate_many`."""
-    return together([mitigating(counts, known, **options) for counts, known in zip(many, noise, strict=True)])
+def mitigate_together(sets: Sequence[Any], noise: Sequence[Any], **options: Any) -> list[Mitigation]:
+    """Mitigate several sets of counts in lockstep, each with its own noise; see `qcluster.mitigate_many`."""
+    return together([mitigating(counts, known, **options) for counts, known in zip(sets, noise, strict=True)])
 
 
 def mitigating(
@@ -83,13 +83,13 @@ def mitigating(
     expect: str | None = None,
     settings: Any = None,
 ) -> Stepwise[Mitigation]:
-    """Do as `mitigate` does, step by step, so that many sets of counts share the work."""
+    """Run `mitigate` as a computation in steps, whose array work is shared with other sets of counts (`lockstep`)."""
     raw = Distribution.of(counts)
     guard = bool(guard) if isinstance(guard, np.bool_) else guard
     if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
-    chosen = _default(counts, noise, guard, expect, settings) if method is None else find(method)
-    used = chosen.check_options(guard, settings, expect)
+    chosen = _default_method(counts, noise, guard, expect, settings) if method is None else find(method)
+    settings = chosen.check_options(guard, settings, expect)
     known = read_noise(chosen.figure(noise), raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
@@ -99,48 +99,41 @@ def mitigating(
         return left(raw, chosen.name, "there are no shots to mitigate", known if kind_of(known) == "rates" else None)
     if chosen.widest is not None and raw.n_bits > chosen.widest:
         return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")
-    word = {"expect": expect} if chosen.guarded else {}
+    expected = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
-        beside = partial(brought, None if noise is not None else counts)
-        steps = chosen.unasked(raw, known, guard, used, beside, **word)
+        other_noise = partial(brought, None if noise is not None else counts)
+        answer = chosen.unasked(raw, known, guard, settings, other_noise, **expected)
     else:
-        steps = chosen.function(raw, known, guard, used, **word)
-    fixed = yield from _steps(chosen.name, steps)
+        answer = chosen.function(raw, known, guard, settings, **expected)
+    fixed = yield from _finished(chosen.name, answer)
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
-    if missing and isinstance(missing, str):  # registers of a DataBin may be called so
-        fixed = replace(
-            fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
-        )
+    if missing and isinstance(missing, str):  # a register of a DataBin may have this name
+        prefix = f"no fault patterns of the circuit ({missing}); by the counts alone: "
+        fixed = replace(fixed, reason=prefix + fixed.reason)
     reference = noise if kind_of(noise) == "measured" else None
     if noise is None and (method is None or kind_of(known) in KINDS):
-        reference = brought(counts, "measured")  # fault patterns have its rates
-    if fixed.method != "measured":  # that method says itself
-        fixed = _doubted(fixed, reference)
-    notes = notes_on(counts)
-    return replace(fixed, reason="; ".join([fixed.reason, *notes])) if notes else fixed
+        reference = brought(counts, "measured")  # its rates are in the fault patterns
+    remarks = notes_on(counts)
+    if reference is not None and fixed.method != "measured":  # that method reports doubts itself
+        remarks = [*((reference.refusal,) if reference.refusal else reference.doubts), *remarks]
+    return replace(fixed, reason="; ".join([fixed.reason, *remarks])) if remarks else fixed
 
 
-def _doubted(fixed: Mitigation, reference: Any) -> Mitigation:
-    """Say what speaks against the reference on which an answer rests."""
-    doubts = () if reference is None else (reference.refusal,) if reference.refusal else reference.doubts
-    return replace(fixed, reason="; ".join([fixed.reason, *doubts])) if doubts else fixed
-
-
-def _steps(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
-    """Take the steps of a method to its answer, if it is not there yet; TypeError where that is no Mitigation."""
+def _finished(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
+    """Run the remaining steps of a method, if any; raise TypeError if its answer is not a Mitigation."""
     fixed = (yield from answer) if isinstance(answer, Generator) else answer
     if not isinstance(fixed, Mitigation):
         raise TypeError(f"method={name!r} must return a Mitigation; got {type(fixed).__name__}")
     return fixed
 
 
-def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
-    """Choose by what is known of the noise; what counts bring along gives way to what its method does not take."""
+def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
+    """Choose a method by the known noise; noise that a Run brings counts only if its method accepts the options."""
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
     for kind in KINDS:
         default, known = find(DEFAULTS[kind]), brought(counts, kind)
-        if known is None or bool(getattr(known, "refusal", "")):  # or it says itself that it is of no use
+        if known is None or bool(getattr(known, "refusal", "")):  # a refusal says why the noise is unusable
             continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
         if fits and (default.guarded or (guard is True and expect is None)):

@@ -1,6 +1,6 @@
-"""`Mitigation`: the one type of result that every method gives."""
+"""`Mitigation`: the result type of every method."""
 
-from __future__ import annotations  # np.random.Generator would import numpy.random, for a tenth of the time
+from __future__ import annotations  # np.random.Generator would import numpy.random, a tenth of the import time
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from qcluster.core.uncertainty.response import Response
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mitigation(Valued, Frozen):
-    """The outcome of `mitigate`: the better distribution, and what was done to get it."""
+    """The result of `mitigate`: the estimated distribution, and how it was obtained."""
 
     distribution: Distribution
     """The estimate of the ideal distribution, with as many shots as the input."""
@@ -29,22 +29,22 @@ class Mitigation(Valued, Frozen):
     method: str
     """Name of the method."""
     applied: bool
-    """False when the counts are returned as they came."""
+    """False if the counts are returned as they came."""
     share: float
-    """How much of the answer is mitigated, 0 (counts as they came) to 1."""
+    """How much of the answer is mitigated, from 0 (counts as they came) to 1."""
     confidence: float | None
-    """Probability, 0 to 1, that the mitigated answer is nearer to the ideal than the counts are, of one that was not
-    given too; None where the method has no such number."""
+    """Probability, 0 to 1, that the mitigated answer is nearer to the ideal than the counts are; also set if that
+    answer was rejected. None if the method has no such number."""
     reason: str
     """What was done and why, in one sentence."""
     centroids: Bits
     """``(k, n_bits) bool``: the strings that explain the counts, heaviest first."""
     weights: Floats
-    """``(k,)``: share of the shots that each explains."""
+    """``(k,)``: share of the shots that each of them explains."""
     rates: Floats
-    """``(n_bits, 2)``: flip rates used, P(read 1|0) and P(read 0|1) of each bit; 0 where none were."""
+    """``(n_bits, 2)``: flip rates used, P(read 1|0) and P(read 0|1) of each bit; 0 if none were used."""
     response: Response | None = field(default=None, repr=False, compare=False)
-    """How the answer moves with the counts; None where it is the counts. It follows from the rest."""
+    """How the answer changes with the counts, for intervals; None where it is the counts. Not part of equality."""
 
     def __post_init__(self) -> None:
         if np.shape(self.rates) != (self.raw.n_bits, 2):
@@ -52,10 +52,10 @@ class Mitigation(Valued, Frozen):
         freeze_arrays(self)
 
     def to_json(self) -> str:
-        """Write verdict, probabilities raw and mitigated, clusters and rates as JSON text.
+        """Return the verdict, raw and mitigated probabilities, strings, weights and rates as JSON text.
 
-        A document of format "qcluster-mitigation", version 1, as ``qcluster mitigate --json`` writes it; the
-        `RuntimeEncoder` of qiskit-ibm-runtime saves results of `MitigatedSampler` by it.
+        The format is "qcluster-mitigation", version 1. ``qcluster mitigate --json`` writes it, and the `RuntimeEncoder`
+        of qiskit-ibm-runtime saves results of `MitigatedSampler` in it.
 
         Example:
             >>> import json
@@ -83,37 +83,37 @@ class Mitigation(Valued, Frozen):
     def interval(
         self, observable: Any, level: float = 0.95, *, samples: int = 200, seed: int | np.random.Generator | None = 0
     ) -> Interval:
-        """Say between which values an average lies, by a bootstrap over shots.
+        """Estimate a confidence interval of an expectation value, by a bootstrap over shots.
 
-        Shots are redrawn from the observed strings, `samples` times at once, and what the answer would then be is
-        found with the method's choices held (its strings, clusters, fault rates) and its estimates made anew; where
-        several flip rates are plausible, each redraw takes one of them by its posterior probability. With
-        ``applied=False`` it is the interval of the counts themselves. Errors of the noise model are in it only so far
-        as this posterior allows for them: see docs/uncertainty.md for how often the ideal value lies within.
+        Shots are redrawn from the observed strings `samples` times, and the answer is estimated again for each redraw.
+        The choices of the method (its strings, clusters, fault rates) stay fixed. If several flip rates are plausible,
+        each redraw uses one of them, sampled by its posterior probability. With ``applied=False`` it is the interval
+        of the counts themselves. Errors of the noise model are included only as far as this posterior covers them; see
+        docs/uncertainty.md for how often the ideal value lies within.
 
         Args:
             observable: a bitstring such as ``"011"``, for its probability, or anything that `Distribution.expectation`
-                takes.
-            level: with which probability, between 0 and 1.
+                accepts.
+            level: confidence level, between 0 and 1.
             samples: number of redraws.
             seed: of the redraws; the same seed gives the same interval.
 
         Returns:
-            An Interval. Cost: milliseconds; where a full vector is deconvolved, a tenth of a second up to 8 bits, and a
+            An Interval. Cost: milliseconds; if a full vector is deconvolved, a tenth of a second up to 8 bits, and a
             second for 12.
 
         Raises:
-            ValueError, TypeError: an observable that is not diagonal, or has another width; a level outside (0, 1).
+            ValueError, TypeError: the observable is not diagonal or has another width; the level is outside (0, 1).
 
         Example:
             >>> from qcluster import mitigate
             >>> fixed = mitigate({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450})
-            >>> found = fixed.interval("ZZI")
-            >>> found.low <= found.value <= found.high, found.level
+            >>> interval = fixed.interval("ZZI")
+            >>> interval.low <= interval.value <= interval.high, interval.level
             (True, 0.95)
         """
-        (found,) = self.intervals([observable], level, samples=samples, seed=seed)
-        return found
+        (interval,) = self.intervals([observable], level, samples=samples, seed=seed)
+        return interval
 
     def intervals(
         self,
@@ -123,21 +123,21 @@ class Mitigation(Valued, Frozen):
         samples: int = 200,
         seed: int | np.random.Generator | None = 0,
     ) -> list[Interval]:
-        """Give the interval of each of several observables, all from the same redraws; see `interval`."""
-        given = self.raw, self.distribution, self.response, observables
-        return intervals(*given, level=level, samples=samples, seed=seed)
+        """Return the interval of each of several observables, all from the same redraws; see `interval`."""
+        estimate = self.raw, self.distribution, self.response
+        return intervals(*estimate, observables, level=level, samples=samples, seed=seed)
 
     def plot(self, ideal: Any = None, *, top: int | None = None, ax: Any = None) -> Any:
-        """Draw raw beside mitigated probabilities as bars, with 95% intervals, under the verdict.
+        """Draw raw and mitigated probabilities side by side as bars with 95% intervals, under the verdict.
 
         Args:
-            ideal: counts of any kind, drawn beside them: what should have been read, where that is known.
-            top: how many strings, the most probable ones; at least 1. By default 16, or a curve of all strings by
-                rank where these are a small part.
+            ideal: counts of any kind, or the ideal distribution where it is known, drawn beside them.
+            top: how many of the most probable strings to draw, at least 1. By default 16, or a curve of all strings by
+                rank if these hold a small part of the probability.
             ax: matplotlib axes to draw on; a new figure by default.
 
         Returns:
-            The matplotlib figure; `qcluster.plot` draws any other distributions.
+            The matplotlib figure. `qcluster.plot` draws other distributions.
 
         Example:
             >>> import qcluster as qc
@@ -147,7 +147,7 @@ class Mitigation(Valued, Frozen):
         return ask("plot", self, ideal, top=top, ax=ax)
 
     def _repr_html_(self) -> str:
-        """Show the verdict, and raw beside mitigated as a table with bars, for notebooks."""
+        """Show the verdict and a table of raw and mitigated probabilities with bars, for notebooks."""
         return str(ask("show_mitigation", self))
 
     def __repr__(self) -> str:
@@ -157,14 +157,14 @@ class Mitigation(Valued, Frozen):
 def left(
     raw: Distribution, method: str, reason: str, rates: Floats | None = None, confidence: float | None = None
 ) -> Mitigation:
-    """Give the counts as they came, and say why.
+    """Return the counts as they came, as a Mitigation that says why.
 
     Args:
         raw: the counts.
         method: name of the method that leaves them.
-        reason: why; "left as is: " is put before it.
+        reason: why; "left as is: " is put in front.
         rates: ``(n_bits, 2)`` flip rates that the method knows.
-        confidence: probability that the answer which was looked for would have been the better one.
+        confidence: probability that the rejected answer would have been the better one.
     """
     return Mitigation(
         distribution=raw,

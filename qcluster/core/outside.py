@@ -1,22 +1,22 @@
-"""What the core cannot do by itself: it knows no plotting library and no Qiskit. The package names what does."""
+"""Methods of core types that need plotting or Qiskit. The core imports neither: the package registers the functions."""
 
 from collections.abc import Callable
 from typing import Any
 
-_known: dict[str, Callable[..., Any]] = {}
+_functions: dict[str, Callable[..., Any]] = {}
 
 
 def tell(name: str, function: Callable[..., Any]) -> None:
-    """Name the function behind a method of the core's types, such as `Mitigation.plot`."""
-    _known[name] = function
+    """Register the function behind a method of a core type, such as `Mitigation.plot`."""
+    _functions[name] = function
 
 
-def ask(name: str, *given: Any, **options: Any) -> Any:
-    """Call the function of a name.
+def ask(name: str, *args: Any, **options: Any) -> Any:
+    """Call the function registered under a name.
 
     Raises:
         RuntimeError: only the core was imported.
     """
-    if name not in _known:
+    if name not in _functions:
         raise RuntimeError(f"{name} needs the whole package: import qcluster")
-    return _known[name](*given, **options)
+    return _functions[name](*args, **options)

@@ -1,4 +1,4 @@
-"""What messages and texts have in common: numbers of things, and values as they came."""
+"""Formatting of messages: quantities with their nouns, values, and suggestions for misspelled names."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 _LONGEST = 60
-"""Characters of a value that a message shows."""
+"""Largest number of characters of a value that a message shows."""
 
 
 def many(number: float, noun: str, form: str = ".12g") -> str:
-    """Say how many there are of something: one in the singular, all others in the plural.
+    """Format a quantity with its noun, in the singular for 1 and in the plural for all others.
 
     Example:
         >>> many(1, "shot"), many(0.5, "shot"), many(1234567, "shot", ",")
@@ -20,25 +20,24 @@ def many(number: float, noun: str, form: str = ".12g") -> str:
 
 
 def near(name: str, known: Iterable[str], most: int = 3) -> str:
-    """Ask whether one of the names known is meant that are spelled nearly as `name`, to be put behind a message;
-    nothing where none is.
+    """Return a suggestion of known names with a similar spelling, to be appended to a message; empty if there is none.
 
     Example:
         >>> near("hamer", ["hammer", "m3"]), near("nothing", ["hammer", "m3"])
         ('; did you mean hammer?', '')
     """
-    import difflib  # for messages alone: not when the package is imported
+    import difflib  # only messages need it, so it is not loaded with the package
 
-    found = difflib.get_close_matches(name, list(known), n=most)
-    return f"; did you mean {' or '.join(found)}?" if found else ""
+    matches = difflib.get_close_matches(name, list(known), n=most)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def shown(value: Any) -> str:
-    """Show a value in a message as Python writes it, numbers of NumPy like all others; cut where it is long.
+    """Return the repr of a value for a message, with NumPy numbers written as plain ones, truncated if it is long.
 
     Example:
         >>> shown(np.int64(6)), shown([np.float64(0.5), "a"])
         ('6', "[0.5, 'a']")
     """
-    with np.printoptions(legacy="1.25"):  # since NumPy 2 they are np.int64(6)
+    with np.printoptions(legacy="1.25"):  # NumPy 2 writes np.int64(6)
         return f"{value!r:.{_LONGEST}}"

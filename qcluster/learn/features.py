@@ -1,9 +1,9 @@
-"""What is known about a run, as one row of numbers: the input of the rate model.
+"""The features of a run, one row of numbers: the input of the rate model.
 
-Four parts, each of which may be missing: the compiled circuit (a Profile), the machine (a Calibration), the counts, and
-the patterns that the circuit's faults flip (FaultMasks). Nothing here looks at the ideal distribution; what
-`mitigate` and the circuit's kernel make of the counts stands in for it. What is unknown is NaN; the model deals with
-it, not the caller.
+There are four sources, each of which may be missing: the compiled circuit (a Profile), the machine (a Calibration), the
+counts, and the patterns of bits that the circuit's faults flip (FaultMasks). No feature uses the ideal distribution; it
+is replaced by estimates from `mitigate` and from the circuit's noise kernel. Unknown features are NaN, which the model
+handles.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,27 +22,27 @@ from qcluster.learn.kernels import seen_through
 from qcluster.learn.label import answered
 
 TYPICAL_ERROR = {1: 0.0003, 2: 0.01}
-"""Error of a gate on one or two qubits where the machine publishes none of its kind: round figures of superconducting
-machines."""
+"""Error of a gate on one or two qubits where the machine publishes none for this kind of gate: round figures for
+superconducting machines."""
 
 TYPICAL_READOUT = 0.02
-"""The same for a readout."""
+"""Readout error where the machine publishes none."""
 
 UNLISTED = ("rz", "p", "u1", "reset")
-"""What a machine may run and not list, and then costs nothing: turns about z, which are no more than a change of phase,
-and what is no gate."""
+"""Operations that are free if the machine lists no error for them: rotations about z, which only change the phase of
+the following gates, and resets, which are not gates."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the training table."""
+    """One feature: a column of the training table."""
 
     name: str
-    """Its name in the table."""
+    """Name of the column."""
     unit: str
-    """Its unit; "1" for a pure number."""
+    """Unit; "1" for a pure number."""
     meaning: str
-    """What it is, in one line."""
+    """Description in one line."""
 
 
 FEATURES = (
@@ -52,56 +52,56 @@ FEATURES = (
     Feature("sx", "1", "sx gates"),
     Feature("x", "1", "x gates"),
     Feature("two_qubit", "1", "gates on two or more qubits"),
-    Feature("entropy", "1", "Shannon entropy of the noisy counts over its largest value, n_measured bits"),
+    Feature("entropy", "1", "Shannon entropy of the noisy counts, divided by its largest value, n_measured bits"),
     Feature("esp", "1", "estimated success probability: gates, decay during gates, readout (arXiv:2504.10801)"),
     Feature("shots", "1", "shots behind the counts"),
-    Feature("idle_loss", "1", "sum over qubits of waiting time x (1/4T1 + 1/2T2): errors expected while idle"),
+    Feature("idle_loss", "1", "sum over qubits of idle time x (1/4T1 + 1/2T2): errors expected while idle"),
     Feature("two_qubit_depth", "1", "longest chain of gates on two or more qubits"),
     Feature("loss_1q", "1", "-log of the probability that no one-qubit gate fails"),
     Feature("loss_2q", "1", "-log of the probability that no two-qubit gate fails"),
     Feature("loss_readout", "1", "-log of the probability that no measured bit is misread"),
-    Feature("readout_mean", "1", "mean readout error of the measured qubits; without a circuit the median of all"),
+    Feature("readout_mean", "1", "mean readout error of the measured qubits; without a circuit, the machine's median"),
     Feature("readout_worst", "1", "largest readout error of the measured qubits"),
     Feature("local_flip", "1", "mean over measured bits of the flip rate from errors on that qubit alone"),
     Feature("top_weight", "1", "share of the shots on the most frequent string"),
     Feature("near_weight", "1", "share of the shots one bit away from the most frequent string"),
-    Feature("mean_distance", "1", "mean distance to the most frequent string over n_measured"),
+    Feature("mean_distance", "1", "mean Hamming distance to the most frequent string, divided by n_measured"),
     Feature("collision", "1", "probability that two shots are equal, unbiased"),
     Feature("answer_rate", "1", "effective rate of the counts against `mitigate(counts)` in place of the ideal output"),
-    Feature("answer_entropy", "1", "entropy of that answer over its largest value"),
+    Feature("answer_entropy", "1", "entropy of that answer, divided by n_measured bits"),
     Feature("answer_top", "1", "largest probability of that answer"),
     Feature("faults", "1", "expected faults that flip a measured bit, from the circuit's fault patterns"),
     Feature("fault_flip", "1", "mean over measured bits of the flip rate from all fault patterns and readout"),
     Feature("fault_rate", "1", "effective rate of the counts against `mitigate(counts, faults)`"),
-    Feature("fault_entropy", "1", "entropy of that answer over its largest value"),
+    Feature("fault_entropy", "1", "entropy of that answer, divided by n_measured bits"),
     Feature("fault_top", "1", "largest probability of that answer"),
     Feature("kernel_flip", "1", "effective rate of a single string under the circuit's noise kernel"),
     Feature("kernel_flip_2", "1", "the same at twice the noise"),
-    Feature("kernel_loss", "1", "effective rate of the kernel's deconvolution when sent through the kernel again"),
+    Feature("kernel_loss", "1", "effective rate of the deconvolution when sent through the kernel again"),
     Feature("kernel_rate", "1", "effective rate of the counts against that deconvolution"),
     Feature("kernel_rate_2", "1", "the same at twice the noise"),
     Feature("kernel_rate_3", "1", "the same at three times the noise"),
-    Feature("kernel_entropy", "1", "entropy of the deconvolution over its largest value"),
+    Feature("kernel_entropy", "1", "entropy of the deconvolution, divided by n_measured bits"),
     Feature("kernel_entropy_2", "1", "the same at twice the noise"),
-    Feature("kernel_misfit_2", "1", "deviance per shot that it leaves at twice the noise, beyond shot noise"),
-    Feature("few_rate", "1", "effective rate of the counts against few strings read off under the kernel"),
+    Feature("kernel_misfit_2", "1", "deviance per shot of the deconvolution at twice the noise, beyond shot noise"),
+    Feature("few_rate", "1", "effective rate of the counts against a few strings estimated under the kernel"),
     Feature("few_rate_2", "1", "the same at twice the noise"),
     Feature("few_rate_3", "1", "the same at three times the noise"),
-    Feature("few_loss", "1", "effective rate of these few strings when sent through the kernel"),
-    Feature("few_misfit", "1", "deviance per shot that few strings leave, beyond shot noise"),
+    Feature("few_loss", "1", "effective rate of these strings when sent through the kernel"),
+    Feature("few_misfit", "1", "deviance per shot of these strings, beyond shot noise"),
     Feature("few_misfit_2", "1", "the same at twice the noise"),
     Feature("few_misfit_3", "1", "the same at three times the noise"),
-    Feature("few_strings", "1", "logarithm of their number over its largest value"),
+    Feature("few_strings", "1", "logarithm of the number of these strings, divided by its largest value"),
     Feature("few_strings_2", "1", "the same at twice the noise"),
-    Feature("few_uniform_2", "1", "uniform share beside the few strings at twice the noise"),
+    Feature("few_uniform_2", "1", "uniform share fitted with these strings at twice the noise"),
 )  # fmt: skip
-"""The columns, in order. None comes from the ideal distribution."""
+"""All features, in the order of the columns. None uses the ideal distribution."""
 
 NAMES = tuple(feature.name for feature in FEATURES)
 
 
 class ProfileLike(Protocol):
-    """What is read off a compiled circuit; `qcluster.device.Profile` fits."""
+    """The parts of a compiled circuit that features use; `qcluster.device.Profile` has them."""
 
     @property
     def measured(self) -> NDArray[np.int64]: ...
@@ -116,7 +116,7 @@ class ProfileLike(Protocol):
 
 
 class CalibrationLike(Protocol):
-    """What is read off a machine; `qcluster.device.Calibration` fits."""
+    """The parts of a calibration that features use; `qcluster.device.Calibration` has them."""
 
     @property
     def t1(self) -> NDArray[np.float64]: ...
@@ -142,20 +142,20 @@ def features(
 
     Args:
         profile: the compiled circuit, or None.
-        calibration: the machine, or None. A gate published with error 1 counts as scrambling its qubits, a readout as
-            a coin; what has no figure counts with the median of the living ones of its kind.
-        counts: anything that `Distribution.of` takes, or None. Bits that hold no measurement of the profile tell
-            nothing, and are left out.
+        calibration: the machine, or None. A gate published with error 1 counts as fully depolarising, a readout with
+            error 1 as a random bit. An unpublished figure is replaced by the median over the working ones of its kind.
+        counts: anything that `Distribution.of` accepts, or None. Bits to which the profile assigns no measurement are
+            left out.
         faults: flip patterns of the circuit's faults (`Run.faults`), or None.
-        alone: whether the counts are mitigated without the faults, too; a model that has these has no use for that.
+        alone: whether to mitigate the counts without the faults, too. The shipped model does not use these features
+            where it has those with faults.
 
     Returns:
-        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Some milliseconds, with faults 20 more,
-        and as long as it takes to mitigate the counts with and without them.
+        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Cost: some milliseconds, 20 more with
+        faults, plus the time to mitigate the counts with and without them.
 
     Raises:
-        ValueError: the counts have another number of bits than the profile or the faults, or the profile measures
-            nothing.
+        ValueError: the counts and the profile or faults differ in the number of bits, or the profile measures nothing.
 
     Example:
         >>> row = features(counts={"000": 900, "001": 60, "010": 40})
@@ -163,34 +163,34 @@ def features(
         (0.9, 0.1)
     """
     known: dict[str, float] = {}
-    held = None if counts is None else Distribution.of(counts)
+    read = None if counts is None else Distribution.of(counts)
     if profile is not None:
-        held, faults = as_measured(profile, held, faults)
+        read, faults = as_measured(profile, read, faults)
         known |= _circuit(profile)
         if calibration is not None:
             known |= _machine(profile, calibration)
     elif calibration is not None:
         known |= {"readout_mean": float(np.median(_misread(calibration)))}
-    if held is not None:
-        known.setdefault("n_measured", float(held.n_bits))
-        known |= _counts(held)
+    if read is not None:
+        known.setdefault("n_measured", float(read.n_bits))
+        known |= _counts(read)
         if alone:
-            known |= _answer(held, "answer")
+            known |= _answer(read, "answer")
     if faults is not None:
         known |= {"faults": faults.expected_faults, "fault_flip": float(fault_flips(faults).mean())}
-        if held is not None:
-            known |= _answer(held, "fault", faults) | seen_through(held, faults)
+        if read is not None:
+            known |= _answer(read, "fault", faults) | seen_through(read, faults)
     return np.array([known.get(name, np.nan) for name in NAMES])
 
 
 def as_measured(
     profile: ProfileLike, counts: Distribution | None, faults: FaultMasks | None
 ) -> tuple[Distribution | None, FaultMasks | None]:
-    """Leave out the bits that hold no measurement: where nothing writes them they are always 0, and would pass for
-    readings without an error.
+    """Leave out the bits without a measurement: if nothing writes them they are always 0, and would count as read
+    without errors.
 
     Raises:
-        ValueError: the circuit measures nothing, or counts or faults have another number of bits than it has.
+        ValueError: the circuit measures nothing, or the counts or faults have another number of bits.
     """
     read, n = np.flatnonzero(profile.measured >= 0), len(profile.measured)
     if not len(read):
@@ -202,8 +202,8 @@ def as_measured(
         return counts, faults
     if faults is not None:
         masks = pack(unpack(faults.masks, n)[:, read])
-        found = merge_masks(masks, faults.rates, faults.kind)
-        faults = FaultMasks(len(read), *found, faults.readout[read], faults.rotations)
+        merged = merge_masks(masks, faults.rates, faults.kind)
+        faults = FaultMasks(len(read), *merged, faults.readout[read], faults.rotations)
     return None if counts is None else counts.marginal(read.tolist()), faults
 
 
@@ -237,10 +237,10 @@ def _machine(profile: ProfileLike, calibration: CalibrationLike) -> dict[str, fl
 
 
 class GateLosses:
-    """Add up what gates and waiting cost: -log of the chance that nothing fails, in all and on each qubit.
+    """Negative logarithms of the probabilities that gates and idle qubits have no error, summed over circuit and qubit.
 
-    Sums over the circuit are NaN where a kind of figure is not published at all; what is known of single qubits is not,
-    since the figures of `TYPICAL_ERROR` stand in, and no decay.
+    A sum over the circuit is NaN if a figure that it needs is not published at all. The losses of single qubits are
+    never NaN: there `TYPICAL_ERROR` replaces unknown gate errors, and unknown decay is left out.
     """
 
     def __init__(self, profile: ProfileLike, calibration: CalibrationLike) -> None:
@@ -252,7 +252,7 @@ class GateLosses:
         waiting = profile.idle * (1 / (4 * t1) + 1 / (2 * t2))[:n]
         self.idle = float(waiting.sum())
         self.by_qubit = np.nan_to_num(waiting, nan=0.0)
-        """``(n_qubits,)``: errors expected on each qubit; those of a gate on two qubits go to each by half."""
+        """``(n_qubits,)`` expected errors on each qubit; those of a two-qubit gate are shared equally."""
         medians: dict[str, float] = {}
         for (gate, qubits), count in profile.gates.items():
             error = calibration.error(gate, qubits)
@@ -274,19 +274,22 @@ class GateLosses:
 
 
 def _loss(error: float, width: int) -> float:
-    """-log of the chance that a gate does not fail; at most that of one which leaves its qubits fully mixed."""
+    """Return -log of the probability that a gate has no error; at most that of a fully depolarising gate."""
     return -float(np.log1p(-np.minimum(error, 1 - 2.0**-width)))
 
 
 def readout_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
-    """Give the mean readout error of the qubit behind each measured bit, ``(n_measured,)``, at most 1/2."""
+    """Return the mean readout error of the qubit behind each measured bit, ``(n_measured,)``, at most 1/2."""
     flips: Floats = _misread(calibration)[profile.measured[profile.measured >= 0]]
     return flips
 
 
 def _misread(calibration: CalibrationLike) -> Floats:
-    """Give the mean readout error of each qubit of the machine, ``(n_qubits,)``, at most 1/2. For an error that is not
-    known stands the median of its kind over the qubits whose readout works; where that is not known, the other one."""
+    """Return the mean readout error of each qubit of the machine, ``(n_qubits,)``, at most 1/2.
+
+    An unknown error is replaced by the median of its kind (of preparing 0, or of preparing 1) over the qubits with a
+    working readout, or, if that is unknown too, by the other kind of error of the same qubit.
+    """
     errors = np.array(calibration.readout, dtype=np.float64)
     for column in errors.T:
         known = column[column < 1]
@@ -298,8 +301,8 @@ def _misread(calibration: CalibrationLike) -> Floats:
 def local_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
     """Estimate the flip rate of each measured bit from the errors on its qubit alone, ``(n_measured,)`` below 1/2.
 
-    Two of three Pauli errors flip a bit; readout comes on top. Errors that spread from other qubits are left out, so
-    this tells bits apart better than it tells how large the rates are.
+    Two of three Pauli errors flip a bit; readout errors are added. Errors that spread from other qubits are left out,
+    so the ratios between bits are more accurate than the rates themselves.
     """
     qubits = profile.measured[profile.measured >= 0]
     gates = 0.5 - 0.5 * np.exp(-4 / 3 * GateLosses(profile, calibration).by_qubit[qubits])
@@ -309,7 +312,7 @@ def local_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
 
 
 def fault_flips(faults: FaultMasks) -> Floats:
-    """Give the flip rate of each bit from all faults that reach it and from readout, ``(n_bits,)``, at most 1/2."""
+    """Return the flip rate of each bit from all faults that flip it and from readout, ``(n_bits,)``, at most 1/2."""
     reach = unpack(faults.masks, faults.n_bits)
     flipped = 0.5 - 0.5 * np.exp(-2 * faults.rates @ reach)
     read = np.minimum(faults.readout.mean(axis=1), 0.5)
@@ -318,18 +321,18 @@ def fault_flips(faults: FaultMasks) -> Floats:
 
 
 def _filled(values: Floats) -> Floats:
-    """Put the median in place of what is unknown."""
+    """Replace unknown values by the median of the others."""
     unknown = np.isnan(values)
     return np.where(unknown, np.median(values[~unknown]) if not unknown.all() else np.nan, values)
 
 
 def _times(values: Floats) -> Floats:
-    """Put the median in place of coherence times that are unknown, or no times."""
+    """Replace coherence times that are unknown or not positive by the median of the others."""
     return _filled(np.where(values > 0, values, np.nan))
 
 
 def _typical(look: Callable[..., float], gate: str, calibration: CalibrationLike, width: int) -> float:
-    """Give the median over the machine of what is published for a kind of gate; NaN where it has none."""
+    """Return the median over the machine of the published values for a gate; NaN where there are none."""
     places = calibration.couplings.tolist() if width == 2 else [(q,) for q in range(len(calibration.t1))]
     values = np.array([look(gate, tuple(place)) for place in places])
     values = values[values < 1]

@@ -1,4 +1,7 @@
-"""Extremely randomised trees of two kinds, averaged, with intervals and a range learned on groups left out."""
+"""An average of free and monotone extra trees for flip rates, with prediction intervals and a test of range.
+
+Intervals and range are calibrated on groups of rows that are left out.
+"""
 
 from typing import Any, NamedTuple, Self
 
@@ -15,59 +18,60 @@ from qcluster.core.checks import check_real, check_whole
 Key = tuple[int, ...]
 
 MARGIN = 0.02
-"""Added to rates under the root: labels scatter a little below 0."""
+"""Added to a rate before the square root is taken: labels scatter slightly below 0."""
 LEAST_ERROR = 0.01
-"""Added to every expected error, on the root scale: labels scatter by shot noise even where all is known."""
+"""Added to every expected error, on the square-root scale: labels scatter by shot noise even where all is known."""
 ERROR_LEAF = 10
 """Fewest rows in a leaf of the trees that predict errors: a mean error needs several."""
 BASE_TRIED = 0.5
-"""Share of the columns that are tried at a split, where there is a base."""
+"""Share of the columns tried at each split where the base is known."""
 STRATUM = 40
-"""Fewest rows from which an interval is learned; a smaller stratum uses all rows."""
+"""Fewest rows from which an interval is learned; a smaller stratum uses the rows of all strata."""
 NEIGHBOURS = 5
-"""A row is as far from the training rows as from its fifth nearest."""
+"""The distance of a row to the training rows is the distance to its fifth nearest neighbour."""
 FAR = 0.9
-"""Share of the training rows that count as near to the rows of other groups."""
+"""Share of the training rows that count as near when only rows of other groups are considered."""
 
 
-class Learned(NamedTuple):
-    """What is grown for rows that have the same columns."""
+class Conformal(NamedTuple):
+    """Trees and interval quantiles for rows with the same known columns."""
 
     trees: list[Any]
-    """They predict roots of rates."""
+    """Predict square roots of rates."""
     errors: list[Any]
-    """They predict how far the trees are off in a group never seen."""
-    misses: list[tuple[Floats, Floats]]
-    """For each stratum, errors in groups left out over what was expected, and the weights of these rows."""
+    """Predict the absolute error of `trees` for rows of an unseen group."""
+    ratios: list[tuple[Floats, Floats]]
+    """For each stratum: the ratios of actual to expected error in left-out groups, and the weights of these rows."""
 
 
 class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Average free extra trees with monotone ones, on the square root of the rate.
+    """Average free extra trees with monotone ones; both predict the square root of the rate.
 
-    Free trees are best where a like circuit was seen, monotone ones where none was.
+    Free trees are better where the training data hold similar circuits, monotone trees where they do not.
 
-    Intervals hold in groups never seen: the groups are dealt into folds, and each fold is predicted by trees that did
-    not see it. A second forest learns from its columns how far off a row is likely to be (normalised conformal
-    prediction, Papadopoulos et al., 2011), and the reach in units of that is the quantile over the training rows of
-    the same stratum (Mondrian conformal prediction, Vovk et al., 2003), where every group has the same weight: it holds
-    by group, not on the average of rows.
+    Intervals are calibrated for groups that training has not seen. The groups are split into folds, and each fold is
+    predicted by trees grown on the others. Further trees learn from the columns how large the error of a row is likely
+    to be (normalised conformal prediction, Papadopoulos et al., 2011). The half-width of an interval, in units of this
+    expected error, is a quantile over the training rows of the same stratum (Mondrian conformal prediction, Vovk et
+    al., 2003). Every group has the same weight in this quantile, so the coverage is an average over groups, not over
+    rows.
 
-    Rows may lack columns (NaN). Rows that lack the same ones are answered by trees grown on the columns that they do
-    have; those are grown when first needed, and kept. A training row serves all runs of which no more is known than of
-    itself; `complete` tells which serve a given one.
+    Columns may be unknown (NaN). Rows with the same known columns are predicted by trees grown on just these columns,
+    from all training rows that have them. Such trees are grown when first needed, and kept. `complete` returns the
+    training rows that are used.
 
     Args:
         rising: columns in which the prediction of the monotone trees can only rise.
-        spares: pairs (column, better): a column that is used only for rows that lack the better one.
-        strata: a column and the values at which it is cut: the strata of the interval, where that column is used. None:
-            one for all.
-        base: a column that is a rate already: where it is known all trees are free, and learn how far the root of the
-            rate is from the root of it. None: there is none.
+        spares: pairs (column, better): a column that is used only for rows whose better column is unknown.
+        strata: a column and the values at which it is cut into strata for the interval. Where that column is not used,
+            and with None, there is one stratum.
+        base: a column that already is an estimate of the rate. Where it is known, all trees are free, and predict the
+            difference between the square roots of the rate and of this estimate. None: there is no such column.
         trees: number of trees of each kind.
         folds: number of folds for the interval; their forests have a fifth of the trees, at least ten.
         leaf: fewest rows in a leaf.
-        base_leaf: the same where there is a base.
-        seed: of trees and folds; the same seed gives the same forest.
+        base_leaf: fewest rows in a leaf where the base is known.
+        seed: seed of the trees and folds; the same seed gives the same forest.
 
     Attributes:
         n_features_in_: number of columns.
@@ -97,17 +101,18 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, judged: ArrayLike | None = None) -> Self:
-        """Grow the trees for the columns that the rows have.
+        """Grow the trees for the columns that are known in the training rows.
 
         Args:
             X: ``(n_rows, n_columns)``, NaN where unknown.
             y: ``(n_rows,)`` rates.
-            groups: ``(n_rows,)``, such as families of circuits: a fold leaves out whole groups. Rows by default.
-            judged: ``(n_rows,) bool``, rows that are like those to come: intervals are learned on them alone.
-                All by default.
+            groups: ``(n_rows,)`` labels, such as families of circuits: each fold leaves out whole groups. By default
+                each row is a group.
+            judged: ``(n_rows,) bool``. True for rows that resemble those to be predicted: intervals are calibrated on
+                them alone. All by default.
 
         Raises:
-            ValueError: shapes that do not fit, fewer than two groups, or trees, folds or a leaf out of range.
+            ValueError: shapes that do not match, fewer than two groups, or trees, folds or a leaf out of range.
         """
         for name, least in (("trees", 1), ("folds", 2), ("leaf", 1), ("base_leaf", 1)):
             check_whole(name, getattr(self, name), least)
@@ -125,9 +130,9 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._judged = np.ones(len(rows), dtype=bool) if judged is None else np.asarray(judged, dtype=bool)
         if self._judged.shape != rates.shape:
             raise ValueError(f"judged must have shape {rates.shape}; got {self._judged.shape}")
-        self._grown: dict[Key, list[Any]] = {}
-        self._learned: dict[Key, Learned] = {}
-        self._near: dict[Key, Any] = {}
+        self._forests: dict[Key, list[Any]] = {}
+        self._conformals: dict[Key, Conformal] = {}
+        self._ranges: dict[Key, Any] = {}
         usual = self._in_use(np.atleast_2d(~np.isnan(rows).all(axis=0)))
         self._trees(tuple(np.flatnonzero(usual).tolist()))
         return self
@@ -137,54 +142,55 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows, patterns = self._by_pattern(X)
         answers = np.empty(len(rows))
         for chosen, columns in patterns:
-            answers[chosen] = rate(self._look(self._trees(columns), columns, rows[chosen]))
+            answers[chosen] = rate(self._predict_roots(self._trees(columns), columns, rows[chosen]))
         return answers
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.8) -> tuple[Floats, Floats, Floats]:
-        """Predict rates with an interval: value, low and high, ``(n_rows,)`` each.
+        """Predict rates with an interval: the rate and both ends, ``(n_rows,)`` each.
 
         Args:
             X: ``(n_rows, n_columns)``, NaN where unknown.
-            coverage: share of rows of groups never seen that the interval is to hold, in (0, 1).
+            coverage: share of rows from unseen groups whose rate the interval should contain, in (0, 1).
         """
         coverage = check_real("coverage", coverage, 0, 1, open_low=True, open_high=True)
         rows, patterns = self._by_pattern(X)
         answers = np.empty((3, len(rows)))
         for chosen, columns in patterns:
-            known = self._interval(columns)
+            conformal = self._conformal(columns)
             part = rows[chosen][:, columns]
-            mean = self._look(known.trees, columns, rows[chosen])
+            mean = self._predict_roots(conformal.trees, columns, rows[chosen])
             stratum = self._stratum(columns, rows[chosen])
-            reach = np.array([quantile(*misses, coverage) for misses in known.misses])[stratum]
-            reach *= _mean(known.errors, part) + LEAST_ERROR
+            reach = np.array([quantile(*ratios, coverage) for ratios in conformal.ratios])[stratum]
+            reach *= _mean(conformal.errors, part) + LEAST_ERROR
             answers[:, chosen] = rate(np.stack([mean, mean - reach, mean + reach]))
         return answers[0], answers[1], answers[2]
 
     def in_range(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Tell whether there are training rows nearby, ``(n_rows,) bool``.
+        """Return whether there are training rows nearby, ``(n_rows,) bool``.
 
-        Nearby: the fifth nearest is no farther than it is for 90 % of the training rows when only rows of other groups
-        count; each column in units of its spread over the training rows.
+        A row is near if its fifth nearest training row is no farther than it is for 90 % of the training rows when
+        only rows of other groups count as neighbours. Each column is divided by its standard deviation over the
+        training rows.
         """
         rows, patterns = self._by_pattern(X)
         near = np.empty(len(rows), dtype=bool)
         for chosen, columns in patterns:
-            if columns not in self._near:
-                self._near[columns] = self._neighbours(columns)
-            scale, index, limit = self._near[columns]
+            if columns not in self._ranges:
+                self._ranges[columns] = self._neighbours(columns)
+            scale, index, limit = self._ranges[columns]
             near[chosen] = index.kneighbors(rows[chosen][:, columns] / scale)[0][:, -1] <= limit
         return near
 
     def complete(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which training rows have all columns that one row has, ``(n_training_rows,) bool``."""
+        """Return which training rows have all the columns that are known in X, ``(n_training_rows,) bool``."""
         _, patterns = self._by_pattern(X)
-        columns = sorted({column for _, some in patterns for column in some})
+        columns = sorted({column for _, used in patterns for column in used})
         return np.asarray(~np.isnan(self._rows[:, columns]).any(axis=1))
 
     def _neighbours(self, columns: Key) -> tuple[Floats, Any, float]:
-        """Give the unit of each column, an index of the training rows, and how far counts as near."""
-        whole = ~np.isnan(self._rows[:, columns]).any(axis=1)
-        rows, group = self._rows[whole][:, columns], self._group[whole]
+        """Return the scale of each column, an index of the training rows, and the largest distance that is near."""
+        complete = ~np.isnan(self._rows[:, columns]).any(axis=1)
+        rows, group = self._rows[complete][:, columns], self._group[complete]
         scale = np.maximum(rows.std(axis=0), 1e-9)
         rows = rows / scale
         far = np.full(len(rows), np.nan)
@@ -196,7 +202,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return scale, index, float(np.quantile(far[~np.isnan(far)], FAR)) if (~np.isnan(far)).any() else 0.0
 
     def _by_pattern(self, X: ArrayLike) -> tuple[Floats, list[tuple[NDArray[np.bool_], Key]]]:
-        """Check rows, and sort them by the columns that they have."""
+        """Check the rows and group them by their known columns."""
         check_is_fitted(self)
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.n_features_in_:
@@ -206,105 +212,107 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return rows, [((known == p).all(axis=1), tuple(np.flatnonzero(p).tolist())) for p in patterns]
 
     def _in_use(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Of the columns that rows have, take out spares whose better one is there."""
+        """Drop the spare columns of rows whose better column is known."""
         known = known.copy()
         for column, better in self.spares:
             known[:, column] &= ~known[:, better]
         return known
 
     def _stratum(self, columns: Key, rows: Floats) -> NDArray[np.intp]:
-        """Give the stratum of each row, ``(n_rows,)``: 0 for all without strata, or without a column for them."""
+        """Return the stratum of each row, ``(n_rows,)``; 0 for all where the column of the strata is not used."""
         if self.strata is None or self.strata[0] not in columns:
             return np.zeros(len(rows), dtype=np.intp)
         return np.asarray(np.searchsorted(self.strata[1], rows[:, self.strata[0]]))
 
-    def _data(self, columns: Key) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-        """Give the training rows that have these columns: columns, roots of the rates, of the base; and which rows."""
-        whole = np.asarray(~np.isnan(self._rows[:, columns]).any(axis=1))
-        if not columns or whole.sum() < 2:
+    def _training_data(self, columns: Key) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+        """Return the training rows that have these columns: columns, roots of rates, roots of the base, and a mask."""
+        complete = np.asarray(~np.isnan(self._rows[:, columns]).any(axis=1))
+        if not columns or complete.sum() < 2:
             raise ValueError("no training row has the columns that this row has: there is nothing to compare it with")
-        rows = self._rows[whole]
-        return rows[:, columns], root(self._rates[whole]), self._start(columns, rows), whole
+        rows = self._rows[complete]
+        return rows[:, columns], root(self._rates[complete]), self._base_roots(columns, rows), complete
 
-    def _start(self, columns: Key, rows: Floats) -> Floats:
-        """Give the root that the trees of these columns correct, ``(n_rows,)``: zeros without a base."""
+    def _base_roots(self, columns: Key, rows: Floats) -> Floats:
+        """Return the square root of the base, ``(n_rows,)``; zeros where the base is not used."""
         return root(rows[:, self.base]) if self.base in columns else np.zeros(len(rows))
 
-    def _look(self, trees: list[Any], columns: Key, rows: Floats) -> Floats:
-        """Predict roots of rates, ``(n_rows,)``, from all columns of rows."""
-        return self._start(columns, rows) + _mean(trees, rows[:, columns])
+    def _predict_roots(self, trees: list[Any], columns: Key, rows: Floats) -> Floats:
+        """Predict square roots of rates, ``(n_rows,)``, from rows with all columns."""
+        return self._base_roots(columns, rows) + _mean(trees, rows[:, columns])
 
     def _trees(self, columns: Key) -> list[Any]:
-        """Give the trees for rows that have these columns, grown when first asked for."""
-        if columns not in self._grown:
-            rows, target, start, _ = self._data(columns)
-            self._grown[columns] = self._plant(columns, rows, target - start, self.trees)
-        return self._grown[columns]
+        """Return the trees for these known columns; they are grown at the first call."""
+        if columns not in self._forests:
+            rows, target, start, _ = self._training_data(columns)
+            self._forests[columns] = self._grow(columns, rows, target - start, self.trees)
+        return self._forests[columns]
 
-    def _interval(self, columns: Key) -> Learned:
-        """Give trees, trees of their errors, and what is left of the errors, from folds left out."""
-        if columns not in self._learned:
-            rows, target, start, whole = self._data(columns)
-            few, fold = max(min(10, self.trees), self.trees // 5), self._fold[whole]
-            if (fold == fold[0]).all():  # groups that were dealt into one fold, of which others lack these columns
-                fold = self._group[whole]
+    def _conformal(self, columns: Key) -> Conformal:
+        """Return the trees with the calibration of their intervals for these known columns."""
+        if columns not in self._conformals:
+            rows, target, start, complete = self._training_data(columns)
+            n_trees, fold = max(min(10, self.trees), self.trees // 5), self._fold[complete]
+            if (fold == fold[0]).all():  # all rows that have these columns are in one fold: leave out single groups
+                fold = self._group[complete]
             if (fold == fold[0]).all():
                 raise ValueError(
                     "the training rows that have the columns of this row are of one group: an interval needs two"
                 )
-            parts = [fold == number for number in np.unique(fold) if not (fold == number).all()]
+            folds_out = [fold == number for number in np.unique(fold) if not (fold == number).all()]
             missed, expected = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-            for out in parts:
-                trees = self._plant(columns, rows[~out], (target - start)[~out], few)
-                missed[out] = np.abs(self._look(trees, columns, self._rows[whole][out]) - target[out])
-            for out in parts:
-                expected[out] = _mean(self._doubt(rows[~out], missed[~out], few), rows[out])
+            for out in folds_out:
+                trees = self._grow(columns, rows[~out], (target - start)[~out], n_trees)
+                missed[out] = np.abs(self._predict_roots(trees, columns, self._rows[complete][out]) - target[out])
+            for out in folds_out:
+                expected[out] = _mean(self._grow_error_trees(rows[~out], missed[~out], n_trees), rows[out])
             known = ~np.isnan(expected)
-            judged = known & self._judged[whole]
-            like = judged if judged.sum() >= STRATUM else known
-            ratio = missed[like] / (expected[like] + LEAST_ERROR)
-            stratum = self._stratum(columns, self._rows[whole])[like]
-            group, count = self._group[whole][like], 1 + len(self.strata[1]) if self.strata else 1
+            judged = known & self._judged[complete]
+            used = judged if judged.sum() >= STRATUM else known
+            ratio = missed[used] / (expected[used] + LEAST_ERROR)
+            stratum = self._stratum(columns, self._rows[complete])[used]
+            group, count = self._group[complete][used], 1 + len(self.strata[1]) if self.strata else 1
             each = [stratum == number for number in range(count)]
             each = [part if part.sum() >= STRATUM else np.ones(len(ratio), dtype=bool) for part in each]
-            misses = [(ratio[part], weight(group[part])) for part in each]
-            self._learned[columns] = Learned(self._trees(columns), self._doubt(rows[known], missed[known], few), misses)
-        return self._learned[columns]
+            ratios = [(ratio[part], weight(group[part])) for part in each]
+            self._conformals[columns] = Conformal(
+                self._trees(columns), self._grow_error_trees(rows[known], missed[known], n_trees), ratios
+            )
+        return self._conformals[columns]
 
-    def _plant(self, columns: Key, rows: Floats, target: Floats, each: int) -> list[Any]:
-        """Grow `each` free trees and as many monotone ones; free ones only where there is a base."""
+    def _grow(self, columns: Key, rows: Floats, target: Floats, n_trees: int) -> list[Any]:
+        """Grow `n_trees` free trees and as many monotone ones; where the base is known, all are free."""
         based = self.base in columns
         rising = None if based else np.isin(columns, self.rising).astype(int)
         leaf, tried = (self.base_leaf, BASE_TRIED) if based else (self.leaf, 1.0)
         trees: list[Any] = []
         for seed, constraint in ((self.seed, None), (self.seed + based, rising)):
             forest = ExtraTreesRegressor(
-                each, min_samples_leaf=leaf, max_features=tried, monotonic_cst=constraint, random_state=seed
+                n_trees, min_samples_leaf=leaf, max_features=tried, monotonic_cst=constraint, random_state=seed
             )
             trees += [tree.tree_ for tree in forest.fit(rows, target).estimators_]
         return trees
 
-    def _doubt(self, rows: Floats, missed: Floats, each: int) -> list[Any]:
-        """Grow trees that predict errors."""
-        forest = ExtraTreesRegressor(2 * each, min_samples_leaf=ERROR_LEAF, random_state=self.seed)
+    def _grow_error_trees(self, rows: Floats, missed: Floats, n_trees: int) -> list[Any]:
+        """Grow trees that predict the absolute errors."""
+        forest = ExtraTreesRegressor(2 * n_trees, min_samples_leaf=ERROR_LEAF, random_state=self.seed)
         return [tree.tree_ for tree in forest.fit(rows, missed).estimators_]
 
 
 def _mean(trees: list[Any], rows: Floats) -> Floats:
-    """Mean over trees, ``(n_rows,)``; without the overhead of a call per forest."""
+    """Return the mean prediction of the trees, ``(n_rows,)``; faster than a call of each forest."""
     single = rows.astype(np.float32)
-    said: Floats = np.mean([tree.predict(single).ravel() for tree in trees], axis=0)
-    return said
+    mean: Floats = np.mean([tree.predict(single).ravel() for tree in trees], axis=0)
+    return mean
 
 
 def weight(groups: NDArray[np.intp]) -> Floats:
-    """Give every group the same weight in all, whatever its number of rows: a new run is of one group as of another."""
+    """Return weights that add up to 1 in each group, since a new run may belong to any group."""
     _, place, rows = np.unique(groups, return_inverse=True, return_counts=True)
     return np.asarray(1 / rows[place])
 
 
 def quantile(values: Floats, weights: Floats, level: float) -> float:
-    """Find the least value that so much of the weight does not exceed.
+    """Return the smallest value at which the cumulative weight reaches a share `level` of the total.
 
     Example:
         >>> quantile(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), 0.5)
@@ -316,12 +324,12 @@ def quantile(values: Floats, weights: Floats, level: float) -> float:
 
 
 def root(rates: Floats) -> Floats:
-    """Bend rates so that small ones count for more."""
-    bent: Floats = np.sqrt(np.maximum(rates + MARGIN, 0.0))
-    return bent
+    """Take the square root of rates, shifted by `MARGIN`: errors of small rates then count for more."""
+    roots: Floats = np.sqrt(np.maximum(rates + MARGIN, 0.0))
+    return roots
 
 
 def rate(roots: Floats) -> Floats:
-    """Undo `root`."""
-    straight: Floats = np.maximum(roots, 0.0) ** 2 - MARGIN
-    return straight
+    """Invert `root`."""
+    rates: Floats = np.maximum(roots, 0.0) ** 2 - MARGIN
+    return rates

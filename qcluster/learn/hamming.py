@@ -17,18 +17,18 @@ from qcluster.core.estimators.clusters import Metric, cluster, most_frequent
 class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster bitstrings by Hamming distance, with qubit-wise majority votes as centroids.
 
-    It starts from the most frequent rows; ties follow the rules of `qcluster.core.estimators.clusters`, so the result
-    does not depend on the order of rows and needs no seed (arXiv:2504.10801, section on clustering).
+    Start from the most frequent rows. Ties follow the rules of `qcluster.core.estimators.clusters`, so the result does
+    not depend on the order of the rows and needs no seed (arXiv:2504.10801, section on clustering).
 
     Args:
-        n_clusters: number of centroids (fewer when there are fewer distinct rows).
+        n_clusters: number of centroids; fewer if there are fewer distinct rows.
         radius: rows farther than this from every centroid, in bits, are outliers with label -1; None for no limit.
-        max_iter: most rounds of assignment.
+        max_iter: largest number of assignment rounds.
 
     Attributes:
         cluster_centers_: ``(k, n_features) bool``.
         labels_: ``(n_samples,)`` int, -1 for an outlier.
-        n_iter_: rounds done.
+        n_iter_: number of rounds done.
         n_features_in_: number of bits.
 
     Example:
@@ -53,12 +53,12 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: ``(n_samples, n_features)`` of 0 and 1, or bool.
             y: ignored.
-            sample_weight: ``(n_samples,)`` shots of each row; one each by default.
+            sample_weight: ``(n_samples,)`` shots of each row; 1 by default.
 
         Raises:
-            ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters, radius or max_iter out of
-                range.
-            TypeError: weights that are no numbers.
+            ValueError: other values than 0 and 1, weights of another shape or sign, or n_clusters, radius or max_iter
+                out of range.
+            TypeError: weights that are not numbers.
         """
         rows = _as_bits(X)
         n_clusters = check_whole("n_clusters", self.n_clusters, 1)
@@ -89,10 +89,10 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _as_bits(rows: ArrayLike) -> Bits:
-    given = np.asarray(rows)
-    if given.ndim != 2 or given.size == 0:
-        raise ValueError(f"X must be (n_samples, n_features) with at least one of each; got shape {given.shape}")
-    bits: Bits = given == 1
-    if not np.logical_or(bits, given == 0).all():
+    values = np.asarray(rows)
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"X must be (n_samples, n_features) with at least one of each; got shape {values.shape}")
+    bits: Bits = values == 1
+    if not np.logical_or(bits, values == 0).all():
         raise ValueError("X must hold only 0 and 1")
     return bits

@@ -1,4 +1,4 @@
-"""The label of the rate model, and the same figure taken against a mitigated answer instead of the ideal output."""
+"""The label of the rate model, and the same quantity with a mitigated answer in place of the ideal output."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from qcluster.core.noise.faults import FaultMasks
 def effective_rate(counts: Any, ideal: Any) -> float:
     """Compute the label: ``1 - (h(s)/ideal(s))^(1/m)``, s the most probable ideal string, m the number of bits.
 
-    Where several strings share the largest ideal probability, h and ideal are summed over all of them, which is the
-    same for one string and less noisy for many. Slightly negative where noise favours s; where s was never read, half
-    a shot stands for it.
+    Where several strings share the largest ideal probability, h and ideal are summed over all of them; for equal
+    strings this is the same quantity with less shot noise. The rate is slightly negative where noise favours s. If s
+    was never read, it counts as half a shot.
 
     Args:
-        counts: what was read; anything that `Distribution.of` takes.
-        ideal: what should have been read.
+        counts: what was read; anything that `Distribution.of` accepts.
+        ideal: the ideal output.
 
     Source: arXiv:2504.10801; reproduces its published table.
 
@@ -38,15 +38,15 @@ def effective_rate(counts: Any, ideal: Any) -> float:
 
 
 def answered(counts: Distribution, noise: FaultMasks | None = None) -> tuple[float, float, float]:
-    """Mitigate counts, and take the answer for the ideal output.
+    """Mitigate counts and use the answer in place of the ideal output.
 
     Args:
         counts: what was read.
-        noise: what is known of the noise, for `mitigate`.
+        noise: the ``noise=`` of `mitigate`.
 
     Returns:
-        The effective rate against the answer, the answer's entropy in units of the number of bits, and its largest
-        probability.
+        The effective rate against the answer, the entropy of the answer divided by the number of bits, and the largest
+        probability of the answer.
     """
     if noise is None:  # deconvolutions of many bits are in single precision
         counts = counts.marginal(by_contents(counts.bits, counts.weights).tolist())
@@ -56,18 +56,18 @@ def answered(counts: Distribution, noise: FaultMasks | None = None) -> tuple[flo
 
 
 def saturated(counts: Any, ideal: Any) -> bool:
-    """Tell whether the label is of shots so mixed that the right strings are no more frequent than any others.
+    """Return whether noise has mixed the shots so much that the right strings are no more frequent than any others.
 
-    Such a label says where uniform noise ends, not how strong the noise was: it rises no further. Flat ideal outputs
-    have no such end, since noise takes nothing from them.
+    The label of such a run does not measure how strong the noise was: beyond this point it no longer rises. Runs with a
+    flat ideal output are never saturated, since uniform noise does not change it.
 
     Args:
         counts: what was read.
-        ideal: what should have been read.
+        ideal: the ideal output.
 
     Returns:
-        True where the most probable ideal strings were read as often as in uniform noise, to within three standard
-        deviations, while the ideal output has them more often by far more than that.
+        True if the most probable ideal strings were read no more often than in uniform noise, within three standard
+        deviations, although their ideal probability exceeds the uniform one by far more than that.
 
     Example:
         >>> saturated({"00": 251, "01": 249, "10": 250, "11": 250}, {"00": 1})

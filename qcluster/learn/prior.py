@@ -1,4 +1,4 @@
-"""Fit the prior of flip rates (`qcluster.core.noise.prior`) to tables of rates, and to calibrations."""
+"""Fit the prior of flip rates (`qcluster.core.noise.prior`) to a table of rates with readout errors."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _DRAWS = 2000
 
 @dataclass(frozen=True, eq=False)
 class FittedPrior:
-    """Quantiles, at 5, 25, 50, 75 and 95%, over the rows of a table."""
+    """Quantiles at 5, 25, 50, 75 and 95 % over the rows of a table."""
 
     levels: Floats
     """``(5,)`` effective flip rates of circuits."""
@@ -24,18 +24,19 @@ class FittedPrior:
 
 
 def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
-    """Fit level and scatter to a table of rates.
+    """Fit the level and the scatter of flip rates to a table of rates.
 
-    A row holds the mean and the largest readout error of its qubits. For log-normal errors of spread s the mean of
-    ``ln(largest / mean)`` grows with s, for each number of qubits; the spread of a row is where it meets the row's own.
+    A row holds the mean and the largest readout error of its qubits. For log-normal errors of spread s on a given
+    number of qubits, the expected value of ``ln(largest / mean)`` grows with s. The spread of a row is the s at which
+    this expectation equals the value of the row.
 
     Args:
-        table: rows with rates; those of one qubit, or without readout errors, tell nothing of the spread. Drawn outputs
-            are left out.
-        seed: of the draws by which the mean is computed.
+        table: rows with rates. Rows of one qubit or without readout errors are not used for the spread. Rows of drawn
+            outputs are left out.
+        seed: seed of the random draws by which the expectation is computed.
 
     Raises:
-        ValueError: no row tells of the spread, or one has no rate.
+        ValueError: no row can be used for the spread, or a row has no rate.
 
     Example:
         >>> from qcluster.learn.table import read_table

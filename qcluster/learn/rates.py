@@ -1,4 +1,4 @@
-"""Effective flip rates of a run, from what is known about it: circuit, machine, counts, or any part of these."""
+"""Effective flip rates of a run, predicted from its circuit, machine and counts, or from any of these."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,16 +20,18 @@ from qcluster.learn.features import CalibrationLike, ProfileLike, as_measured, f
 from qcluster.learn.table import RateTable, read_table
 
 HIGHEST = 0.49
-"""Rates given to mitigation stay below one half."""
+"""Largest rate that is passed to mitigation, below one half."""
 
 TRIED = np.arange(0.0, HIGHEST, 0.02)
-"""Rates at which Q-Cluster as published is tried."""
+"""Rates at which the published Q-Cluster is tried."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """Hold an estimated effective flip rate. `mitigate` takes it as it is, and uses `per_bit`; ``method="paper"`` uses
-    `clustering`."""
+    """An estimated effective flip rate.
+
+    Pass it to `mitigate` as ``noise=``: the default method uses `per_bit`, ``method="paper"`` uses `clustering`.
+    """
 
     value: float
     """The effective flip rate of a bit, between 0 and 0.49."""
@@ -38,41 +40,41 @@ class Rates:
     high: float
     """Upper end of the interval."""
     per_bit: Floats
-    """``(n_bits,)`` rates: the value, divided in the way readout and gate errors of each measured qubit suggest."""
+    """``(n_bits,)`` rates: `value` divided over the bits by the readout and gate errors of their qubits."""
     in_range: bool
-    """Whether the model was trained on runs like this one; if not, trust it less than the interval says."""
+    """Whether the training data hold similar runs; if not, trust the estimate less than the interval suggests."""
     coverage: float = 0.8
-    """Share of runs of unseen circuits whose rate such an interval is to hold."""
+    """Share of runs of unseen circuits whose rate the interval should contain."""
     saturated: bool = False
-    """Whether the counts cannot be told from uniform noise: the output is flat or the noise has mixed it, and no count
-    says which. Then the rate is a compromise between the two, nothing bounds it from above (`high` is 0.49), and
-    `in_range` is False."""
+    """Whether the counts are indistinguishable from uniform noise. Either the ideal output is flat or noise has mixed
+    it completely, and counts alone cannot decide which. `value` is then a compromise between the two, `high` is 0.49
+    (nothing bounds the rate from above), and `in_range` is False."""
     rows: int = 0
-    """Training rows that have all that is known of this run, and were used."""
+    """Number of training rows used: those for which everything is known that is known of this run."""
     clustering: Floats = field(kw_only=True)
-    """``(n_bits,)``: the one rate at which Q-Cluster as published comes nearest to the mitigated answer, see
-    `clustering_rate`; the value without counts; 0 for bits that are not measured."""
+    """``(n_bits,)``: the single rate at which the published Q-Cluster comes nearest to the mitigated answer, see
+    `clustering_rate`. Equal to `value` without counts; 0 for bits that are not measured."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
-        """Give `per_bit`, so that rates can be handed on as an array."""
+        """Return `per_bit`, so that rates can be passed on as an array."""
         return np.array(self.per_bit, dtype=dtype, copy=True if copy is None else copy)
 
 
 @own_errstate
 def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
-    """Give a fitted model: a scikit-learn Pipeline of `PhysicalColumns` and `RateForest`.
+    """Return a fitted rate model: a scikit-learn Pipeline of `PhysicalColumns` and `RateForest`.
 
     Args:
-        table: rows to fit; the shipped ones by default, and then the fitted model is kept in memory. Rows from
-            `read_table` add up: ``read_table() + read_table("mine.csv")``.
-        seed: same seed, same model.
+        table: training rows. By default the shipped table; that model is fitted once and kept in memory. Tables can be
+            added: ``read_table() + read_table("mine.csv")``.
+        seed: the same seed gives the same model.
 
     Returns:
         A Pipeline whose ``predict`` takes rows of `features`. Fitting 3,000 rows takes about 0.6 s.
 
     Raises:
         ValueError: the table has too few rows or groups, a row without a rate, or a negative seed.
-        TypeError: what is no table, such as the name of a file.
+        TypeError: the argument is not a table, for example the name of a file.
         StorageError: the shipped table cannot be read.
     """
     seed = check_whole("seed", seed, 0)
@@ -87,11 +89,11 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
 
 
 def new_model(seed: int = 0, **forest: Any) -> Any:
-    """Give the unfitted Pipeline of `rate_model`; its fit takes ``forest__groups``, one name a row.
+    """Return the unfitted Pipeline of `rate_model`; its ``fit`` takes ``forest__groups``, one name for each row.
 
     Args:
-        seed: of the trees.
-        forest: other arguments of `RateForest`.
+        seed: seed of the trees.
+        forest: further arguments of `RateForest`.
     """
     from sklearn.pipeline import Pipeline
 
@@ -120,29 +122,29 @@ def predict_rates(
     model: Any = None,
     coverage: float = 0.8,
 ) -> Rates:
-    """Predict rates from parts of a run, None where unknown; `qcluster.estimate_rates` finds the parts.
+    """Predict rates from the parts of a run, None where unknown; `qcluster.estimate_rates` collects these parts.
 
     Args:
         profile: the compiled circuit.
         calibration: the machine.
-        counts: what was read, as anything that `Distribution.of` takes.
+        counts: what was read, as anything that `Distribution.of` accepts.
         faults: flip patterns of the circuit's faults.
         model: from `rate_model`; by default the one fitted on the shipped table.
-        coverage: of the interval.
+        coverage: coverage of the interval.
 
     Raises:
-        ValueError: parts of different widths, neither a profile nor counts, or a model without rows that have what is
-            known here.
+        ValueError: the parts differ in width, there is neither a profile nor counts, or no training row of the model
+            has everything that is known of this run.
     """
     read = None if counts is None else Distribution.of(counts)
     row = features(profile, calibration, read, faults, alone=faults is None)
     if profile is not None:
-        held = profile.measured >= 0
+        measured = profile.measured >= 0
     elif read is not None:
-        held = np.ones(read.n_bits, dtype=bool)
+        measured = np.ones(read.n_bits, dtype=bool)
     else:
         raise ValueError("rates need a profile or counts; got neither")
-    shares = flip_shares(len(held), profile, calibration, faults)
+    shares = flip_shares(len(measured), profile, calibration, faults)
     if profile is not None:
         read, faults = as_measured(profile, read, faults)
     model = rate_model() if model is None else model
@@ -153,8 +155,8 @@ def predict_rates(
     mixed = read is not None and looks_uniform(read)
     per_bit, clustering = divide(value, shares), value
     if read is not None and read.shots:
-        answer = mitigate(read, per_bit[held] if faults is None else faults).distribution
-        clustering = clustering_rate(read, answer, shares[held] > 0)
+        answer = mitigate(read, per_bit[measured] if faults is None else faults).distribution
+        clustering = clustering_rate(read, answer, shares[measured] > 0)
     return Rates(
         value=value,
         low=low,
@@ -169,21 +171,21 @@ def predict_rates(
 
 
 def clustering_rate(counts: Distribution, answer: Distribution, measured: NDArray[np.bool_]) -> float:
-    """Find the rate at which Q-Cluster as published comes nearest to an answer, in Hellinger fidelity.
+    """Find the rate at which the published Q-Cluster comes nearest to an answer, in Hellinger fidelity.
 
-    It is not the effective rate. That is of the shots in which nothing is flipped, and a fault often flips several bits
-    of one shot: the mean bit is flipped more often. The published radius, twice the variance of the number of flips,
-    holds no neighbour until this exceeds one half, so that few clusters form at low rates. And where the output is
-    spread every string has others beside it, and clusters take their shots away. An answer in place of the ideal output
-    tells all this.
+    This rate differs from the effective rate for three reasons. The effective rate counts shots without any flip, but
+    one fault often flips several bits of a shot, so the mean bit is flipped more often. The published radius is twice
+    the variance of the number of flips; at low rates it is too small to include any neighbour, and few clusters form.
+    And where the output is spread, every string has other true strings nearby, whose shots its cluster takes away. The
+    rate is therefore fitted to the mitigated answer, which replaces the unknown ideal output.
 
     Args:
         counts: what was read.
-        answer: what is nearest to the ideal output.
-        measured: ``(n_bits,) bool``; the others have rate 0.
+        answer: the best available estimate of the ideal output.
+        measured: ``(n_bits,) bool``; the other bits get rate 0.
 
     Returns:
-        One of `TRIED`, the least of those that are as near.
+        The best of `TRIED`; the smallest of them if several are equally good.
 
     Example:
         >>> counts = Distribution.of({"00000": 700, "00001": 100, "00010": 100, "00100": 100})
@@ -191,17 +193,17 @@ def clustering_rate(counts: Distribution, answer: Distribution, measured: NDArra
         0.2
     """
     answers = [q_cluster(counts, as_rates(rate * measured, counts.n_bits))[0] for rate in TRIED]
-    return float(TRIED[np.argmax([hellinger_fidelity(one, answer) for one in answers])])
+    return float(TRIED[np.argmax([hellinger_fidelity(mitigated, answer) for mitigated in answers])])
 
 
 def looks_uniform(counts: Distribution) -> bool:
-    """Tell whether pairs of equal shots are no more frequent than in uniform noise, within three standard deviations.
+    """Return whether equal pairs of shots are no more frequent than in uniform noise, within 3 standard deviations.
 
     Example:
         >>> looks_uniform(Distribution.of({"0": 51, "1": 49})), looks_uniform(Distribution.of({"0": 90, "1": 10}))
         (True, False)
     """
-    pairs = max(counts.shots * (counts.shots - 1) / 2, 0.0)  # probabilities may sum to less than one shot
+    pairs = max(counts.shots * (counts.shots - 1) / 2, 0.0)  # weights of a distribution may sum to less than one shot
     expected = pairs * 2.0**-counts.n_bits
     seen = float((counts.weights * (counts.weights - 1)).clip(0).sum() / 2)
     return seen <= expected + 3 * float(np.sqrt(expected * (1 - 2.0**-counts.n_bits))) + 1
@@ -213,11 +215,11 @@ def flip_shares(
     calibration: CalibrationLike | None = None,
     faults: FaultMasks | None = None,
 ) -> Floats:
-    """Say how the bits of a run differ: the flip rate of each as published, ``(n_bits,)``, of which ratios count.
+    """Return the published flip rate of each bit, ``(n_bits,)``; only the ratios between bits are used.
 
-    From the fault patterns of the circuit, which follow errors from qubit to qubit; without them half from the errors
-    of the qubit itself, half their mean; all equal where nothing is known, or no error. Bits that are not measured have
-    0.
+    The rates come from the circuit's fault patterns, which include errors that spread from other qubits. Without fault
+    patterns, each is the average of the local rate of its qubit and the mean local rate. They are equal where nothing
+    is known or no error is published. Bits that are not measured get 0.
     """
     read = np.ones(n_bits, dtype=bool) if profile is None else profile.measured >= 0
     rates = np.ones(n_bits)
@@ -230,11 +232,11 @@ def flip_shares(
 
 
 def divide(value: float, shares: Floats) -> Floats:
-    """Divide a rate over bits: 1 - p_j = (1 - w_j)^s, where s makes the mean of log(1 - p_j) that of the rate.
+    """Divide a rate over bits: 1 - p_j = (1 - w_j)^s, with s such that the mean of log(1 - p_j) is log(1 - value).
 
     Args:
         value: the rate.
-        shares: ``(n_bits,)`` as `flip_shares` gives them; 0 stays 0.
+        shares: ``(n_bits,)`` from `flip_shares`; bits with share 0 get rate 0.
     """
     read = shares > 0
     rates = np.zeros(len(shares))

@@ -1,4 +1,4 @@
-"""The training table of the rate model: rows with a known rate, as a text file."""
+"""The training table of the rate model: rows of features with a known rate, in a CSV file."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ FACTS = (
     "saturated",
     "drawn",
 )
-"""What a row tells besides `FEATURES` and its rate: where it comes from."""
+"""Columns besides `FEATURES` and the rate: where a row comes from."""
 
 
 _NOT_NEGATIVE = (
@@ -53,23 +53,24 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_NOT_NEGATIVE, (0, np.inf)),
     **dict.fromkeys(_SHARES, (0, 1)),
 }
-"""Least and largest value of the features that have one; what is beyond is of another unit, such as entropy in bits."""
+"""Smallest and largest value of the features that have limits; a value outside has the wrong unit, as entropy in bits.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class RateTable:
-    """Hold training rows.
+    """Training rows of the rate model.
 
     Raises:
-        ValueError: arrays that do not go together, or a fact that is none of `FACTS`.
+        ValueError: arrays whose shapes do not match, or a fact that is not in `FACTS`.
     """
 
     features: Floats
     """``(n_rows, n_features)`` in the order of `FEATURES`, NaN where unknown."""
     rates: Floats
-    """``(n_rows,)`` effective flip rates, of which noise can make some slightly negative."""
+    """``(n_rows,)`` effective flip rates; shot noise can make some slightly negative."""
     facts: Mapping[str, Texts]
-    """``(n_rows,)`` each: `FACTS` as text, empty where unknown; so are those that are not given."""
+    """``(n_rows,)`` texts for each of `FACTS`, empty where unknown. Missing facts are filled with empty texts."""
 
     def __post_init__(self) -> None:
         n = np.shape(self.rates)
@@ -96,8 +97,8 @@ class RateTable:
 
     @property
     def groups(self) -> Texts:
-        """``(n_rows,)``: rows of one family of circuits belong together when a model is judged; of one circuit, where
-        the family is unknown."""
+        """``(n_rows,)`` labels of rows that cross-validation must keep together: the family of circuits, or the circuit
+        where the family is unknown."""
         return np.where(self.facts["family"] == "", self.facts["circuit"], self.facts["family"])
 
 
@@ -105,13 +106,13 @@ def read_table(path: str | Path | None = None) -> RateTable:
     """Read training rows from a CSV file with the columns of `FACTS`, `FEATURES` and ``rate``, in any order.
 
     Args:
-        path: the file; None for the table that ships. Columns that a file lacks count as unknown; other columns, and an
-            unfinished last line, are left out, with a warning in the log. Lines and columns without content, and lines
-            that start with "#", are passed over.
+        path: the file; None for the shipped table. Missing columns count as unknown. Unknown columns and an unfinished
+            last line are left out, with a warning in the log. Empty lines, empty columns, and lines that start with
+            "#" are skipped.
 
     Raises:
-        StorageError: the file cannot be read, has no column ``rate`` or a column twice, or holds something that is no
-            finite number, a rate beyond -1 and 1, or another figure that cannot be, such as a probability above 1.
+        StorageError: the file cannot be read, has no column ``rate`` or a repeated column, or holds a value that is not
+            a finite number, a rate outside [-1, 1], or another impossible figure, such as a probability above 1.
 
     Example:
         >>> table = read_table()
@@ -133,7 +134,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
         raise StorageError(f"{source} is no table of rates: it needs a column named rate")
     named = [name for name in rows[0] if name]
     if len(set(named)) != len(named):
-        raise StorageError(f"{source} is no table of rates: it has the column {_twice(named)} twice")
+        raise StorageError(f"{source} is no table of rates: it has the column {_first_repeated(named)} twice")
     if any(len(row) != len(rows[0]) for row in rows):
         raise StorageError(f"{source} is no table of rates: its rows differ in length")
     strange = [name for name in named if name not in TABLE_COLUMNS]
@@ -145,7 +146,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
         numbers = [_numbers(name, columns.get(name, [""] * n)) for name in (*NAMES, "rate")]
     except ValueError as error:
         raise StorageError(f"{source} is no table of rates: {error}") from error
-    beyond = numbers[-1][np.abs(numbers[-1]) > 1]  # a string is read at most 2^n times as often as it should be
+    beyond = numbers[-1][np.abs(numbers[-1]) > 1]  # a string is read at most 2^n times as often as in the ideal
     if len(beyond):
         few = "at most 1" if beyond[0] > 1 else "at least -1"
         raise StorageError(f"{source} is no table of rates: a rate must be {few}; got {beyond[0]:g}")
@@ -154,30 +155,31 @@ def read_table(path: str | Path | None = None) -> RateTable:
 
 
 def _numbers(name: str, texts: Iterable[str]) -> Floats:
-    found = np.array([text or "nan" for text in texts], dtype=np.float64)
-    if np.isinf(found).any():
+    values = np.array([text or "nan" for text in texts], dtype=np.float64)
+    if np.isinf(values).any():
         raise ValueError("numbers must be finite; got inf")
     least, most = _RANGES.get(name, (-np.inf, np.inf))
-    beyond = found[(found < least) | (found > most)]
+    beyond = values[(values < least) | (values > most)]
     if len(beyond):
         ends = f"at least {least:g}" if beyond[0] < least else f"at most {most:g}"
         raise ValueError(f"{name} must be {ends}; got {beyond[0]:g}")
-    return found
+    return values
 
 
-def _twice(names: list[str]) -> str:
+def _first_repeated(names: list[str]) -> str:
     return next(name for place, name in enumerate(names) if name in names[:place])
 
 
 def format_row(row: Floats, rate: float, facts: Mapping[str, object]) -> dict[str, object]:
-    """Make one line of the table: facts as text, numbers with seven digits, nothing where unknown."""
+    """Return one line of the table: facts as text, numbers with seven digits, empty text where unknown."""
     numbers = {name: written(value) for name, value in zip(NAMES, row.tolist(), strict=True)}
     return {name: facts.get(name, "") for name in FACTS} | numbers | {"rate": written(rate)}
 
 
 def written(value: float) -> str:
+    """Format a number with seven significant digits; empty text for NaN."""
     return "" if np.isnan(value) else f"{value:.7g}"
 
 
 TABLE_COLUMNS = (*FACTS, *NAMES, "rate")
-"""Columns of the file, in order."""
+"""Columns of the file in their order."""

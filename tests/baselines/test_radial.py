@@ -35,7 +35,7 @@ def test_all_ways_agree(n_bits):
 
 
 def test_a_kernel_with_too_many_entries_is_not_stored(monkeypatch):
-    monkeypatch.setattr(radial, "_STORED", 10)
+    monkeypatch.setattr(radial, "_MOST_STORED", 10)
     words = random_words(40, 20, 5)
     assert radial._stored_operator(words, np.ones(41)) is None
     assert radial.radial_operator(words, 40, np.ones(41))(np.ones(20)) == pytest.approx(np.full(20, 20.0))

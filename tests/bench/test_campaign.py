@@ -168,7 +168,7 @@ def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said)
 @pytest.mark.parametrize("cases", [["ghz:3", "ghz:03"], ["bv:4", "bv:4:secret=1111"], ["ghz:4", "ghz:4:"]])
 def test_one_circuit_under_two_names_does_not_count_twice(tmp_path, cases):
     assert len({find_case(name).fingerprint for name in cases}) == 1
-    with pytest.raises(ValueError, match=f"those of {cases[1]} on .* are the shots of {cases[0]} on .* leave one out"):
+    with pytest.raises(ValueError, match=f"{cases[1]} on .* has the shots of {cases[0]} on .* leave one out"):
         list(run(plan(cases=cases), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -191,7 +191,9 @@ def test_suites_that_overlap_have_what_both_have_once(tmp_path, suites):
 def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(tmp_path, changes):
     """The folder kept both, and the report took them for two samples."""
     go(plan(name="first"), tmp_path)
-    with pytest.raises(ValueError, match="in this folder, and would count twice: spell it as there, or take another f"):
+    with pytest.raises(
+        ValueError, match="in this folder, which would count twice: spell it as there, or take another f"
+    ):
         list(run(plan(name="second", **changes), tmp_path))
     assert json.loads((tmp_path / "about.json").read_text())["title"] == "first"
     assert len(go(plan(), tmp_path)) == 1
@@ -375,7 +377,7 @@ def test_shots_that_do_not_tell_their_circuit_are_not_judged(tmp_path, facts):
     path = shots_path(tmp_path, read_tasks(tmp_path)[0].identity)
     content = json.loads(gzip.decompress(path.read_bytes()))
     path.write_bytes(gzip.compress(json.dumps(content | {"facts": facts}).encode()))
-    with pytest.raises(StorageError, match="another circuit now"):
+    with pytest.raises(StorageError, match="a different circuit now"):
         list(load_samples(tmp_path))
 
 
@@ -384,7 +386,7 @@ def test_a_case_that_has_changed_is_not_judged_by_the_wrong_ideal(tmp_path, monk
     changed = replace(make_case("bv:4:secret=0001"), name="bv:4")
     monkeypatch.setattr(store, "find_case", lambda name: changed)
     steps = list(rescore(tmp_path, ("plurality",)))
-    assert "another circuit now" in steps[-1].error
+    assert "a different circuit now" in steps[-1].error
     assert len(read_scores(tmp_path)) == 2
 
 
@@ -512,7 +514,7 @@ def test_an_edited_gate_of_a_file_is_another_circuit(tmp_path, version):
         go(campaign, tmp_path / "out")
         (task,) = campaign.tasks()
         assert load_sample(tmp_path / "out", task.identity).counts.to_counts() == {read: 50}
-    with pytest.raises(StorageError, match="is another circuit now"):
+    with pytest.raises(StorageError, match="is a different circuit now"):
         list(load_samples(tmp_path / "out"))
 
 
@@ -634,7 +636,7 @@ def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path, monkeypatch
         beside.write_text('{"00": 1}')
         for methods in (["hammer"], ["hammer", "plurality"]):
             with pytest.raises(
-                StorageError, match=r"the ideal of task .* \(mine\.qasm\) is another than .* has scores"
+                StorageError, match=r"the ideal of task .* \(mine\.qasm\) is not the one that .* has scores"
             ):
                 run(machine, methods=methods)
         with pytest.raises(StorageError, match="has scores of"):

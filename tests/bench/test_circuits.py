@@ -177,7 +177,7 @@ def test_every_width_is_built_or_refused_in_words(family, width):
 
 @pytest.mark.parametrize("spec", ["coin:64", "qft:64", "simon:30"])
 def test_an_ideal_that_fills_memory_is_refused(spec):
-    with pytest.raises(ValueError, match="over all strings are made up to 22 bits"):
+    with pytest.raises(ValueError, match="over all strings are computed up to 22 bits"):
         _ = make_case(spec).ideal
 
 

@@ -100,7 +100,7 @@ def test_a_campaign_takes_a_method_of_the_users(module):
         ("{}:number", "must be a function of a Sample, or a registered Method; got 7"),
         (":f", "must be in the working directory or installed"),
         ("{}:", "must name a function of module"),
-        ("{}:same@sometimes", "behind the @ of a method must stand one of high, low, scattered"),
+        ("{}:same@sometimes", "a method may be followed by @ and one of high, low, scattered"),
         ("nothing@high", "no method 'nothing'; there are identity, .* and MODULE:FUNCTION for one of yours"),
     ],
 )

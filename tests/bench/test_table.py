@@ -150,7 +150,7 @@ def test_a_table_that_cannot_be_replaced_is_as_it_was(tmp_path):
     table.append([{"a": 1}, {"a": 2}])
     (tmp_path / "t.csv.new").symlink_to("/dev/full")
     (tmp_path / "t.csv.old").mkdir()
-    with pytest.raises(StorageError, match="it is as it was"):
+    with pytest.raises(StorageError, match="it is unchanged"):
         table.keep(lambda row: row["a"] == "1", old=tmp_path / "t.csv.old")
     assert table.rows() == [{"a": "1"}, {"a": "2"}]
 

@@ -38,7 +38,7 @@ def test_one_thing_is_told_in_the_singular(tmp_path):
 
 def test_several_things_are_told_as_before():
     assert repr(qc.Distribution.of({"00": 600, "11": 400})) == "Distribution(2 strings of 2 bits, 1000 shots)"
-    assert "300 shots of the reference are few" in MeasuredNoise({"01": 290, "11": 10}, "01").doubts
+    assert "the reference has only 300 shots" in MeasuredNoise({"01": 290, "11": 10}, "01").doubts
 
 
 X, Y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([3, 3, 6, 6])

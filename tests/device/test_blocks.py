@@ -60,9 +60,9 @@ def test_what_is_passed_on_leaves_the_gate_as_it_is(angles):
 def test_a_fault_comes_out_as_the_clifford_turns_it():
     """X on the first qubit, then a cx from it: X on both."""
     block = Block(4, 7, 0, np.eye(4, dtype=complex))
-    block.fault_of(4, np.array([0.1, 0.0, 0.0]))
-    block.gate(np.array([[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0]], dtype=complex), (4, 7))
-    block.fault_of(7, np.array([0.0, 0.0, 0.2]))
+    block.add_fault(4, np.array([0.1, 0.0, 0.0]))
+    block.add_gate(np.array([[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0]], dtype=complex), (4, 7))
+    block.add_fault(7, np.array([0.0, 0.0, 0.2]))
     rates = block.faults_at_end(np.eye(2, dtype=complex), np.eye(2, dtype=complex))
     expected = np.zeros((4, 4))
     expected[1, 1], expected[0, 3] = 0.1, 0.2

@@ -87,6 +87,18 @@ def test_circuits_on_recorded_machines_have_references(name):
         check(transpile(circuit, target=machine.backend.target, seed_transpiler=seed), seed)
 
 
+def test_an_rx_by_a_half_turn_is_not_named_as_an_sx_that_became_x():
+    circuit = QuantumCircuit(2)
+    circuit.rx(0.3, 0)
+    circuit.sx(1)
+    circuit.cz(0, 1)
+    circuit.sx(1)
+    circuit.measure_all()
+    reference = reference_circuit(circuit)
+    assert [round(item.params[0], 6) for item in reference.circuit.data if item.name == "rx"] == [round(np.pi, 6)]
+    assert reference.changes == ()
+
+
 def test_a_reference_keeps_places_times_and_mid_circuit_measurements():
     circuit = QuantumCircuit(3, 3)
     circuit.sx(0)
@@ -307,20 +319,20 @@ def test_a_request_of_before_there_were_references_is_read():
         ({"twirls": 2, "group": "balanced_pauli"}, None),
         (
             {"dd": "XX"},
-            "the reference ran with no decoupling, this circuit with XX decoupling: its noise may be another's",
+            "the reference ran with no decoupling, this circuit with XX decoupling: their noise may differ",
         ),
         (
             {"twirls": 1},
-            "the reference ran with active twirling, this circuit with no twirling: its noise may be another's",
+            "the reference ran with active twirling, this circuit with no twirling: their noise may differ",
         ),
         (
             {"strategy": "all"},
-            "the reference ran with active twirling, this circuit with all twirling: its noise may be another's",
+            "the reference ran with active twirling, this circuit with all twirling: their noise may differ",
         ),
         (
             {"measure_twirl": False},
-            "the reference ran with active twirling, this circuit with gates-only active twirling: its noise may be "
-            "another's",
+            "the reference ran with active twirling, this circuit with gates-only active twirling: their noise may "
+            "differ",
         ),
     ],
 )
@@ -328,12 +340,12 @@ def test_an_earlier_reference_of_other_conditions_is_noted(changed, said):
     (before,) = execute([ghz(3)], "fake_manila", shots=100, twirls=4, reference=True, seed=5)
     again = MeasuredReference.from_json(before.reference.to_json())
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=again, seed=5, **{"twirls": 4, **changed})
-    assert later.notes == ("reference of 0.0 hours ago", *([said] if said else []))
+    assert later.notes == ("reference measured 0.0 hours ago", *([said] if said else []))
     older = json.loads(before.reference.to_json())
     del older["conditions"]
     older = MeasuredReference.from_json(json.dumps(older))
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=older, seed=5, **{"twirls": 4, **changed})
-    assert later.notes == ("reference of 0.0 hours ago",)
+    assert later.notes == ("reference measured 0.0 hours ago",)
 
 
 def test_a_measured_reference_is_written_and_read():
@@ -376,7 +388,7 @@ def test_the_age_of_a_reference_is_that_of_any_clock():
     assert run.reference.age(here) == run.reference.age(now) == pytest.approx(5, abs=0.1)
     ahead = replace(run.reference, created=now.isoformat())
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=ahead, seed=5)
-    assert later.notes == ("reference of a time 5.0 hours ahead: a clock was wrong, and its age is unknown",)
+    assert later.notes == ("reference dated 5.0 hours in the future: a clock was wrong, and its age is unknown",)
     assert may_serve(run.reference, 100)
     assert not may_serve(run.reference, 101)
     assert not may_serve(ahead, 100), "it would stay young for as long as it is ahead"
@@ -410,7 +422,7 @@ def test_an_earlier_reference_serves_later_circuits_of_its_skeleton(tmp_path):
     (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=before.reference, seed=5)
     assert later.reference.counts == before.reference.counts
-    assert later.notes[-1].startswith("reference of 0.0 hours ago")
+    assert later.notes[-1].startswith("reference measured 0.0 hours ago")
     machine = find_machine("fake_manila")
     request = prepare([ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
     (saved,) = collect(submit(request, machine, tmp_path / "run"))
@@ -516,7 +528,7 @@ def test_a_loop_over_a_sampler_pays_for_one_reference(sent):
     runs = [run_of(sampler, (turned(), [value])) for value in (0.1, 0.2, 0.3)]
     assert sent == [1, 0, 0]
     assert runs[0].notes == ("1 reference for 1 circuit: 64 shots (100% more), some 0.0 s on the machine",)
-    assert [run.notes for run in runs[1:]] == [("reference of 0.0 hours ago",)] * 2
+    assert [run.notes for run in runs[1:]] == [("reference measured 0.0 hours ago",)] * 2
     assert all(run.reference is runs[0].reference for run in runs)
     own = run_of(qc.MitigatedSampler("fake_manila", twirls=2, seed=7), (turned(), [0.3]))
     assert runs[2].counts == own.counts  # the reference changes nothing of the run itself
@@ -553,7 +565,7 @@ def test_one_call_takes_the_references_that_are_there_and_measures_the_others(se
     assert other[0].reference is other[1].reference
     assert other[0].reference.counts.n_bits == 4
     assert other[1].notes[-1].startswith("1 reference for 4 circuits: 64 shots (25% more)")
-    assert one[0].notes == third[0].notes == ("reference of 0.0 hours ago",)
+    assert one[0].notes == third[0].notes == ("reference measured 0.0 hours ago",)
     sampler.run(pubs, shots=64).result()
     assert sent[-1] == 0
 
@@ -563,12 +575,12 @@ def test_a_sampler_lets_an_old_reference_be(sent, monkeypatch):
     first = run_of(sampler, (turned(), [0.1]), shots=100).reference
     monkeypatch.setattr(first.__class__, "age", lambda self: 23.9 if self is first else 0.5)
     later = run_of(sampler, (turned(), [0.2]))
-    assert (later.reference, later.notes) == (first, ("reference of 23.9 hours ago",))
+    assert (later.reference, later.notes) == (first, ("reference measured 23.9 hours ago",))
     monkeypatch.setattr(first.__class__, "age", lambda self: 24.1 if self is first else 0.5)
     new = run_of(sampler, (turned(), [0.3]))
     assert new.reference is not first
     again = run_of(sampler, (turned(), [0.4]))
-    assert (again.reference, again.notes) == (new.reference, ("reference of 0.5 hours ago",))
+    assert (again.reference, again.notes) == (new.reference, ("reference measured 0.5 hours ago",))
     assert sent == [1, 0, 1, 0]
 
 
@@ -598,7 +610,7 @@ def test_a_sampler_takes_a_reference_that_was_measured_earlier(sent):
     assert sampler.options != first.options
     run = run_of(sampler, (turned(), [0.3]), shots=1000)
     assert run.reference is measured
-    assert run.notes == ("reference of 0.0 hours ago",)
+    assert run.notes == ("reference measured 0.0 hours ago",)
     with pytest.raises(ValueError, match="must have the gates of 'wide'"):
         sampler.run([(turned(), [0.1], 32), (turned(3, "wide"), [0.1])], shots=64)
     with pytest.raises(ValueError, match="come from the machine that runs, fake_lima; got one from fake_manila"):

@@ -100,6 +100,26 @@ def test_links_of_notebooks_lead_somewhere(path):
     assert not [target for target in targets if "://" not in target and not (path.parent / target).exists()]
 
 
+CLAIMS = (
+    ("01_answer", "49 of the 64 possible strings were read", "49 strings of 6 bits"),
+    ("02_machine", "keeps nine tenths of the counts", "the counts as they came, with 10% of deconvolution"),
+    ("02_machine", "calibration predicts 99% raw fidelity", "the calibration predicts 99% raw fidelity"),
+    ("03_campaign", "The table is empty", "Empty DataFrame"),
+    ("03_campaign", "M3 should have the best mean, and it does", "worst method m3"),
+    ("05_reference", "48 two-qubit gates on a recorded 27-qubit machine", "5 of 27 qubits, 48 two-qubit gates"),
+)
+"""A notebook, what its text claims, and the output on which the claim rests."""
+
+
+@pytest.mark.parametrize(("name", "claim", "output"), CLAIMS)
+def test_the_text_agrees_with_the_outputs(name, claim, output):
+    notebook = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))
+    prose = " ".join(joined(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    outputs = " ".join(printed(cell) for cell in code_cells(notebook))
+    assert claim in " ".join(prose.split())
+    assert output in " ".join(outputs.split())
+
+
 @pytest.mark.slow
 @each_notebook
 def test_a_fresh_run_prints_what_is_stored(path):

@@ -194,17 +194,17 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ),
     wide_circuits_of_the_paper: (
         "results.md",
-        """three quarters of the answer are the counts as they came ... DEM alone gains (.03 to # and #), ... what the
-        reference alone says (`measured`) has # and # (raw # and #)""",
+        """three quarters of the answer are the counts as they came ... Only DEM gains (.03 to # and #), ... The
+        reference alone (`measured`) has # and # (raw # and #)""",
     ),
     others_on_low_entropy: (
         "results.md",
-        """HAMMER is ahead of `reference` in no run and behind in # of 32, DEM ahead in one (`grover:3`) and behind in
-        #, and `circuit` ahead in one""",
+        """HAMMER is ahead of `reference` in no run and behind in # of 32, DEM is ahead in one (`grover:3`) and behind
+        in #, and `circuit` is ahead in one""",
     ),
     rotations_that_undo_each_other: (
         "limits.md",
-        "an adder rises from # to #, 93 steps of Trotter's from # to #; with a reference to # and #:",
+        "an adder rises from # to #, a circuit of 93 Trotter steps from # to #; with a reference they rise to # and #:",
     ),
     wrong_calibrations: (
         "guides/reference.md",
@@ -218,24 +218,24 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ahead_of_a_reference: (
         "guides/reference.md",
         """another method is ahead by more than .005 in # of the 54. Three are ... (1.000; the answer has # to #) ... In
-        two of the others the reference keeps less than a tenth ... in two the counts alone are ahead, in three the
+        two of the others, the reference keeps less than a tenth ... in two the counts alone are ahead, in three the
         measured patterns, and in one the run without a reference.""",
     ),
     circuits_outside: (
         "circuit.md",
-        """Where it is right it has #, as Richardson-Lucy does, with none harmed and none worse by more than .005, where
-        Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad # % of the
-        runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
+        """Under the right one it has #, as Richardson-Lucy does, with no run harmed and none worse by more than .005,
+        while Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad, # %
+        of the runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
     ),
     todays_harm: ("circuit.md", "with today's the gate that ships harms #, #, # and # %."),
     records_of_brussels: (
         "circuit.md",
-        "The noise of all but `#` is far from the circuit's faults, and the answer is what the counts say alone.",
+        "For all but `#`, the noise is far from the circuit's faults, and the answer is that of the counts alone.",
     ),
     sixty_qubits: (
         "circuit.md",
-        """On 60 qubits of brisbane ... still found under the circuit's faults (#); of ... the answer is mostly what the
-        counts say alone (#).""",
+        """On 60 qubits of brisbane, ... still found under the circuit's faults (#); for ... the answer is mostly that
+        of the counts alone (#).""",
     ),
 }
 """The page and a sentence for what tells its figures, which are # there; dots are words that do not matter."""

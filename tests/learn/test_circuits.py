@@ -112,7 +112,7 @@ def test_drawn_circuits_have_the_rotations_that_their_outputs_take():
     rng = np.random.default_rng(6)
     told = circuits.faults(rng, 3)
     even, uneven = (
-        [circuits._turned_by(rng, told, p).rotations for _ in range(300)]
+        [circuits._with_rotations(rng, told, p).rotations for _ in range(300)]
         for p in (np.repeat(0.25, 4), np.array([0.9, 0.1]))
     )
     known = [[one for one in rotations if one is not None] for rotations in (even, uneven)]

@@ -1,4 +1,4 @@
-"""Benchmark circuits with their ideal output: families of any width, suites, and the user's own files."""
+"""Benchmark circuits with their ideal output: scalable families, suites, and circuits from users' files."""
 
 from qcluster.bench.circuits.case import Case, simulate
 from qcluster.bench.circuits.files import read_cases

@@ -9,7 +9,7 @@ from qcluster.bench.circuits.case import Case, case, certain, from_probabilities
 
 
 def adder(n: int, left: int | None = None, right: int | None = None) -> Case:
-    """Add two n-bit numbers by ripple carry (Cuccaro et al., quant-ph/0410184): n + 1 bits, 2n + 2 qubits.
+    """Add two n-bit numbers by ripple carry (Cuccaro et al., quant-ph/0410184); n + 1 measured bits, 2n + 2 qubits.
 
     Args:
         n: bits of each number.
@@ -42,7 +42,7 @@ def adder(n: int, left: int | None = None, right: int | None = None) -> Case:
 
 
 def full_adder() -> Case:
-    """Add two bits and a carry on four qubits: 1 + 1 + 0, all four measured."""
+    """Add two bits and a carry (1 + 1 + 0) on four qubits, which are all measured."""
     circuit = QuantumCircuit(4, 4)
     circuit.x([0, 1])
     circuit.ccx(0, 1, 3)
@@ -55,7 +55,7 @@ def full_adder() -> Case:
 
 
 def toffoli(n: int) -> Case:
-    """Flip the last qubit when all others are 1, which they are."""
+    """Flip the last qubit if all others are 1; they all are."""
     circuit = QuantumCircuit(n, n)
     circuit.x(range(n - 1))
     circuit.mcx(list(range(n - 1)), n - 1)
@@ -74,7 +74,7 @@ def fredkin(n: int) -> Case:
 
 
 def qft(n: int, value: int = 0) -> Case:
-    """Transform a basis state: every string with equal probability."""
+    """Fourier-transform a basis state: every string with equal probability."""
     _check_value(value, n)
     circuit = QuantumCircuit(n, n)
     for bit in range(n):
@@ -85,7 +85,7 @@ def qft(n: int, value: int = 0) -> Case:
 
 
 def inverse_qft(n: int, value: int | None = None) -> Case:
-    """Prepare the transform of a number with one rotation a qubit, and transform back: one string."""
+    """Prepare the Fourier transform of a number with one rotation per qubit, and transform it back: one string."""
     value = int("10" * n, 2) >> n if value is None else value
     _check_value(value, n)
     circuit = QuantumCircuit(n, n)
@@ -97,7 +97,7 @@ def inverse_qft(n: int, value: int | None = None) -> Case:
 
 
 def qpe(n: int, phase: float = 1 / 3) -> Case:
-    """Estimate a phase with n bits (n + 1 qubits): a peak with a tail unless the phase has n binary digits.
+    """Estimate a phase with n bits (n + 1 qubits): a peak, with a tail unless the phase has n binary digits.
 
     Closed form: ``P(v) = |sin(pi 2^n e) / (2^n sin(pi e))|^2`` with ``e = phase - v/2^n``.
     """

@@ -1,4 +1,4 @@
-"""A benchmark circuit together with what it should output."""
+"""A benchmark circuit with its ideal output."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,29 +20,29 @@ from qcluster.core.counts.metrics import entropy
 SIMULATED_QUBITS = 22
 """Widest circuit whose ideal output is simulated (64 MB of amplitudes)."""
 _ABRIDGED = 1000
-"""Entries of an array above which NumPy prints only some."""
+"""Number of array entries above which NumPy abridges the printed array."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Hold a measured circuit and its ideal output."""
+    """A measured circuit and its ideal output."""
 
     name: str
-    """How the case is called for: ``family:width`` and options, ``paper/NAME``, or the name of a file."""
+    """Name that builds the case: ``family:width`` with options, ``paper/NAME``, or the name of a file."""
     family: str
     """Kind of circuit, for grouping: ``bv``, ``mirror``, ..."""
     circuit: QuantumCircuit
     """The logical circuit, with its measurements."""
     ideal_source: Distribution | Callable[[], Distribution] | None = field(repr=False)
-    """The ideal output, or what computes it, or None where it is not known."""
+    """The ideal output, a function that computes it, or None if it is unknown."""
     edges: tuple[tuple[int, int, float], ...] = ()
     """Terms ``(i, j, w)`` of an Ising cost ``sum w z_i z_j`` to be minimised, for approximation ratios."""
     given: bool = False
-    """Whether the ideal output comes from a user's file, which may change while the circuit stays."""
+    """Whether the ideal output comes from a user's file, which may change independently of the circuit."""
 
     @cached_property
     def ideal(self) -> Distribution | None:
-        """Ideal output, computed at first use; None where it is not known."""
+        """Ideal output, computed at first use; None where it is unknown."""
         return self.ideal_source() if callable(self.ideal_source) else self.ideal_source
 
     @property
@@ -57,52 +57,53 @@ class Case:
 
     @cached_property
     def ideal_entropy(self) -> float:
-        """Entropy of the ideal output divided by the number of bits; NaN where it is not known."""
+        """Entropy of the ideal output divided by the number of bits; NaN where it is unknown."""
         return float("nan") if self.ideal is None else entropy(self.ideal, normalised=True)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the instructions: changes when the circuit does, on any machine and in any process."""
+        """Hash of the instructions: it changes with the circuit, and is the same on any machine and in any process."""
         digest = hashlib.sha256(f"{self.n_qubits},{self.n_bits}".encode())
-        for text in _instructions(self.circuit, defined=self.family == "user"):
+        for text in _instructions(self.circuit, complete=self.family == "user"):
             digest.update(text.encode())
         return digest.hexdigest()[:16]
 
 
-def _instructions(circuit: QuantumCircuit, *, defined: bool) -> Iterator[str]:
-    """Write a circuit's instructions; `defined` adds what names do not tell: gates of its own, conditions, blocks.
+def _instructions(circuit: QuantumCircuit, *, complete: bool) -> Iterator[str]:
+    """Format the instructions of a circuit; `complete` adds what names do not show: custom gates, conditions, blocks.
 
-    Circuits of the families go without: their gates follow from the name of the case, and what ran keeps its identity.
+    Circuits of families need no such details, since the name of the case determines their gates. Leaving them out keeps
+    the identities of earlier runs.
     """
     bit = {bit: index for index, bit in enumerate([*circuit.qubits, *circuit.clbits])}
     for step in circuit.data:
         operation, places = step.operation, [bit[place] for place in (*step.qubits, *step.clbits)]
-        yield f";{operation.name}{places}{[_written(value) for value in operation.params]}"
-        known = operation.base_class.__module__.startswith("qiskit.circuit.library")
-        if not defined or (known and not isinstance(operation, PauliEvolutionGate)):  # whose operator is no parameter
+        yield f";{operation.name}{places}{[_format_parameter(value) for value in operation.params]}"
+        standard = operation.base_class.__module__.startswith("qiskit.circuit.library")
+        if not complete or (standard and not isinstance(operation, PauliEvolutionGate)):  # its operator is no parameter
             continue
         if operation.name == "delay" and operation.unit != "dt":
             yield operation.unit
-        for what in (getattr(operation, name, None) for name in ("condition", "target")):
-            yield f"=={int(what[1])}" if isinstance(what, tuple) else _expression(what, bit)
+        for condition in (getattr(operation, name, None) for name in ("condition", "target")):
+            yield f"=={int(condition[1])}" if isinstance(condition, tuple) else _expression(condition, bit)
         if isinstance(operation, SwitchCaseOp):
             yield f"{[labels for labels, _ in operation.cases_specifier()]}"
         for inner in [operation.definition] if operation.definition else getattr(operation, "blocks", ()):
-            yield from ("{", *_instructions(inner, defined=True), "}")
+            yield from ("{", *_instructions(inner, complete=True), "}")
 
 
-def _expression(what: Any, bit: Mapping[Any, int]) -> str:
-    """Write an expression, which may be the condition of control flow, bits outside of registers by their numbers."""
-    if not isinstance(what, expr.Expr):
+def _expression(expression: Any, bit: Mapping[Any, int]) -> str:
+    """Format an expression, such as a condition of control flow; bits outside of registers by their index."""
+    if not isinstance(expression, expr.Expr):
         return ""
-    text = repr(what)
-    for read in expr.iter_vars(what):
+    text = repr(expression)
+    for read in expr.iter_vars(expression):
         text = text.replace(repr(read.var), str(bit[read.var])) if read.var in bit else text
     return text
 
 
-def _written(value: Any) -> str:
-    """Write a parameter of a gate; a matrix so large that it would be abridged, by a hash."""
+def _format_parameter(value: Any) -> str:
+    """Format a parameter of a gate; a matrix that is too large to print, by a hash."""
     if isinstance(value, int | float | np.floating | np.integer):
         return f"{float(value):.12g}"
     if isinstance(value, np.ndarray) and value.size > _ABRIDGED:
@@ -111,30 +112,30 @@ def _written(value: Any) -> str:
 
 
 def certain(text: str) -> Distribution:
-    """Give the distribution that is sure of one string."""
+    """Return the distribution with a single string."""
     return uniform_over([text])
 
 
 def uniform_over(texts: Iterable[str]) -> Distribution:
-    """Give equal probability to some strings (as Qiskit prints them)."""
+    """Return the distribution with equal probabilities for some strings (in Qiskit's order of bits)."""
     rows = parse_bitstrings(list(texts))
     return Distribution(rows, np.full(len(rows), 1.0 / len(rows)))
 
 
 def uniform(n: int) -> Distribution:
-    """Give equal probability to every string of n bits."""
+    """Return the distribution with equal probabilities for all strings of n bits."""
     check_vector(n)
     return from_probabilities(np.full(1 << n, 1.0))
 
 
 def check_vector(n: int) -> None:
-    """Raise ValueError where an ideal output over all strings of n bits would not fit into memory."""
+    """Raise ValueError if an ideal output over all strings of n bits would not fit into memory."""
     if n > SIMULATED_QUBITS:
-        raise ValueError(f"ideal outputs over all strings are made up to {SIMULATED_QUBITS} bits; got {n}")
+        raise ValueError(f"ideal outputs over all strings are computed up to {SIMULATED_QUBITS} bits; got {n}")
 
 
 def from_probabilities(probabilities: ArrayLike) -> Distribution:
-    """Read a vector over all strings: entry v belongs to the string whose value is v.
+    """Convert a vector over all strings; entry v belongs to the string with value v.
 
     Args:
         probabilities: ``(2**n,)``; entries below 1e-12 are dropped.
@@ -150,9 +151,9 @@ def from_probabilities(probabilities: ArrayLike) -> Distribution:
 def simulate(circuit: QuantumCircuit) -> Distribution:
     """Compute the ideal output of a circuit that measures once, at the end, without noise or sampling.
 
-    A `PauliEvolutionGate` counts as the product formula that runs, not as the evolution that it stands for: how far the
-    one is from the other is no error of the machine. Resets are exact: what a reset throws away is a qubit of its own.
-    A classical bit that nothing is measured into is 0, as machines return it.
+    A `PauliEvolutionGate` is simulated by the product formula that runs, not by the exact evolution: the difference
+    is not an error of the machine. Resets are exact: each continues with a fresh qubit. Classical bits without a
+    measurement are 0, as machines return them.
 
     Raises:
         ValueError: the circuit is too wide, or measures in the middle.
@@ -166,24 +167,24 @@ def simulate(circuit: QuantumCircuit) -> Distribution:
     if unitary.num_clbits and any(step.clbits for step in unitary.data):
         raise ValueError("the ideal output is simulated only for circuits whose measurements are all at the end")
     unitary, places = _without_resets(unitary)
-    written = sorted(source)
-    read = from_probabilities(Statevector(unitary).probabilities([places[source[bit]] for bit in written]))
-    if len(written) == circuit.num_clbits:
+    written_bits = sorted(source)
+    read = from_probabilities(Statevector(unitary).probabilities([places[source[bit]] for bit in written_bits]))
+    if len(written_bits) == circuit.num_clbits:
         return read
     bits = np.zeros((read.n_outcomes, circuit.num_clbits), dtype=bool)
-    bits[:, written] = read.bits
+    bits[:, written_bits] = read.bits
     return Distribution(bits, read.weights)
 
 
 def _without_resets(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]:
-    """Go on with a fresh qubit where a used one is reset; Qiskit would measure it and keep one outcome by chance.
+    """Replace each used qubit that is reset by a fresh one; Qiskit would measure it and keep one outcome at random.
 
     Returns:
-        The circuit, and the qubit of it that each qubit has become at the end.
+        The circuit, and for each qubit its final index in that circuit.
     """
     while inner := {
         step.name for step in circuit.data if not isinstance(step.operation, Gate) and step.operation.definition
-    }:  # initialize, and what a user has made an instruction
+    }:  # initialize, and users' own instructions
         circuit = circuit.decompose(sorted(inner))
     fresh, used = circuit.copy_empty_like(), set[int]()
     places = list(range(circuit.num_qubits))
@@ -201,7 +202,7 @@ def _without_resets(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]
 
 
 def measured_qubits(circuit: QuantumCircuit) -> dict[int, int]:
-    """Map each classical bit that is written to the qubit whose last measurement it holds."""
+    """Map each classical bit that is written to the qubit of its last measurement."""
     source: dict[int, int] = {}
     for step in circuit.data:
         if step.operation.name == "measure":
@@ -213,17 +214,17 @@ def measured_qubits(circuit: QuantumCircuit) -> dict[int, int]:
 def case(
     family: str, n: int, circuit: QuantumCircuit, ideal: Distribution | Callable[[], Distribution] | None = None
 ) -> Case:
-    """Make a case of a family: what measures nothing yet is measured, and what brings no ideal is simulated for it."""
+    """Return a case of a family; a circuit without measurements is measured, and a missing ideal is simulated."""
     if "measure" not in circuit.count_ops():
         circuit.measure(range(circuit.num_clbits), range(circuit.num_clbits))
     return Case(f"{family}:{n}", family, circuit, (lambda: simulate(circuit)) if ideal is None else ideal)
 
 
 def sized(narrowest: int, widest: int) -> Callable[[Callable[..., QuantumCircuit]], Callable[..., Case]]:
-    """Make a family of a function that draws a circuit of size n: it is checked, measured, and simulated for its ideal.
+    """Return a decorator that turns a function into a family: the circuit is checked, measured, and simulated.
 
     Args:
-        narrowest, widest: sizes that the function can draw.
+        narrowest, widest: range of sizes for which the function can build a circuit.
     """
 
     def decorate(draw: Callable[..., QuantumCircuit]) -> Callable[..., Case]:
@@ -244,7 +245,7 @@ def sized(narrowest: int, widest: int) -> Callable[[Callable[..., QuantumCircuit
 
 
 def measured(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
-    """Measure some qubits, the first into bit 0."""
+    """Measure some qubits into a new register, the first into bit 0."""
     register = ClassicalRegister(len(qubits))
     circuit.add_register(register)
     circuit.measure(qubits, register)
@@ -252,7 +253,7 @@ def measured(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
 
 
 def write_value(circuit: QuantumCircuit, value: int, qubits: Sequence[int]) -> None:
-    """Flip the qubits where a number has a one, its lowest bit first.
+    """Flip the qubits where the binary digit of a number is 1, lowest digit first.
 
     Raises:
         ValueError: the number needs more bits than there are qubits.

@@ -1,4 +1,4 @@
-"""Spins, particles and interferometers, for the suite ``broad``; as `programs`, to judge by, never to train on."""
+"""Spins, particles and interferometers for the suite ``broad``; like `programs`, for validation, never for training."""
 
 from math import pi, sqrt
 
@@ -33,7 +33,7 @@ def _entangled(n: int) -> QuantumCircuit:
 
 @sized(2, 20)
 def interferometer(n: int, phase: float = 0.3) -> QuantumCircuit:
-    """Sense a phase with n entangled qubits and undo the entanglement: two strings, n-fold fringes."""
+    """Sense a phase with n entangled qubits and undo the entanglement: two strings, with n-fold fringes."""
     entangle = _entangled(n)
     circuit = entangle.copy()
     circuit.p(phase, range(n))
@@ -42,7 +42,7 @@ def interferometer(n: int, phase: float = 0.3) -> QuantumCircuit:
 
 @sized(2, 14)
 def mermin(n: int, angle: float = 0.4) -> QuantumCircuit:
-    """Read a GHZ state in bases turned within the equator: one parity of the string is likelier than the other."""
+    """Measure a GHZ state in rotated bases in the equatorial plane: one parity of the string is more likely."""
     circuit = _entangled(n)
     circuit.p(angle, range(n))
     circuit.h(range(n))
@@ -51,13 +51,13 @@ def mermin(n: int, angle: float = 0.4) -> QuantumCircuit:
 
 @sized(3, 14)
 def blockade(n: int, steps: int = 2, angle: float = 1.2) -> QuantumCircuit:
-    """Drive a chain of Rydberg atoms, each only while its neighbours are not excited (Floquet PXP)."""
+    """Drive a chain of Rydberg atoms, each only while its neighbours are in the ground state (Floquet PXP)."""
     circuit = QuantumCircuit(n)
     for step in range(2 * steps):
         for atom in range(step % 2, n, 2):
             near = [other for other in (atom - 1, atom + 1) if 0 <= other < n]
             circuit.x(near)
-            circuit.h(atom)  # a controlled RX as a controlled RZ between Hadamards
+            circuit.h(atom)  # a controlled RX is a controlled RZ between Hadamards
             circuit.rz(angle / 2, atom)
             circuit.mcx(near, atom)
             circuit.rz(-angle / 2, atom)
@@ -83,7 +83,7 @@ def matchgates(n: int, depth: int = 3, seed: int = 0) -> QuantumCircuit:
 
 @sized(4, 14)
 def valence_bonds(n: int, angle: float = 0.6) -> QuantumCircuit:
-    """Put neighbours into singlets (n even) and exchange them partly across the bonds."""
+    """Prepare neighbours in singlets (n even) and exchange them partly between the bonds."""
     if n % 2:
         raise ValueError(f"valence_bonds needs an even number of qubits; got {n}")
     circuit = QuantumCircuit(n)
@@ -99,10 +99,10 @@ def valence_bonds(n: int, angle: float = 0.6) -> QuantumCircuit:
 
 @sized(4, 12)
 def hubbard(n: int, steps: int = 1, hopping: float = 0.7, repulsion: float = 1.0) -> QuantumCircuit:
-    """Evolve electrons on n / 2 sites (n even), spin up on the even qubits: they hop, and repel on a site."""
+    """Evolve electrons on n / 2 sites (n even), spin up on the even qubits: hopping, and repulsion on each site."""
     if n % 2:
         raise ValueError(f"hubbard needs an even number of qubits; got {n}")
-    hop = SparsePauliOp(["XZX", "YZY"], [0.5, 0.5])  # the other spin of the site between gives the fermions' sign
+    hop = SparsePauliOp(["XZX", "YZY"], [0.5, 0.5])  # Z on the other spin in between gives the fermionic sign
     circuit = QuantumCircuit(n)
     circuit.x(range(0, n, 4))
     circuit.x(range(3, n, 4))
@@ -116,7 +116,7 @@ def hubbard(n: int, steps: int = 1, hopping: float = 0.7, repulsion: float = 1.0
 
 @sized(3, 13)
 def gauge_chain(n: int, steps: int = 1, coupling: float = 0.8) -> QuantumCircuit:
-    """Evolve charges on the even qubits that hop by turning the Z2 field on the link between them (n odd)."""
+    """Evolve charges on the even qubits; each hop flips the Z2 gauge field on the link in between (n odd)."""
     if n % 2 == 0:
         raise ValueError(f"gauge_chain needs an odd number of qubits; got {n}")
     hop = SparsePauliOp(["XXX", "YXY"], [0.5, 0.5])
@@ -131,7 +131,7 @@ def gauge_chain(n: int, steps: int = 1, coupling: float = 0.8) -> QuantumCircuit
 
 @sized(2, 20)
 def time_crystal(n: int, steps: int = 4, defect: float = 0.15, seed: int = 0) -> QuantumCircuit:
-    """Flip all spins imperfectly, under random couplings that hold them together: back after every other step."""
+    """Flip all spins imperfectly under random couplings that stabilise them: they return every second step."""
     rng = np.random.default_rng(seed)
     couplings = rng.uniform(pi / 4, 3 * pi / 4, n)
     circuit = QuantumCircuit(n)
@@ -145,7 +145,7 @@ def time_crystal(n: int, steps: int = 4, defect: float = 0.15, seed: int = 0) ->
 
 @sized(2, 12)
 def annealing(n: int, steps: int = 4, seed: int = 0) -> QuantumCircuit:
-    """Anneal towards a hidden string in a few steps: fields and couplings on a chain agree on it."""
+    """Anneal towards a hidden string in a few steps; fields and couplings on a chain favour it."""
     rng = np.random.default_rng(seed)
     signs, fields = rng.choice([-1, 1], n), rng.uniform(0.5, 1, n)
     circuit = QuantumCircuit(n)
@@ -162,7 +162,7 @@ def annealing(n: int, steps: int = 4, seed: int = 0) -> QuantumCircuit:
 
 @sized(2, 12)
 def state_transfer(n: int, steps: int = 3, completed: float = 1.0) -> QuantumCircuit:
-    """Carry an excitation from one end of a chain to the other by tuned couplings, in Trotter steps."""
+    """Transfer an excitation from one end of a chain to the other by tuned couplings, in Trotter steps."""
     circuit = QuantumCircuit(n)
     circuit.x(0)
     for _ in range(steps):
@@ -176,7 +176,7 @@ def state_transfer(n: int, steps: int = 3, completed: float = 1.0) -> QuantumCir
 
 @sized(2, 12)
 def squeezing(n: int, strength: float = 0.3, angle: float = 0.5) -> QuantumCircuit:
-    """Squeeze spins that lie in the equator by twisting about one axis, and turn them before they are read."""
+    """Squeeze spins in the equatorial plane by one-axis twisting, and rotate them before the measurement."""
     circuit = QuantumCircuit(n)
     circuit.h(range(n))
     for left in range(n):

@@ -1,4 +1,4 @@
-"""The user's own circuits, from OpenQASM 2, OpenQASM 3 or QPY files, with or without a known ideal output."""
+"""Users' own circuits from OpenQASM 2, OpenQASM 3 or QPY files, with or without a known ideal output."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from qcluster.files import parse_json, read_whole
 
 
 def read_cases(path: str | Path) -> list[Case]:
-    """Read circuits from a file: ``.qasm`` (version 2, which must say so, or 3) or ``.qpy`` (one or several).
+    """Read circuits from a file: ``.qasm`` (version 3, or 2 if the file says so) or ``.qpy`` (one or several circuits).
 
-    The ideal output comes from a file beside it, ``NAME.ideal.json`` with ``{"0101": probability, ...}`` (for the
-    k-th circuit of a QPY file ``NAME.k.ideal.json``), else from simulation up to 22 qubits, else it is unknown:
-    then only what needs no ideal is scored. A circuit without measurements is measured at the end.
+    The ideal output is read from a file beside it, ``NAME.ideal.json`` with ``{"0101": probability, ...}`` (for the
+    k-th of several circuits, ``NAME.k.ideal.json``). Without such a file it is simulated up to 22 qubits, and unknown
+    beyond; then only metrics that need no ideal are computed. A circuit without measurements is measured at the end.
 
     Raises:
-        StorageError: the file cannot be read, or holds no circuit, or one with parameters that have no value.
+        StorageError: the file cannot be read, holds no circuit, or a circuit has parameters without values.
     """
     path = Path(path)
     circuits = read_circuits(path)
@@ -33,20 +33,22 @@ def read_cases(path: str | Path) -> list[Case]:
 
 def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
     if circuit.parameters:
-        free = ", ".join(parameter.name for parameter in circuit.parameters)
-        raise StorageError(f"the parameters of {name} must have values, by assign_parameters; got none for {free:.60}")
+        unbound = ", ".join(parameter.name for parameter in circuit.parameters)
+        raise StorageError(
+            f"the parameters of {name} must have values, by assign_parameters; got none for {unbound:.60}"
+        )
     if not any(step.operation.name == "measure" for step in circuit.data):
         circuit = circuit.measure_all(inplace=False, add_bits=True)
-    beside = Path(f"{stem}.ideal.json")
-    if beside.exists():
+    ideal_path = Path(f"{stem}.ideal.json")
+    if ideal_path.exists():
         try:
-            given = of_width(parse_json(read_whole(beside), strict=True), circuit.num_clbits)
-            if given.n_bits != circuit.num_clbits:
-                wanted = many(circuit.num_clbits, "bit")
-                raise ValueError(f"its strings must have the {wanted} of {name}; got {given.n_bits}")
+            ideal = of_width(parse_json(read_whole(ideal_path), strict=True), circuit.num_clbits)
+            if ideal.n_bits != circuit.num_clbits:
+                needed = many(circuit.num_clbits, "bit")
+                raise ValueError(f"its strings must have the {needed} of {name}; got {ideal.n_bits}")
         except (OSError, ValueError, TypeError) as error:
-            raise StorageError(f"cannot read the ideal output from {beside}: {error}") from error
-        return Case(name, "user", circuit, given, given=True)
+            raise StorageError(f"cannot read the ideal output from {ideal_path}: {error}") from error
+        return Case(name, "user", circuit, ideal, given=True)
     if circuit.num_qubits > SIMULATED_QUBITS:
         return Case(name, "user", circuit, None)
     try:

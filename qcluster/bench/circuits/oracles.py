@@ -1,4 +1,4 @@
-"""Oracle algorithms: the output is known from the secret."""
+"""Oracle algorithms, whose output follows from the secret."""
 
 from math import asin, floor, pi, sin, sqrt
 
@@ -36,12 +36,12 @@ def deutsch_jozsa(n: int) -> Case:
 
 
 def grover(n: int, marked: str = "", rounds: int = 0) -> Case:
-    """Search for one string; after k rounds it holds sin^2((2k+1) asin(2^(-n/2))), the others share the rest.
+    """Search for one string; after k rounds it has probability sin^2((2k+1) asin(2^(-n/2))), the others share the rest.
 
     Args:
         n: number of qubits, 2 or more.
-        marked: the string sought; all ones when empty.
-        rounds: queries; 0 takes the best number, floor(pi/4 sqrt(2^n)).
+        marked: the string to find; all ones when empty.
+        rounds: number of queries; 0 for the best number, floor(pi/4 sqrt(2^n)).
     """
     marked = _secret(marked, n, "1" * n)
     rounds = rounds or max(1, floor(pi / 4 * sqrt(2**n)))
@@ -53,14 +53,14 @@ def grover(n: int, marked: str = "", rounds: int = 0) -> Case:
         circuit.h(range(n))
         _flip_phase(circuit, list(range(n)))
         circuit.h(range(n))
-    found = sin((2 * rounds + 1) * asin(2 ** (-n / 2))) ** 2
-    ideal = np.full(1 << n, (1 - found) / (2**n - 1))
-    ideal[int(marked, 2)] = found
+    success = sin((2 * rounds + 1) * asin(2 ** (-n / 2))) ** 2
+    ideal = np.full(1 << n, (1 - success) / (2**n - 1))
+    ideal[int(marked, 2)] = success
     return case("grover", n, circuit, from_probabilities(ideal))
 
 
 def _flip_phase(circuit: QuantumCircuit, zeros: list[int]) -> None:
-    """Flip the sign of the one string that is 0 on `zeros` and 1 elsewhere."""
+    """Flip the sign of the string that is 0 on `zeros` and 1 elsewhere."""
     n = circuit.num_qubits
     if zeros:
         circuit.x(zeros)
@@ -86,7 +86,7 @@ def hidden_shift(n: int, shift: str = "") -> Case:
 
 
 def _shifted_bent(circuit: QuantumCircuit, ones: list[int]) -> None:
-    """Multiply by the sign of f(x xor shift), f being the sum of products of pairs of bits."""
+    """Multiply by the sign (-1)^f(x xor shift), where f is the sum of products of pairs of bits."""
     if ones:
         circuit.x(ones)
     for qubit in range(0, circuit.num_qubits, 2):
@@ -96,7 +96,7 @@ def _shifted_bent(circuit: QuantumCircuit, ones: list[int]) -> None:
 
 
 def lpn(n: int, secret: str = "") -> Case:
-    """Learn a parity of n - 1 bits: all zeros, or the secret together with a set answer bit (bit n // 2)."""
+    """Learn a parity of n - 1 bits: all zeros, or the secret together with a 1 at the answer bit (bit n // 2)."""
     secret = _secret(secret, n - 1, ("10" * n)[: n - 1])
     answer = n // 2
     data = [qubit for qubit in range(n) if qubit != answer]
@@ -106,8 +106,8 @@ def lpn(n: int, secret: str = "") -> Case:
     for qubit in used:
         circuit.cx(qubit, answer)
     circuit.h(range(n))
-    found = "".join("1" if qubit in {*used, answer} else "0" for qubit in reversed(range(n)))
-    return case("lpn", n, circuit, uniform_over(["0" * n, found]))
+    answer_string = "".join("1" if qubit in {*used, answer} else "0" for qubit in reversed(range(n)))
+    return case("lpn", n, circuit, uniform_over(["0" * n, answer_string]))
 
 
 def simon(n: int, period: str = "") -> Case:
@@ -134,10 +134,10 @@ def simon(n: int, period: str = "") -> Case:
 
 
 def sat(n: int = 7) -> Case:
-    """Search for a satisfying assignment with clause qubits: three clauses of two variables; 7 qubits, 2 bits.
+    """Search for a satisfying assignment of three clauses of two variables, with clause qubits; 7 qubits, 2 bits.
 
-    The answer qubit is not put into the minus state first, as in the circuit that the published table used,
-    so the output is not the assignment alone.
+    As in the circuit of the published table, the answer qubit is not prepared in the minus state, so the output is not
+    the assignment alone.
     """
     if n != 7:
         raise ValueError(f"sat has 7 qubits; got {n}")
@@ -172,8 +172,8 @@ def sat(n: int = 7) -> Case:
 
 
 def _places(text: str, bit: str = "1") -> list[int]:
-    """Give the bits of a string that are 1, or 0, the rightmost first."""
-    return [place for place, one in enumerate(reversed(text)) if one == bit]
+    """Return the positions, from the right, of the characters of a string that equal `bit`."""
+    return [place for place, character in enumerate(reversed(text)) if character == bit]
 
 
 def _secret(given: str, n: int, default: str) -> str:

@@ -1,4 +1,4 @@
-"""Circuits of physics and chemistry: particle-conserving gates, Ising models, variational ansätze, walks."""
+"""Circuits from physics and chemistry: particle-conserving gates, Ising models, variational ansätze, walks."""
 
 from dataclasses import replace
 from math import pi, sqrt
@@ -11,7 +11,7 @@ from qcluster.bench.circuits.case import Case, case, certain, from_probabilities
 
 
 def basis_change(n: int, seed: int = 0) -> Case:
-    """Rotate the orbitals of a half-filled chain and rotate them back: the string that went in."""
+    """Rotate the orbitals of a half-filled chain and rotate them back: the initial string."""
     rng = np.random.default_rng(seed)
     rotation = QuantumCircuit(n)
     for layer in range(n):
@@ -27,12 +27,12 @@ def basis_change(n: int, seed: int = 0) -> Case:
 
 
 def trotter(n: int, layers: int = 1, seed: int = 0) -> Case:
-    """Evolve the empty chain under hopping and interaction: no particle appears, however deep the circuit.
+    """Evolve an empty chain under hopping and interaction: the output has no particles, however deep the circuit.
 
     Args:
         n: number of qubits.
         layers: layers of hopping between neighbours; each pair takes two CX.
-        seed: of the hopping strengths and phases.
+        seed: seed of the hopping strengths and phases.
     """
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n, n)
@@ -57,7 +57,7 @@ def variational(n: int) -> Case:
 
 
 def ising(n: int, steps: int = 1, angle: float = 0.642, coupling: float = pi / 4) -> Case:
-    """Evolve the all-zero chain under a transverse-field Ising model, Trotter steps of ZZ then X rotations.
+    """Evolve the all-zero chain under a transverse-field Ising model, in Trotter steps of ZZ and then X rotations.
 
     After one step the output is a product of bits that are 1 with probability sin^2(angle / 2), in closed form;
     further steps are simulated.
@@ -76,7 +76,7 @@ def ising(n: int, steps: int = 1, angle: float = 0.642, coupling: float = pi / 4
 
 
 def vqe(n: int, layers: int = 1, seed: int = 0) -> Case:
-    """Prepare a hardware-efficient trial state: RY and RZ on each qubit, a chain of CX, and again."""
+    """Prepare a hardware-efficient trial state: layers of RY and RZ on each qubit, with chains of CX between them."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n, n)
     for layer in range(layers + 1):
@@ -89,7 +89,7 @@ def vqe(n: int, layers: int = 1, seed: int = 0) -> Case:
 
 
 def qaoa(n: int, layers: int = 1, seed: int = 0, ring: bool = False) -> Case:
-    """Lower an Ising cost with weights +1 or -1 by QAOA, on the complete graph or a ring.
+    """Minimise an Ising cost with weights +1 or -1 by QAOA, on the complete graph or a ring.
 
     One layer uses the best angles of the infinite Sherrington-Kirkpatrick model, gamma = 1/(2 sqrt(n)) and
     beta = pi/8 (Farhi et al., arXiv:1910.08187); more layers ramp them linearly.
@@ -125,7 +125,7 @@ def quantum_walk(n: int, steps: int = 2) -> Case:
 
 
 def linear_solver(n: int) -> Case:
-    """Solve one-bit linear systems, each on three qubits (n divisible by 3)."""
+    """Solve linear systems of one bit, each on three qubits (n divisible by 3)."""
     if n % 3:
         raise ValueError(f"linear_solver needs a multiple of 3 qubits; got {n}")
     circuit = QuantumCircuit(n, n)
@@ -148,7 +148,7 @@ def linear_solver(n: int) -> Case:
 
 
 def parity_encoder(n: int = 5) -> Case:
-    """Encode a qubit rotated by T into a bit-flip code with two parity checks; five qubits."""
+    """Encode a qubit, rotated by T, in a bit-flip code with two parity checks; five qubits."""
     if n != 5:
         raise ValueError(f"parity_encoder has 5 qubits; got {n}")
     centre = 2

@@ -1,7 +1,7 @@
-"""Programs on registers, for the suite ``broad``: arithmetic, oracles, memories, codes, protocols.
+"""Programs on registers for the suite ``broad``: arithmetic, oracles, memories, codes, protocols.
 
-No part of the product is trained, tuned or chosen on the circuits of this file and of `dynamics`, and none may be: they
-are there to judge by.
+The circuits of this file and of `dynamics` are for validation only. No part of the package is trained, tuned or chosen
+on them, and none may be.
 """
 
 from math import acos, pi, sqrt
@@ -15,7 +15,7 @@ from qcluster.bench.circuits.case import measured, sized, write_value
 
 @sized(2, 2)
 def multiplier(n: int, left: int = 3, right: int = 2, superposed: int = 0) -> QuantumCircuit:
-    """Multiply two 2-bit numbers into four bits; `superposed` bits of the first are in both states."""
+    """Multiply two 2-bit numbers into four bits; the lowest `superposed` bits of the first are in superposition."""
     circuit = QuantumCircuit(4 * n)
     (a0, a1), (b0, b1), (p0, p1, p2, p3) = (0, 1), (2, 3), (4, 5, 6, 7)
     write_value(circuit, left, (a0, a1))
@@ -25,7 +25,7 @@ def multiplier(n: int, left: int = 3, right: int = 2, superposed: int = 0) -> Qu
     circuit.ccx(a0, b0, p0)
     circuit.ccx(a1, b0, p1)
     circuit.ccx(a0, b1, p1)
-    circuit.mcx([a0, a1, b0, b1], p3)  # the only carry: three times three
+    circuit.mcx([a0, a1, b0, b1], p3)  # the only carry: 3 x 3
     circuit.ccx(a1, b1, p2)
     circuit.cx(p3, p2)
     return circuit
@@ -33,14 +33,14 @@ def multiplier(n: int, left: int = 3, right: int = 2, superposed: int = 0) -> Qu
 
 @sized(2, 8)
 def comparator(n: int, bound: int = 3, value: int = 0, superposed: int = 2) -> QuantumCircuit:
-    """Tell by a flag whether an n-bit number lies below a bound: one cube of controls a one of the bound."""
+    """Flag whether an n-bit number is below a bound: one multi-controlled gate for each 1 of the bound."""
     circuit = QuantumCircuit(n + 1)
     write_value(circuit, value, range(n))
     for qubit in range(superposed):
         circuit.h(qubit)
     for place in range(n):
         if bound >> place & 1:
-            wanted = bound >> place & ~1  # this bit 0, the higher ones as in the bound
+            wanted = bound >> place & ~1  # this bit 0, the higher ones equal to the bound's
             zeros = [place + k for k in range(n - place) if not wanted >> k & 1]
             circuit.x(zeros)
             circuit.mcx(list(range(place, n)), n)
@@ -61,7 +61,7 @@ def hamming_weight(n: int, angle: float = 0.9) -> QuantumCircuit:
 
 @sized(2, 6)
 def weight_phase(n: int, value: int = 1, angle: float = 0.0) -> QuantumCircuit:
-    """Estimate the number of ones of a string as a phase; the string's last qubit may be turned."""
+    """Estimate the number of ones in a string as a phase; the last qubit of the string may be rotated."""
     counter = list(range(n, n + n.bit_length()))
     circuit = QuantumCircuit(n + len(counter))
     write_value(circuit, value, range(n))
@@ -76,7 +76,7 @@ def weight_phase(n: int, value: int = 1, angle: float = 0.0) -> QuantumCircuit:
 
 @sized(2, 6)
 def incrementer(n: int, steps: int = 3) -> QuantumCircuit:
-    """Count up from a number whose lowest bit is in both states."""
+    """Increment a number whose lowest bit is in superposition."""
     circuit = QuantumCircuit(n)
     circuit.h(0)
     for _ in range(steps):
@@ -95,7 +95,7 @@ def _increment(circuit: QuantumCircuit, register: list[int], controls: list[int]
 
 @sized(3, 12)
 def toffoli_network(n: int, gates: int = 8, superposed: int = 1, seed: int = 0) -> QuantumCircuit:
-    """Run random CX and Toffoli gates on a random string, some bits of which are in both states."""
+    """Apply random CX and Toffoli gates to a random string, some bits of which are in superposition."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     write_value(circuit, int(rng.integers(1 << n)), range(n))
@@ -112,7 +112,7 @@ def toffoli_network(n: int, gates: int = 8, superposed: int = 1, seed: int = 0) 
 
 @sized(2, 4)
 def boolean_oracle(n: int, seed: int = 0) -> QuantumCircuit:
-    """Evaluate a random Boolean function on all inputs at once, monomial by monomial."""
+    """Evaluate a random Boolean function on all inputs in superposition, monomial by monomial."""
     monomials = np.random.default_rng(seed).integers(0, 2, 1 << n)
     circuit = QuantumCircuit(n + 1)
     circuit.h(range(n))
@@ -127,7 +127,7 @@ def boolean_oracle(n: int, seed: int = 0) -> QuantumCircuit:
 
 @sized(1, 2)
 def bucket_brigade(n: int, data: int = 6) -> QuantumCircuit:
-    """Look a memory of 2^n bits up at all addresses: a token is routed to its cell, read, and routed back."""
+    """Query a memory of 2^n bits at all addresses: a token is routed to its cell, which is read, and routed back."""
     cells = list(range(n, n + 2**n))
     circuit = QuantumCircuit(n + 2**n + 1)
     routing = QuantumCircuit(circuit.num_qubits)
@@ -146,7 +146,7 @@ def bucket_brigade(n: int, data: int = 6) -> QuantumCircuit:
 
 @sized(3, 8)
 def hidden_subgroup(n: int, seed: int = 0) -> QuantumCircuit:
-    """Find a hidden subgroup of order four of the group of n-bit strings: 2^(n-2) strings orthogonal to it."""
+    """Find a hidden subgroup of order four of the n-bit strings: the output is the 2^(n-2) strings orthogonal to it."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(2 * n - 2)
     circuit.h(range(n))
@@ -161,7 +161,7 @@ def hidden_subgroup(n: int, seed: int = 0) -> QuantumCircuit:
 
 @sized(4, 12)
 def forrelation(n: int, cubic: int = 1) -> QuantumCircuit:
-    """Correlate a bent function with the transform of one that differs by `cubic` terms: a peak and a tail."""
+    """Correlate a bent function with the transform of one that differs by `cubic` terms: a peak with a tail."""
     circuit = QuantumCircuit(n)
     circuit.h(range(n))
     for left in range(0, n - 1, 2):
@@ -177,7 +177,7 @@ def forrelation(n: int, cubic: int = 1) -> QuantumCircuit:
 
 @sized(2, 6)
 def signal_processing(n: int, degree: int = 3, angle: float = 0.8) -> QuantumCircuit:
-    """Filter a signal on a grid of 2^n points: rotations by the signal between rotations by fixed phases."""
+    """Filter a signal on a grid of 2^n points: rotations by the signal alternate with rotations by fixed phases."""
     circuit = QuantumCircuit(n + 1)
     circuit.h(range(n))
     for step in range(degree):
@@ -190,7 +190,7 @@ def signal_processing(n: int, degree: int = 3, angle: float = 0.8) -> QuantumCir
 
 @sized(7, 10)
 def steane(n: int, error: int = 2) -> QuantumCircuit:
-    """Encode a zero into the Steane code and flip one qubit; with ten qubits, its three Z checks are read, too."""
+    """Encode a zero in the Steane code and flip one qubit; with ten qubits, the three Z checks are measured, too."""
     if n not in (7, 10):
         raise ValueError(f"steane has 7 qubits, or 10 with its checks; got {n}")
     checks = ((3, 4, 5, 6), (1, 2, 5, 6), (0, 2, 4, 6))
@@ -208,7 +208,7 @@ def steane(n: int, error: int = 2) -> QuantumCircuit:
 
 @sized(9, 9)
 def shor_code(n: int, angle: float = 0.7, error: int = 4) -> QuantumCircuit:
-    """Encode a turned qubit into Shor's code, spoil one qubit by Y, and decode: two strings with the syndrome."""
+    """Encode a rotated qubit in Shor's code, apply Y to one qubit, and decode: two strings with the syndrome."""
     encode = QuantumCircuit(n)
     encode.cx(0, [3, 6])
     encode.h([0, 3, 6])
@@ -217,7 +217,7 @@ def shor_code(n: int, angle: float = 0.7, error: int = 4) -> QuantumCircuit:
     circuit = QuantumCircuit(n)
     circuit.ry(angle, 0)
     circuit.compose(encode, inplace=True)
-    circuit.barrier()  # or the compiler undoes the code
+    circuit.barrier()  # otherwise the compiler cancels the code
     circuit.y(error)
     circuit.barrier()
     circuit.compose(encode.inverse(), inplace=True)
@@ -226,7 +226,7 @@ def shor_code(n: int, angle: float = 0.7, error: int = 4) -> QuantumCircuit:
 
 @sized(2, 20)
 def key_exchange(n: int, seed: int = 0) -> QuantumCircuit:
-    """Send random bits in random bases and read them in others (BB84): bits that are sure, and coins."""
+    """Send random bits in random bases and read them in others (BB84): certain bits, and random ones."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     write_value(circuit, int(rng.integers(1 << n)), range(n))
@@ -239,7 +239,7 @@ def key_exchange(n: int, seed: int = 0) -> QuantumCircuit:
 
 @sized(2, 20)
 def superdense(n: int, seed: int = 0) -> QuantumCircuit:
-    """Send two bits by each Bell pair (n even): one string."""
+    """Send two bits through each Bell pair (n even): one string."""
     if n % 2:
         raise ValueError(f"superdense needs an even number of qubits; got {n}")
     rng = np.random.default_rng(seed)
@@ -260,24 +260,24 @@ def superdense(n: int, seed: int = 0) -> QuantumCircuit:
 
 @sized(4, 12)
 def swapping(n: int) -> QuantumCircuit:
-    """Swap entanglement along Bell pairs (n even), corrected by gates: the ends agree, and only they are read."""
+    """Swap entanglement along Bell pairs (n even), with corrections by gates: only both ends are read, and agree."""
     if n % 2:
         raise ValueError(f"swapping needs an even number of qubits; got {n}")
     circuit = QuantumCircuit(n)
     for left in range(0, n, 2):
         circuit.h(left)
         circuit.cx(left, left + 1)
-    for near in range(1, n - 1, 2):
-        circuit.cx(near, near + 1)
-        circuit.h(near)
-        circuit.cx(near + 1, near + 2)
-        circuit.cz(near, near + 2)
+    for middle in range(1, n - 1, 2):
+        circuit.cx(middle, middle + 1)
+        circuit.h(middle)
+        circuit.cx(middle + 1, middle + 2)
+        circuit.cz(middle, middle + 2)
     return measured(circuit, [0, n - 1])
 
 
 @sized(4, 4)
 def purification(n: int, angle: float = 0.5) -> QuantumCircuit:
-    """Purify one of two Bell pairs that were turned away from their state: bilateral CX, all four read."""
+    """Purify one of two imperfect Bell pairs by bilateral CX gates; all four qubits are read."""
     circuit = QuantumCircuit(n)
     for left in (0, 2):
         circuit.h(left)
@@ -289,7 +289,7 @@ def purification(n: int, angle: float = 0.5) -> QuantumCircuit:
 
 @sized(1, 3)
 def galton(n: int, angle: float = pi / 2) -> QuantumCircuit:
-    """Let a ball fall through n rows of pegs, a coin each row: its place, one of n + 1 strings with a single one."""
+    """Let a ball fall through n rows of pegs, with one coin per row: its place is one of n + 1 one-hot strings."""
     places = list(range(n, 3 * n + 1))
     circuit = QuantumCircuit(3 * n + 1)
     circuit.x(places[n])
@@ -305,7 +305,7 @@ def galton(n: int, angle: float = pi / 2) -> QuantumCircuit:
 
 @sized(2, 12)
 def bayesian_network(n: int, seed: int = 0) -> QuantumCircuit:
-    """Load a chain of events, each likelier or not where the one before it happened."""
+    """Load a chain of events, where the probability of each depends on the event before it."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     circuit.ry(rng.uniform(0.3, pi - 0.3), 0)
@@ -319,7 +319,7 @@ def bayesian_network(n: int, seed: int = 0) -> QuantumCircuit:
 
 @sized(2, 20)
 def unary_loading(n: int, decay: float = 0.5) -> QuantumCircuit:
-    """Load geometric probabilities into strings with a single one."""
+    """Load geometric probabilities into one-hot strings."""
     if not 0 < decay <= 1:
         raise ValueError(f"decay must lie in (0, 1]; got {decay}")
     shares = decay ** np.arange(n)

@@ -1,4 +1,4 @@
-"""Random circuits: mirrors with one known output, and dense ones without structure."""
+"""Random circuits: mirrors with one known output, and circuits without structure."""
 
 from math import pi
 
@@ -11,13 +11,14 @@ from qcluster.bench.circuits.case import Case, case, certain
 def mirror(n: int, depth: int = 4, seed: int = 0) -> Case:
     """Scramble with a random Clifford circuit, apply random Paulis, and unscramble: one string, at any width.
 
-    Layers of random one-qubit Cliffords and CZ on neighbours, half of them each time; then the Paulis; then the
-    inverse. The output is the X part of ``U^-1 P U`` (Proctor et al., arXiv:2008.11294).
+    The circuit has layers of random one-qubit Cliffords and of CZ gates on alternating pairs of neighbours, each with
+    probability 3/4; then the Paulis; then the inverse of the layers. The output is the X part of ``U^-1 P U`` (Proctor
+    et al., arXiv:2008.11294).
 
     Args:
         n: number of qubits.
-        depth: layers before the middle, and again after it.
-        seed: of the gates and the Paulis.
+        depth: number of layers before the Paulis, and again after them.
+        seed: seed of the gates and the Paulis.
     """
     from qiskit.quantum_info import Pauli
 
@@ -49,7 +50,7 @@ def mirror(n: int, depth: int = 4, seed: int = 0) -> Case:
 
 
 def iqp(n: int, density: float = 0.5, seed: int = 0) -> Case:
-    """Apply random diagonal gates between two layers of Hadamards: a spread-out output, simulated."""
+    """Apply random diagonal gates between two layers of Hadamards: a spread output, simulated."""
     if not 0 <= density <= 1:
         raise ValueError(f"density must lie in [0, 1]; got {density}")
     rng = np.random.default_rng(seed)
@@ -65,7 +66,7 @@ def iqp(n: int, density: float = 0.5, seed: int = 0) -> Case:
 
 
 def dense(n: int, layers: int = 2, seed: int = 0) -> Case:
-    """Prepare a state of random real amplitudes: RY on each qubit, CX on every pair, `layers` times."""
+    """Prepare a state with random real amplitudes: RY on each qubit and CX on every pair, `layers` times."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n, n)
     for layer in range(layers + 1):
@@ -78,7 +79,7 @@ def dense(n: int, layers: int = 2, seed: int = 0) -> Case:
 
 
 def brickwork(n: int, depth: int = 4, seed: int = 0) -> Case:
-    """Scramble by `depth` layers of random rotations and CZ on every other pair of neighbours, in turn."""
+    """Scramble by `depth` layers of random rotations and CZ gates on alternating pairs of neighbours."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n, n)
     for layer in range(depth + 1):

@@ -35,7 +35,7 @@ def cat(n: int, pattern: str = "") -> Case:
 
 
 def w_state(n: int) -> Case:
-    """Prepare the equal superposition of all strings with a single 1: two CX and a rotation pair a qubit."""
+    """Prepare the equal superposition of all strings with a single 1: two two-qubit gates for each further qubit."""
     circuit = QuantumCircuit(n, n)
     circuit.x(0)
     for qubit in range(n - 1):
@@ -49,7 +49,7 @@ def w_state(n: int) -> Case:
 
 
 def dicke(n: int, ones: int = 2) -> Case:
-    """Prepare the equal superposition of all strings with so many ones (Baertschi and Eidenbenz, arXiv:1904.07358)."""
+    """Prepare the equal superposition of strings with `ones` ones (Baertschi and Eidenbenz, arXiv:1904.07358)."""
     if not 1 <= ones <= n:
         raise ValueError(f"ones must lie in 1..{n}; got {ones}")
     circuit = QuantumCircuit(n, n)

@@ -1,4 +1,4 @@
-"""Cases by name, and the named lists of cases."""
+"""Cases by name, and named lists of cases."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ _MAKERS: tuple[Callable[..., Case], ...] = (
     *(programs.unary_loading, programs.weight_phase),
 )
 FAMILIES = {make.__name__: make for make in sorted(_MAKERS, key=lambda make: make.__name__)}
-"""Family by name: functions of a width, with options."""
+"""Families by name: functions of a width, with options."""
 
 PAPER = {
     "adder_n10": "adder:4",
@@ -63,13 +63,13 @@ PAPER = {
     "wstate_n3": "w_state:3",
     "wstate_n8": "dense:10:seed=36",
 }
-"""The 29 circuits of the published table (arXiv:2504.10801) and what stands for each here.
+"""The 29 circuits of the published table (arXiv:2504.10801), and the cases that reproduce them.
 
-Built from the same algorithm at the same width, not from the published files, so gate counts differ a little.
-``wstate_n8`` and ``wstate_n14`` are in the table as one circuit of 10 qubits with 90 two-qubit gates and a
-normalised ideal entropy of .81, which no W state has (log2(10)/10 = .33); a random real-amplitude state with as
-many two-qubit gates and that entropy stands for both. The angles of ``qaoa_*``, ``vqe_20`` and ``hamsim_20`` are
-not published; seeds and angles were chosen to come near the table's ideal entropies.
+Each case is built from the same algorithm at the same width, not from the published file, so gate counts differ a
+little. ``wstate_n8`` and ``wstate_n14`` are in the table as one circuit of 10 qubits with 90 two-qubit gates and a
+normalised ideal entropy of .81, which no W state has (log2(10)/10 = .33). Both are replaced by a random real-amplitude
+state with as many two-qubit gates and that entropy. The angles of ``qaoa_*``, ``vqe_20`` and ``hamsim_20`` are not
+published; seeds and angles were chosen to approximate the ideal entropies of the table.
 """
 
 SUITES: dict[str, tuple[str, ...]] = {
@@ -113,22 +113,22 @@ SUITES: dict[str, tuple[str, ...]] = {
     ),
 }
 """Lists of cases: ``paper`` as published; ``low_entropy`` where mitigation should help; ``guard`` where it should
-keep its hands off; ``scale`` up to the width of a machine; ``broad`` two circuits of each family of `programs` and
+change nothing; ``scale`` up to the width of a machine; ``broad`` with two circuits of each family of `programs` and
 `dynamics`, on which nothing is trained, tuned or chosen."""
 
 
 WIDEST = 1000
-"""Widest case."""
+"""Largest width of a case."""
 WIDEST_VECTOR = SIMULATED_QUBITS
-"""Widest case whose ideal output is made as a vector over all strings when the circuit is."""
+"""Largest width of a case whose ideal output, a vector over all strings, is computed together with the circuit."""
 MOST_WORK = 1_000_000
-"""Most gates, or nearly: repetitions times qubits, or times pairs of qubits."""
+"""Approximate largest number of gates: repetitions times qubits, or times pairs of qubits."""
 
 _VECTORS = {"grover", "qpe"}
 _ALL_PAIRS = {"dense", "grover", "qaoa", "quantum_walk", "squeezing"}
 """Families whose layers have gates on all pairs of qubits, or on many qubits."""
 _REPEATED = {"cubic", "degree", "depth", "gates", "layers", "rounds", "steps"}
-"""Options that say how often something is repeated."""
+"""Options that are numbers of repetitions."""
 
 
 def make_case(spec: str) -> Case:
@@ -138,8 +138,8 @@ def make_case(spec: str) -> Case:
         spec: ``family:width``, with options as in ``mirror:8:depth=6,seed=3``, or ``paper/NAME``.
 
     Raises:
-        ValueError: no such family, paper circuit or option; a width outside 1 to `WIDEST`, or more repetitions than
-            `MOST_WORK` allows: known before anything is built.
+        ValueError: there is no such family, paper circuit or option; or the width lies outside 1 to `WIDEST`, or the
+            repetitions exceed `MOST_WORK`, which is checked before anything is built.
 
     Example:
         >>> case = make_case("bv:4:secret=0110")
@@ -169,7 +169,7 @@ def make_case(spec: str) -> Case:
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """Read ``key=value``; bit strings stay text, for which a leading zero or the key decides."""
+    """Read ``key=value``; bit strings remain text."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"options are key=value; got {text!r}")
@@ -184,14 +184,14 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _whole(text: str, name: str) -> int:
-    """Read a whole number of as many digits as any seed has."""
+    """Read a whole number with at most as many digits as any seed has."""
     if len(text) > 20:
         raise ValueError(f"{name} must be a whole number of at most 20 digits; got {len(text)} characters")
     return int(text)
 
 
 def _check_work(family: str, width: int, options: dict[str, Any]) -> None:
-    """Refuse what would take more room or time than any circuit that a machine runs."""
+    """Refuse a circuit that would need more memory or time than any that a machine runs."""
     widest = WIDEST_VECTOR if family in _VECTORS else WIDEST
     if not 1 <= width <= widest:
         raise ValueError(f"the width of {family} must lie in 1..{widest}; got {width}")
@@ -203,7 +203,7 @@ def _check_work(family: str, width: int, options: dict[str, Any]) -> None:
 
 
 def names_of_suite(name: str) -> tuple[str, ...]:
-    """Give the names of the cases of a named list.
+    """Return the names of the cases of a suite.
 
     Raises:
         ValueError: no such suite.
@@ -214,5 +214,9 @@ def names_of_suite(name: str) -> tuple[str, ...]:
 
 
 def suite(name: str) -> list[Case]:
-    """Build the cases of a named list; ValueError where there is none."""
+    """Build the cases of a suite.
+
+    Raises:
+        ValueError: no such suite.
+    """
     return [make_case(spec) for spec in names_of_suite(name)]

@@ -1,4 +1,4 @@
-"""What a campaign is called, about and scored by: kept beside its shots, for reports and for what comes in later."""
+"""Title, description and methods of a campaign, stored beside its shots for reports and for results collected later."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,18 +12,20 @@ FILE = "about.json"
 
 @dataclass(frozen=True)
 class About:
+    """Title and description of a campaign, and the methods that score it."""
+
     """Title and description of a campaign, and what scores it."""
 
     title: str = ""
-    """Heading of the report; empty where none is known."""
+    """Title of the report; empty if unknown."""
     description: str = ""
-    """A sentence or two below it."""
+    """One or two sentences below the title."""
     methods: tuple[str, ...] = ()
-    """Methods that its file names; empty where none are known."""
+    """Methods named in the campaign's file; empty if unknown."""
 
 
 def keep_about(folder: Path, about: About) -> None:
-    """Write it into the folder of a campaign.
+    """Store a campaign's title, description and methods in its folder.
 
     Raises:
         StorageError: it cannot be written.
@@ -32,7 +34,7 @@ def keep_about(folder: Path, about: About) -> None:
 
 
 def read_about(folder: Path) -> About:
-    """Read it; empty where there is none, or something else: a report is worth more than its heading."""
+    """Read what `keep_about` stored; empty if it is missing or damaged, so that a report is still possible."""
     try:
         content = parse_json(read_own(folder / FILE))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""One self-contained page of HTML: forest plot, tables that sort, strings of any sample; opens from disk, offline."""
+"""The report as one self-contained HTML page: forest plot, sortable tables, strings of any sample; works offline."""
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _VARIANTS = {
     "paper": "Q-Cluster as published (arXiv:2504.10801), at a flip rate that is estimated.",
     "paper_given": "Q-Cluster as published, at the flip rate that follows from the calibration.",
 }
-"""Methods of campaigns that the registry does not know, or that get something of their own here."""
+"""Descriptions of methods that are not in the registry, or that get different data here."""
 _PACKAGES = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "mthree", "numpy")
 
 
@@ -34,42 +34,46 @@ def write_page(
     groups: Sequence[Sequence[Summary]],
     bars: Mapping[tuple[str, str], str],
 ) -> None:
-    """Write the page.
+    """Write the HTML page.
 
     Args:
         path: the file.
-        about: heading, and what stands below it.
-        rows: scores, one a task and method.
-        groups: summaries of each method, all samples first.
-        bars: the likeliest strings of each task and method, as in ``bars.csv``.
+        about: title and description.
+        rows: scores, one for each task and method.
+        groups: summaries of the methods for each group of samples; the first group is of all samples.
+        bars: the most likely strings for each task and method, as in ``bars.csv``.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    names = [one.method for one in groups[0]]
+    methods = [summary.method for summary in groups[0]]
     content = {
         "raw": RAW,
         "harm": HARM,
-        "methods": names,
+        "methods": methods,
         "tasks": _tasks(rows, bars),
         "groups": [
-            {"name": part[0].group, "few": few_circuits(part), "summaries": [_pack(one) for one in part]}
-            for part in groups
+            {
+                "name": group[0].group,
+                "few": few_circuits(group),
+                "summaries": [_summary_values(summary) for summary in group],
+            }
+            for group in groups
         ],
     }
-    sentences = {method.name: method.summary for method in every()} | _VARIANTS
+    descriptions = {method.name: method.summary for method in every()} | _VARIANTS
     pages = Environment(loader=PackageLoader("qcluster.bench.reports", "."), autoescape=True, undefined=StrictUndefined)
     page = pages.get_template("page.html.j2").render(
         title=about.title,
         description=about.description,
         facts=list(_facts(rows)),
-        methods=[(name, sentences.get(name, "A method of your own.")) for name in names],
+        methods=[(name, descriptions.get(name, "A method of your own.")) for name in methods],
         data=content,
     )
     write_own(path, page)
 
 
 def _facts(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Say what was scored, on which machines, when the report was made, and with what."""
+    """Yield the samples, shots, machines, date and versions of the report."""
     samples, circuits = (len({row[key] for row in rows}) for key in ("task", "case"))
     yield f"{many(samples, 'sample', ',')} of {many(circuits, 'circuit', ',')}"
     shots = sorted({int(float(row["shots"] or 0)) for row in rows})
@@ -91,7 +95,7 @@ def _tasks(rows: Sequence[Mapping[str, str]], bars: Mapping[tuple[str, str], str
     tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
         task = tasks.setdefault(row["task"], {**{key: row[key] for key in _COLUMNS}, "hf": {}, "bars": {}, "note": {}})
-        task["hf"][row["method"]] = fidelity = _clean(float(row["hellinger_fidelity"] or nan))
+        task["hf"][row["method"]] = fidelity = _rounded(float(row["hellinger_fidelity"] or nan))
         task["note"][row["method"]] = row["note"] or row["status"]
         task["bars"][row["method"]] = bars.get((row["task"], row["method"]), "")
         shots = float(row["shots"] or 0)
@@ -100,10 +104,10 @@ def _tasks(rows: Sequence[Mapping[str, str]], bars: Mapping[tuple[str, str], str
     return list(tasks.values())
 
 
-def _pack(one: Summary) -> dict[str, object]:
-    return {key: _clean(value, 6) if isinstance(value, float) else value for key, value in asdict(one).items()}
+def _summary_values(summary: Summary) -> dict[str, object]:
+    return {key: _rounded(value, 6) if isinstance(value, float) else value for key, value in asdict(summary).items()}
 
 
-def _clean(value: float, digits: int = 17) -> float | None:
-    """Shorten a number; JSON has no NaN."""
+def _rounded(value: float, digits: int = 17) -> float | None:
+    """Round to significant digits; None for NaN, which JSON lacks."""
     return None if isnan(value) else float(f"{value:.{digits}g}")

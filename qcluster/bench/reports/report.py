@@ -1,4 +1,4 @@
-"""Report on a campaign: Markdown, CSV, figures, and one page of HTML."""
+"""Reports on campaigns: Markdown, CSV, figures, and one HTML page."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ Rows = Sequence[Mapping[str, str]]
 OURS = ("mixture", "circuit", "reference", "paper", "paper_given")
 """Methods that are compared with each of `OTHERS`."""
 OTHERS = (RAW, "m3", "hammer", "qbeep", "hammr_l", "em_uniform", "dem", "plurality")
-"""What they are compared with."""
+"""Methods that `OURS` are compared with."""
 
 _DUELS = (
     f"## Against each other\n\nWhere the ideal output is low in entropy (H/n <= {LOW_ENTROPY}): the factor, gain, wins "
@@ -47,28 +47,28 @@ def write_report(
 ) -> list[Path]:
     """Write ``report.md``, ``summary.csv``, ``report.html`` and figures into a campaign's folder.
 
-    Figures of an earlier report that are not drawn anew are removed: they would pass for those of this one.
+    Figures of an earlier report that are not drawn again are removed, so that they are not mistaken for new ones.
 
     Args:
-        folder: with ``scores.csv``.
-        title: heading; by default the campaign's name, where the folder knows it, else the name of the folder.
-        description: a sentence or two below it; by default the campaign's own.
+        folder: folder with ``scores.csv``.
+        title: title; by default the name of the campaign if the folder has it, otherwise the name of the folder.
+        description: one or two sentences below the title; by default the campaign's description.
         figures: whether to draw PNG figures (needs matplotlib).
-        notes: Markdown that follows the first table, such as published figures to compare with.
+        notes: Markdown that follows the first table, such as published figures for comparison.
 
     Returns:
         The files written.
 
     Raises:
-        StorageError: there are no scores, none of them can be compared with that of the raw counts, or the folder
-            cannot be written to.
+        StorageError: there are no scores, none of them can be compared with the raw counts, or the folder cannot be
+            written to.
     """
     folder = Path(folder)
     rows = latest(read_scores(folder))
     if not rows:
         raise StorageError(f"there are no scores in {folder}: run a campaign or score records first")
-    known = read_about(folder)
-    about = About(title or known.title or folder.resolve().name, description or known.description)
+    stored = read_about(folder)
+    about = About(title or stored.title or folder.resolve().name, description or stored.description)
     overall = summarise(rows, "all")
     if not overall:
         raise StorageError(
@@ -76,32 +76,35 @@ def write_report(
             "must be known, and the method identity scored"
         )
     grouped = {kind: dict(_summaries(rows, kind)) for kind in GROUPINGS}
-    written = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
+    paths = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
     parts = [overall, *(part for groups in grouped.values() if len(groups) > 1 for part in groups.values())]
     try:
-        write_own(written[0], _markdown(about, rows, overall, grouped, notes))
-        every = [*overall, *(one for groups in grouped.values() for part in groups.values() for one in part)]
-        write_own(written[1], _csv(every))
+        write_own(paths[0], _markdown(about, rows, overall, grouped, notes))
+        summaries = [
+            *overall,
+            *(summary for groups in grouped.values() for part in groups.values() for summary in part),
+        ]
+        write_own(paths[1], _csv(summaries))
         bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
-        write_page(written[2], about, rows, parts, bars)
+        write_page(paths[2], about, rows, parts, bars)
         if figures:
-            written += draw_figures(folder, rows, overall)
-        for path in {folder / name for name in FILES}.difference(written):
+            paths += draw_figures(folder, rows, overall)
+        for path in {folder / name for name in FILES}.difference(paths):
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write the report into {folder}: {error}") from error
-    return written
+    return paths
 
 
 def _summaries(rows: Sequence[Mapping[str, str]], kind: str) -> Iterator[tuple[str, list[Summary]]]:
-    """Summarise each group of a kind; one in which no raw counts have a fidelity is left out."""
+    """Summarise each group of a kind; groups in which no raw counts have a fidelity are left out."""
     for name, part in group_rows(rows, kind).items():
-        if found := summarise(part, f"{kind}={name}"):
-            yield name, found
+        if summaries := summarise(part, f"{kind}={name}"):
+            yield name, summaries
 
 
 def latest(rows: Rows) -> list[Mapping[str, str]]:
-    """Keep one score per task and method, the newest."""
+    """Keep the newest score for each task and method."""
     return list({(row["task"], row["method"]): row for row in rows}.values())
 
 
@@ -136,57 +139,59 @@ def _markdown(
             parts += [f"### {plain(name)}\n\n{table(part)}" for name, part in groups.items()]
     failures = sorted({f"- {plain(row['method'])}: {plain(row['note'])}" for row in rows if row["status"] == "failed"})
     if failures:
-        left = len(failures) - _FAILURES
-        rest = [f"- {many(left, 'other failure', ',')}, with what went wrong, in scores.csv"] if left > 0 else []
-        parts += ["## Failures", "\n".join([*failures[:_FAILURES], *rest])]
+        n_hidden = len(failures) - _MOST_FAILURES
+        hidden = (
+            [f"- {many(n_hidden, 'other failure', ',')}, with what went wrong, in scores.csv"] if n_hidden > 0 else []
+        )
+        parts += ["## Failures", "\n".join([*failures[:_MOST_FAILURES], *hidden])]
     return "\n\n".join(parts) + "\n"
 
 
-_FAILURES = 50
-"""Failures that are told; where there are more, how many."""
+_MOST_FAILURES = 50
+"""Largest number of failures that are listed; further ones are counted."""
 
-_MARKS = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|^#")
-"""What Markdown reads as a mark, wherever it may begin one; inside a word an underscore is none."""
+_MARKDOWN = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|^#")
+"""Characters that may begin Markdown syntax; an underscore inside a word does not."""
 
 
 def plain(text: str) -> str:
-    """Write a name or a message into Markdown as it is, on one line: no tag, table cell, link or emphasis begins in it.
+    """Escape a name or message for Markdown, on one line: no tag, table cell, link or emphasis begins in it.
 
     Example:
         >>> print(plain("<b>em_uniform</b> | [a](b)"))
         &lt;b>em_uniform&lt;/b> \\| \\[a\\](b)
     """
-    line = _MARKS.sub(r"\\\g<0>", " ".join(text.split()))
+    line = _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
     line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)
 
 
 def compare_pairs(rows: Rows) -> list[Summary]:
-    """Compare this package's methods with each of the others where outputs are low in entropy, as the paper does."""
+    """Compare this package's methods with each of the others on outputs of low entropy, as the paper does."""
     low = [row for row in rows if row["ideal_entropy"] and float(row["ideal_entropy"]) <= LOW_ENTROPY]
     group = f"low entropy (H/n <= {LOW_ENTROPY})"
     duels = [
-        one
+        summary
         for base in OTHERS
-        for one in summarise([row for row in low if row["method"] in (base, *OURS)], group, base=base)
-        if one.method in OURS and one.n
+        for summary in summarise([row for row in low if row["method"] in (base, *OURS)], group, base=base)
+        if summary.method in OURS and summary.n
     ]
-    return sorted(duels, key=lambda one: OURS.index(one.method))
+    return sorted(duels, key=lambda summary: OURS.index(summary.method))
 
 
 def pair_table(summaries: Sequence[Summary]) -> str:
-    """Write comparisons with other methods as a Markdown table."""
+    """Format comparisons with other methods as a Markdown table."""
     return _table(_PAIR_HEAD, _pair_cells, summaries)
 
 
-def _pair_cells(one: Summary) -> list[str]:
-    names = [plain(one.method), plain(one.base), str(one.n), str(one.circuits)]
-    factors = [factor(one), short(one.median_factor, 2), short(one.mean_factor, 2)]
-    return [*names, *factors, gain(one), f"{one.wins}/{one.ties}/{one.losses}", short(one.worst)]
+def _pair_cells(summary: Summary) -> list[str]:
+    names = [plain(summary.method), plain(summary.base), str(summary.n), str(summary.circuits)]
+    factors = [factor(summary), short(summary.median_factor, 2), short(summary.mean_factor, 2)]
+    return [*names, *factors, gain(summary), f"{summary.wins}/{summary.ties}/{summary.losses}", short(summary.worst)]
 
 
 def table(summaries: Sequence[Summary]) -> str:
-    """Write summaries as a Markdown table."""
+    """Format summaries as a Markdown table."""
     return _table(_HEAD, _cells, summaries)
 
 
@@ -195,55 +200,55 @@ def _table(head: Sequence[str], cells: Callable[[Summary], list[str]], summaries
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:], "", few_circuits(summaries)]).rstrip()
 
 
-def _cells(one: Summary) -> list[str]:
+def _cells(summary: Summary) -> list[str]:
     return [
-        plain(one.method),
-        str(one.n),
-        str(one.circuits),
-        mean(one),
-        short(one.median),
-        "" if one.method == RAW else gain(one),
-        factor(one),
-        short(one.median_factor, 2),
-        short(one.mean_factor, 2),
-        f"{one.wins}/{one.ties}/{one.losses}",
-        harm(one),
-        short(one.worst),
-        "" if math.isnan(one.correct) else f"{one.correct:.0%}",
-        "" if math.isnan(one.seconds) else f"{one.seconds:.2g}",
-        str(one.skipped or ""),
-        str(one.failed or ""),
+        plain(summary.method),
+        str(summary.n),
+        str(summary.circuits),
+        mean(summary),
+        short(summary.median),
+        "" if summary.method == RAW else gain(summary),
+        factor(summary),
+        short(summary.median_factor, 2),
+        short(summary.mean_factor, 2),
+        f"{summary.wins}/{summary.ties}/{summary.losses}",
+        harm(summary),
+        short(summary.worst),
+        "" if math.isnan(summary.correct) else f"{summary.correct:.0%}",
+        "" if math.isnan(summary.seconds) else f"{summary.seconds:.2g}",
+        str(summary.skipped or ""),
+        str(summary.failed or ""),
     ]
 
 
-def mean(one: Summary) -> str:
-    """Write the mean fidelity with its interval."""
-    return _between(one.mean, one.mean_low, one.mean_high, ".3f")
+def mean(summary: Summary) -> str:
+    """Format the mean fidelity with its interval."""
+    return _with_interval(summary.mean, summary.mean_low, summary.mean_high, ".3f")
 
 
-def gain(one: Summary) -> str:
-    """Write the mean gain with its interval."""
-    return _between(one.gain, one.gain_low, one.gain_high, "+.3f")
+def gain(summary: Summary) -> str:
+    """Format the mean gain with its interval."""
+    return _with_interval(summary.gain, summary.gain_low, summary.gain_high, "+.3f")
 
 
-def factor(one: Summary) -> str:
-    """Write the geometric mean of the factor with its interval."""
-    return _between(one.factor, one.factor_low, one.factor_high, ".2f")
+def factor(summary: Summary) -> str:
+    """Format the geometric mean of the factor with its interval."""
+    return _with_interval(summary.factor, summary.factor_low, summary.factor_high, ".2f")
 
 
-def harm(one: Summary) -> str:
-    """Write the share of harmed samples with its interval."""
-    return _between(one.harm, one.harm_low, one.harm_high, ".0%")
+def harm(summary: Summary) -> str:
+    """Format the share of harmed samples with its interval."""
+    return _with_interval(summary.harm, summary.harm_low, summary.harm_high, ".0%")
 
 
-def _between(value: float, low: float, high: float, form: str) -> str:
+def _with_interval(value: float, low: float, high: float, form: str) -> str:
     if math.isnan(value):
         return ""
     return f"{value:{form}}" if math.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def short(value: float, digits: int = 3) -> str:
-    """Write a number briefly; nothing for NaN."""
+    """Format a number with few digits; empty for NaN."""
     return "" if math.isnan(value) else f"{value:.{digits}f}"
 
 
@@ -252,7 +257,7 @@ def _csv(summaries: Sequence[Summary]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    for one in summaries:
-        values = [getattr(one, name) for name in names]
+    for summary in summaries:
+        values = [getattr(summary, name) for name in names]
         writer.writerow([f"{value:.6g}" if isinstance(value, float) else cell(value) for value in values])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Statistics of scores: every method against the raw counts of the same shots."""
+"""Statistics of scores: every method compared with the raw counts of the same shots."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,32 +15,32 @@ TIE = 0.005
 HARM = 0.02
 """Losses of Hellinger fidelity beyond this size count as harm."""
 LOW_ENTROPY = 0.6
-"""Normalised ideal entropy up to which an output counts as low in entropy (the cut of arXiv:2504.10801)."""
+"""Largest normalised entropy of an ideal output of low entropy (the limit of arXiv:2504.10801)."""
 
 _DIGITS = 12
-"""Decimals of a difference of scores, which have seven digits; what lies beyond is the rounding of binary numbers."""
+"""Decimals to which differences of scores are rounded. Scores have seven digits; the rest is floating-point error."""
 _FLOOR = 1e-6
-"""Fidelities are raised to this before factors are formed, so that none is infinite."""
+"""Fidelities below this are raised to it before factors are computed, so that none is infinite."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How one method did on one group of samples, in Hellinger fidelity (HF).
+    """Results of one method on one group of samples, in Hellinger fidelity (HF).
 
-    Ends named ``low`` and ``high`` are of 95 % intervals over circuits, see `qcluster.bench.reports.intervals`;
-    NaN where there are too few circuits, or a method is compared with itself.
+    Fields that end in ``low`` and ``high`` are the ends of 95 % intervals over circuits, see
+    `qcluster.bench.reports.intervals`. They are NaN if there are too few circuits, or a method is compared with itself.
     """
 
     group: str
-    """What the samples have in common, ``family=bv``."""
+    """What the samples have in common, such as ``family=bv``."""
     base: str
-    """The method that this one is compared with: called raw below, whatever it is."""
+    """The method that this one is compared with; called raw below, whichever it is."""
     method: str
     """Name of the method."""
     n: int
-    """Samples on which the method and the raw counts were scored."""
+    """Number of samples on which both the method and the base were scored."""
     circuits: int
-    """Circuits among these samples: repeats and other machines do not count again."""
+    """Number of circuits among these samples; repeats and other machines are not counted again."""
     mean: float
     """Mean HF."""
     mean_low: float
@@ -50,25 +50,25 @@ class Summary:
     median: float
     """Median HF."""
     gain: float
-    """Mean of HF less raw HF on the same sample."""
+    """Mean of HF minus raw HF of the same sample."""
     gain_low: float
     """Lower end."""
     gain_high: float
     """Upper end."""
     factor: float
-    """Geometric mean of HF over raw HF."""
+    """Geometric mean of HF divided by raw HF."""
     factor_low: float
     """Lower end."""
     factor_high: float
     """Upper end."""
     median_factor: float
-    """Median of HF over raw HF."""
+    """Median of HF divided by raw HF."""
     wins: int
-    """Samples with a gain beyond a tie (.005)."""
+    """Samples with a gain above .005."""
     ties: int
-    """Samples within a tie."""
+    """Samples with a gain or loss of at most .005."""
     losses: int
-    """Samples with a loss beyond a tie."""
+    """Samples with a loss above .005."""
     harm: float
     """Share of samples that lost more than .02."""
     harm_low: float
@@ -76,17 +76,17 @@ class Summary:
     harm_high: float
     """Upper end."""
     worst: float
-    """Largest loss, as a negative number; 0 when none lost."""
+    """Largest loss, as a negative number; 0 if there is no loss."""
     correct: float
-    """Share of samples whose likeliest string is a likeliest ideal string."""
+    """Share of samples for which a most likely string of the result is a most likely ideal string."""
     mean_factor: float
-    """Mean HF over mean raw HF, as published tables often give it."""
+    """Mean HF divided by mean raw HF, as in many published tables."""
     seconds: float
     """Median processor time of a call."""
     skipped: int
-    """Samples on which the method lacked what it needs."""
+    """Samples for which the method lacked what it needs."""
     failed: int
-    """Samples on which the method ended in an error, or in an answer without a fidelity."""
+    """Samples on which the method raised an error, or gave a result without a fidelity."""
 
 
 def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW) -> list[Summary]:
@@ -94,19 +94,19 @@ def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW)
 
     Args:
         rows: scores as read from ``scores.csv``; tasks without a score of the base are left out.
-        group: what to call the group.
-        base: the method that all are compared with on the same sample, by default the raw counts.
+        group: name of the group.
+        base: the method to compare with on the same sample; by default the raw counts.
 
     Returns:
-        One summary per method, best mean gain first; the base included.
+        One summary for each method, including the base, sorted by mean gain from best to worst.
     """
     raw = {row["task"]: float(row["hellinger_fidelity"]) for row in rows if row["method"] == base and _scored(row)}
     by_method: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         if row["task"] in raw:
             by_method.setdefault(row["method"], []).append(row)
-    found = [_summary(group, base, method, part, raw) for method, part in by_method.items()]
-    return sorted(found, key=lambda summary: (-np.nan_to_num(summary.gain, nan=-2.0), summary.method))
+    summaries = [_summary(group, base, method, part, raw) for method, part in by_method.items()]
+    return sorted(summaries, key=lambda summary: (-np.nan_to_num(summary.gain, nan=-2.0), summary.method))
 
 
 def _summary(
@@ -119,7 +119,7 @@ def _summary(
         return _unscored(group, base, method, skipped, failed)
     fidelity = np.array([float(row["hellinger_fidelity"]) for row in scored])
     before = np.array([raw[row["task"]] for row in scored])
-    gain = np.round(fidelity - before, _DIGITS)  # .88 less .9 is a loss of .02, and not of 2e-17 more
+    gain = np.round(fidelity - before, _DIGITS)  # .88 - .9 is a loss of .02, not of 2e-17 more
     harmed = gain < -HARM
     factors = np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)
     circuits = [row["case"] for row in scored]
@@ -166,9 +166,9 @@ def _unscored(group: str, base: str, method: str, skipped: int, failed: int) -> 
 
 
 def few_circuits(summaries: Sequence[Summary]) -> str:
-    """Say why intervals are missing; nothing where none is."""
-    few = any(0 < one.circuits < FEWEST for one in summaries)
-    return f"Means of fewer than {FEWEST} circuits have no interval." if few else ""
+    """Return a note if intervals are missing, otherwise an empty text."""
+    missing_intervals = any(0 < summary.circuits < FEWEST for summary in summaries)
+    return f"Means of fewer than {FEWEST} circuits have no interval." if missing_intervals else ""
 
 
 def _scored(row: Mapping[str, str]) -> bool:
@@ -181,7 +181,7 @@ GROUPINGS: dict[str, Callable[[Mapping[str, str]], str]] = {
     "machine": lambda row: row["machine"],
     "entropy": lambda row: _entropy(row["ideal_entropy"]),
 }
-"""Ways to group samples."""
+"""Ways to group samples: functions of a row of scores."""
 
 
 def _width(n_bits: int) -> str:
@@ -198,13 +198,13 @@ def _entropy(text: str) -> str:
 
 
 def group_rows(rows: Iterable[Mapping[str, str]], grouping: str) -> dict[str, list[Mapping[str, str]]]:
-    """Split scores by a grouping, groups in order of name (numbers by value)."""
+    """Split scores by a grouping; groups are sorted by name, and numbers in names by value."""
     groups: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         groups.setdefault(GROUPINGS[grouping](row), []).append(row)
-    return dict(sorted(groups.items(), key=lambda item: _place(item[0])))
+    return dict(sorted(groups.items(), key=lambda item: _sort_key(item[0])))
 
 
-def _place(name: str) -> list[tuple[bool, int, str]]:
-    """Sort words as words and numbers as numbers."""
+def _sort_key(name: str) -> list[tuple[bool, int, str]]:
+    """Return a key that sorts words as text and numbers by value."""
     return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in name.split()]

@@ -1,1 +1,1 @@
-"""Strings with weights, and nothing of noise: bits, distributions, what counts are read from, observables, metrics."""
+"""Bitstrings, weighted distributions of them, readers of counts, observables and metrics. Independent of any noise."""

@@ -1,6 +1,6 @@
-"""Text, bit arrays and packed words, and the Hamming distance between them. The only file that knows bit order.
+"""Bitstrings as text, bit arrays and packed words, and Hamming distances. Only this file knows the bit order.
 
-Three forms of the same bitstrings:
+The same bitstrings have three forms:
 
 * *text*, as Qiskit prints it: classical bit 0 is the rightmost character;
 * *bits*, ``(n_strings, n_bits) bool``: column j is classical bit j;
@@ -20,24 +20,24 @@ Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
 _CHUNK = 1 << 22
-"""Pairs of strings whose distances are held in memory at once."""
+"""Pairwise distances computed at once, to bound memory."""
 _ROWS = 1 << 11
-"""Rows that are turned into numbers, or taken apart, at once."""
-_MANY = 1 << 10
-"""Rows from which `_sorted` is faster than NumPy's."""
+"""Rows converted to numbers or packed at once, to bound memory."""
+_RADIX_SORT_FROM = 1 << 10
+"""Number of rows from which `_radix_sort` is faster than ``np.lexsort``."""
 
 
 def parse_bitstrings(texts: Sequence[str]) -> Bits:
-    """Read bitstrings of one length.
+    """Parse bitstrings of equal length.
 
     Args:
-        texts: strings of the characters 0 and 1, all of one length.
+        texts: strings of the characters 0 and 1, all of the same length.
 
     Returns:
         ``(len(texts), n_bits) bool``, column j is classical bit j.
 
     Raises:
-        ValueError: a string has another length than the first, or another character.
+        ValueError: the strings differ in length, or contain another character.
 
     Example:
         >>> parse_bitstrings(["001", "110"])
@@ -60,7 +60,7 @@ def parse_bitstrings(texts: Sequence[str]) -> Bits:
 
 
 def format_bitstrings(bits: Bits) -> list[str]:
-    """Write bitstrings as text, classical bit 0 rightmost.
+    """Format bitstrings as text, with classical bit 0 rightmost.
 
     Args:
         bits: ``(n_strings, n_bits) bool``.
@@ -75,7 +75,7 @@ def format_bitstrings(bits: Bits) -> list[str]:
 
 
 def integers_to_bits(values: Sequence[int], n_bits: int) -> Bits:
-    """Read integers, classical bit j being the j-th binary digit, of any width.
+    """Convert integers of any width to bits: classical bit j is the j-th binary digit.
 
     Args:
         values: non-negative integers below ``2**n_bits``.
@@ -95,12 +95,12 @@ def integers_to_bits(values: Sequence[int], n_bits: int) -> Bits:
 
 
 def big_endian_to_words(packed: Bytes, n_bits: int) -> Words:
-    """Read rows of bytes whose last byte holds classical bits 0 to 7: the layout of Qiskit's ``BitArray``.
+    """Convert rows of bytes in the layout of Qiskit's ``BitArray``: the last byte holds classical bits 0 to 7.
 
     Args:
         packed: ``(n_strings, ceil(n_bits / 8)) uint8``.
-        n_bits: number of classical bits. The padding at the top of byte 0 is ignored: inverting or XOR-ing a
-            ``BitArray`` sets it, and two equal strings would then differ.
+        n_bits: number of classical bits. Padding bits at the top of byte 0 are cleared: inverting or XOR-ing a
+            ``BitArray`` sets them, and equal strings would then differ.
 
     Returns:
         ``(n_strings, n_words) uint64``.
@@ -137,7 +137,7 @@ def unpack(words: Words, n_bits: int) -> Bits:
 
 
 def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
-    """Give the strings at places of a vector over all 2^n, n at most 64: ``(n_indices, n_bits) bool``.
+    """Return the strings at given indices of a vector over all 2^n strings, ``(n_indices, n_bits) bool``; n <= 64.
 
     Example:
         >>> index_bits(np.array([1, 6]), 3).astype(int)
@@ -148,14 +148,13 @@ def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
 
 
 def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Sort packed strings by value and find where equal ones begin.
+    """Sort packed strings by value, the highest classical bit being the most significant, and find the distinct ones.
 
     Returns:
-        The order of rows that sorts them, the highest classical bit first, and the places in that order at which
-        a new string starts.
+        The order of rows that sorts them, and the positions in that order at which a new string starts.
     """
-    if len(words) >= _MANY:
-        order, new = _sorted(words)
+    if len(words) >= _RADIX_SORT_FROM:
+        order, new = _radix_sort(words)
     else:
         order, new = np.lexsort(words.T), np.ones(len(words), dtype=bool)
         new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
@@ -163,58 +162,58 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
-    """Give the distinct packed strings, ascending, and the place of each row among them."""
+    """Return the distinct packed strings in ascending order, and the index of each row among them."""
     order, starts = distinct_rows(words)
-    place = np.empty(len(order), dtype=np.intp)
-    place[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
-    return words[order[starts]], place
+    index = np.empty(len(order), dtype=np.intp)
+    index[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
+    return words[order[starts]], index
 
 
 def distinct(bits: Bits) -> tuple[Bits, NDArray[np.intp]]:
-    """Give the distinct strings, ascending by bit 0, then by bit 1 and so on, and the place of each row among them.
+    """Return the distinct strings, in ascending order by bit 0, then bit 1 and so on, and the index of each row.
 
     Example:
-        >>> strings, place = distinct(np.array([[True, False], [False, True], [True, False]]))
-        >>> strings.astype(int).tolist(), place.tolist()
+        >>> strings, index = distinct(np.array([[True, False], [False, True], [True, False]]))
+        >>> strings.astype(int).tolist(), index.tolist()
         ([[0, 1], [1, 0]], [1, 0, 1])
     """
-    words, place = numbered(pack(bits[:, ::-1]))
-    return unpack(words, bits.shape[1])[:, ::-1], place
+    words, index = numbered(pack(bits[:, ::-1]))
+    return unpack(words, bits.shape[1])[:, ::-1], index
 
 
-def _sorted(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Sort packed strings by value, equal ones in their order; tell where a new value begins.
+def _radix_sort(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Sort packed strings by value, keeping the order of equal ones; mark where a new value starts.
 
-    The highest bits are sorted first; then, among strings that agree in these, the next ones, and so on. The place of a
-    row stands in the lowest bits of what is sorted: several times as fast as ``argsort`` and ``lexsort``.
+    The highest bits are sorted first, then the next ones among strings that agree so far, and so on. The position of
+    a row fills the lowest bits of its key. This is several times as fast as ``argsort`` and ``lexsort``.
     """
     low = (len(words) - 1).bit_length()
-    left = 64 * (words.shape[1] - 1) + int(words[:, -1].max()).bit_length()
+    remaining = 64 * (words.shape[1] - 1) + int(words[:, -1].max()).bit_length()
     order, slots = np.arange(len(words)), np.arange(len(words))
-    group, groups, new = np.zeros(1, dtype=np.uint64), 1, np.zeros(len(words), dtype=bool)
+    group, n_groups, new = np.zeros(1, dtype=np.uint64), 1, np.zeros(len(words), dtype=bool)
     new[0] = True
-    while left and len(slots):
-        width = min(left, 64 - low - (groups - 1).bit_length())
-        left -= width
+    while remaining and len(slots):
+        width = min(remaining, 64 - low - (n_groups - 1).bit_length())
+        remaining -= width
         rows = order[slots]
-        key = group << np.uint64(width) | _bits(words, rows, left, width)
+        key = group << np.uint64(width) | _bit_field(words, rows, remaining, width)
         key = key << np.uint64(low) | np.arange(len(slots), dtype=np.uint64)
         key.sort()
         order[slots] = rows[(key & np.uint64((1 << low) - 1)).astype(np.intp)]
         key >>= np.uint64(low)
-        begins = np.r_[True, key[1:] != key[:-1]]
-        new[slots] |= begins
-        if not left:
+        starts = np.r_[True, key[1:] != key[:-1]]
+        new[slots] |= starts
+        if not remaining:
             break
-        tied = ~(begins & np.r_[begins[1:], True])
-        slots, begins = slots[tied], begins[tied]
-        group = (np.cumsum(begins) - 1).astype(np.uint64)
-        groups = int(np.count_nonzero(begins))
+        tied = ~(starts & np.r_[starts[1:], True])
+        slots, starts = slots[tied], starts[tied]
+        group = (np.cumsum(starts) - 1).astype(np.uint64)
+        n_groups = int(np.count_nonzero(starts))
     return order, new
 
 
-def _bits(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
-    """Read the bits ``low`` to ``low + width - 1`` of some packed strings, as numbers."""
+def _bit_field(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
+    """Return the bits ``low`` to ``low + width - 1`` of selected packed strings, as numbers."""
     word, shift = divmod(low, 64)
     value = words[rows, word] >> np.uint64(shift)
     if shift + width > 64:
@@ -230,14 +229,14 @@ def _words_of_little_bytes(packed: Bytes) -> Words:
 
 
 def hamming(left: Words, right: Words) -> NDArray[np.int64]:
-    """Count the bits in which packed strings differ.
+    """Return the Hamming distances between packed strings.
 
     Args:
         left: ``(n_left, n_words) uint64``.
         right: ``(n_right, n_words) uint64``.
 
     Returns:
-        ``(n_left, n_right) int64`` distances.
+        ``(n_left, n_right) int64``, the number of bits in which each pair differs.
 
     Example:
         >>> hamming(pack(np.array([[True, False]])), pack(np.array([[True, True], [False, True]])))
@@ -255,23 +254,23 @@ def hamming(left: Words, right: Words) -> NDArray[np.int64]:
 
 
 def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
-    """Give the distance of each of some strings but the first to the nearest before it, ``(k - 1,)``.
+    """Return the distance of each string, except the first, to the nearest string before it, ``(k - 1,)``.
 
     Args:
         words: ``(k, n_words)``, packed.
-        n_bits: their width, the largest distance.
+        n_bits: width of the strings, which is also the largest possible distance.
 
     Example:
         >>> nearest_earlier(pack(np.array([[True, True], [False, False], [False, True]])), 2).tolist()
         [2, 1]
     """
     distances = hamming(words[1:], words[:-1])
-    distances[upper_triangle(len(distances))] = n_bits  # to those that come later
+    distances[upper_triangle(len(distances))] = n_bits  # ignores strings that come later
     return np.asarray(distances.min(axis=1, initial=n_bits), dtype=np.intp)
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add up, bit by bit, the weights of the rows in which it is 1: ``weights @ bits``, chunk by chunk.
+    """Sum, for each bit, the weights of the rows in which it is 1: ``weights @ bits``, computed in chunks.
 
     Args:
         bits: ``(n_rows, n_bits) bool``.
@@ -288,7 +287,7 @@ def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float
 
 
 def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
-    """Give ``pack(bits[:, columns])``, chunk by chunk, several times as fast.
+    """Return ``pack(bits[:, columns])``, computed in chunks, which is several times as fast.
 
     Example:
         >>> pack_columns(np.array([[True, False, False]]), np.array([2, 1, 0]))
@@ -301,9 +300,9 @@ def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
 
 
 def by_contents(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Order bits by what was read of them, whatever their names: by the weight of their ones, then by its squares.
+    """Order bits by their data, not by their labels: by the sum of the weights of the rows in which they are 1.
 
-    Bits that are read alike stay in the order given.
+    Ties are broken by the sums of the squared and then of the cubed weights; bits that still tie keep their order.
 
     Example:
         >>> by_contents(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
@@ -313,9 +312,9 @@ def by_contents(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def heaviest(bits: Bits, weights: NDArray[np.float64]) -> int:
-    """Find the row of the most frequent string; of several, the one whose bits are most often read so.
+    """Return the row of the most frequent string; among several, the one whose single bits are the most common.
 
-    Whatever bits are called: only strings that are as usual as one another are told apart by their order.
+    The result does not depend on how the bits are labelled, unless strings are still tied after that.
 
     Example:
         >>> heaviest(np.array([[False, False], [False, True], [True, True]]), np.array([3.0, 1.0, 3.0]))
@@ -326,8 +325,8 @@ def heaviest(bits: Bits, weights: NDArray[np.float64]) -> int:
         return int(rows[0])
     columns = by_contents(bits, weights)
     ones = weight_of_ones(bits, weights)
-    odds, usual = np.log((ones + 0.5) / (weights.sum() - ones + 0.5)), np.zeros(len(rows))
-    for column in columns.tolist():  # in one order, whatever bits are called: equals must come out equal to the bit
-        usual += odds[column] * bits[rows, column]
-    rows = rows[usual == usual.max()]
+    log_odds, score = np.log((ones + 0.5) / (weights.sum() - ones + 0.5)), np.zeros(len(rows))
+    for column in columns.tolist():  # an order that does not depend on labels, so that ties are exact
+        score += log_odds[column] * bits[rows, column]
+    rows = rows[score == score.max()]
     return int(rows[np.lexsort(pack_columns(bits[rows], columns).T)[0]])

@@ -31,18 +31,18 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Distribution(Mapping[str, float]):
-    """Hold distinct bitstrings and the weight of each, in shots.
+    """Distinct bitstrings and the weight of each, in shots.
 
     Measured counts and mitigated results are both of this type: weights need not be whole numbers, and a
-    mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows whose probability is
-    zero are dropped, and both arrays are read-only; an empty distribution keeps its width.
+    mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows of zero probability
+    are dropped, and all arrays are read-only. An empty distribution keeps its width.
 
-    It is a mapping as well, from bitstrings as Qiskit prints them to probabilities: ``d["011"]``, ``"011" in d``,
-    ``dict(d)``, ``pandas.Series(d)`` and Qiskit's ``plot_histogram(d)`` work. A string without a shot is not in it.
+    It is also a mapping from bitstrings, as Qiskit prints them, to probabilities: ``d["011"]``, ``"011" in d``,
+    ``dict(d)``, ``pandas.Series(d)`` and Qiskit's ``plot_histogram(d)`` work. Strings without shots are not keys.
 
     Raises:
-        ValueError: shapes do not fit, or a weight is negative, NaN, or out of proportion.
-        TypeError: weights are no real numbers.
+        ValueError: the shapes do not match, a weight is negative or not finite, or the total is out of range.
+        TypeError: the weights are not real numbers.
 
     Example:
         >>> d = Distribution.of({"00": 600, "11": 400})
@@ -53,11 +53,11 @@ class Distribution(Mapping[str, float]):
     """
 
     bits: Bits
-    """``(n_outcomes, n_bits) bool``, column j is classical bit j; rows that are given twice are merged."""
+    """``(n_outcomes, n_bits) bool``, column j is classical bit j; duplicate rows are merged."""
     weights: Floats
-    """``(n_outcomes,) float64``, in shots, not negative; together zero, or between 2**-63 and 2**63."""
+    """``(n_outcomes,) float64``, in shots, not negative; their sum is zero, or between 2**-63 and 2**63."""
     words: Words = field(init=False)
-    """``(n_outcomes, n_words) uint64``: the rows packed, see `qcluster.core.counts.bits`."""
+    """``(n_outcomes, n_words) uint64``: the packed rows, see `qcluster.core.counts.bits`."""
     n_bits: int = field(init=False)
     """Number of classical bits."""
 
@@ -73,7 +73,7 @@ class Distribution(Mapping[str, float]):
         self._settle(pack(bits), weights, bits.shape[1])
 
     def _settle(self, words: Words, weights: Floats, n_bits: int) -> None:
-        """Check weights, merge equal rows, sort, drop those without probability, and hold the result read-only."""
+        """Check the weights, merge equal rows, sort, drop rows of zero probability, and store read-only arrays."""
         intake.check_weights(weights, lambda row: f"row {row}")
         order, starts = distinct_rows(words)
         words, weights = words[order[starts]], np.add.reduceat(weights[order], starts) if len(starts) else weights
@@ -84,7 +84,7 @@ class Distribution(Mapping[str, float]):
         self.__dict__.pop("bits", None)
 
     def __getattr__(self, name: str) -> Bits:
-        """Unpack `bits` when they are first asked for: of a million strings they are the larger part."""
+        """Unpack `bits` on first access: for a million strings they take most of the memory."""
         if name != "bits" or "words" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         bits = self.__dict__["bits"] = read_only(unpack(self.words, self.n_bits))
@@ -93,17 +93,17 @@ class Distribution(Mapping[str, float]):
     @classmethod
     @own_errstate
     def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
-        """Make a distribution from packed rows: ``(n_outcomes, n_words) uint64``, see `qcluster.core.counts.bits`.
+        """Make a distribution from packed rows, ``(n_outcomes, n_words) uint64``; see `qcluster.core.counts.bits`.
 
         Raises:
-            ValueError: shapes do not fit, a string has more bits than `n_bits`, or as for weights above.
-            TypeError: weights are no real numbers.
+            ValueError: the shapes do not match, a string has more bits than `n_bits`, or the weights are invalid.
+            TypeError: the weights are not real numbers.
 
         Example:
             >>> Distribution.from_words(np.array([[2], [1], [2]], dtype=np.uint64), [1, 1, 1], 2).to_counts()
             {'01': 1, '10': 2}
         """
-        made, words, weights = cls.__new__(cls), np.asarray(words), intake.weight_array(weights)
+        new, words, weights = cls.__new__(cls), np.asarray(words), intake.weight_array(weights)
         n_bits = check_whole("n_bits", n_bits, 0)
         n_words = max(1, -(-n_bits // 64))
         if words.dtype != np.uint64 or words.shape[1:] != (n_words,) or weights.shape != words.shape[:1]:
@@ -113,8 +113,8 @@ class Distribution(Mapping[str, float]):
             )
         if n_bits < 64 * n_words and (words[:, -1] >> np.uint64(n_bits % 64)).any():
             raise ValueError(f"words must hold bits below {n_bits}; got {words[:, -1].max()} as the last of a row")
-        made._settle(words, weights, n_bits)
-        return made
+        new._settle(words, weights, n_bits)
+        return new
 
     @classmethod
     @own_errstate
@@ -123,16 +123,16 @@ class Distribution(Mapping[str, float]):
 
         Args:
             source: a dict whose keys are binary (with or without spaces between registers), hexadecimal
-                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list or array of bitstrings, one a shot; a
+                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list or array of bitstrings, one per shot; a
                 ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
-                or several registers (the first is least significant, as in ``join_data``); a ``Result`` of one
-                circuit, or its ``to_dict()``; what IBM's REST interface gives of a Sampler job; counts under
+                or several registers (the first is the least significant, as in ``join_data``); a ``Result`` of one
+                circuit, or its ``to_dict()``; the response of IBM's REST interface to a Sampler job; counts under
                 ``"counts"`` or ``"data"``, with their width beside them as ``"num_bits"`` or ``"n_bits"``; a
-                pandas Series of shots over bitstrings; an object with ``counts``; or another Distribution.
-            num_bits: width, for keys that do not show it (integers and hexadecimal); by default the widest key.
+                pandas Series of shots indexed by bitstrings; an object with ``counts``; or another Distribution.
+            num_bits: width, for keys that do not show it (integers and hexadecimal); by default that of the widest key.
 
         Raises:
-            ValueError, TypeError: what must hold, and the key or register that breaks it.
+            ValueError, TypeError: the source cannot be read; the message names the key or register at fault.
 
         Example:
             >>> Distribution.of({"0x1": 3, "0x2": 1}, num_bits=3).to_probs()
@@ -150,19 +150,19 @@ class Distribution(Mapping[str, float]):
 
     @cached_property
     def shots(self) -> float:
-        """Total weight; a sum within rounding error of a whole number is that number."""
+        """Total weight; a total within rounding error of a whole number is rounded to it."""
         total = float(self.weights.sum())
         return float(round(total)) if abs(total - round(total)) <= 1e-9 * total else total
 
     @property
     @own_errstate
     def probabilities(self) -> Floats:
-        """``(n_outcomes,) float64``: weights that sum to 1."""
+        """``(n_outcomes,) float64``: the weights, normalised to sum to 1."""
         shares: Floats = self.weights / self.weights.sum()
         return shares
 
     def to_probs(self) -> dict[str, float]:
-        """Give the probability of each bitstring, keys as Qiskit prints them."""
+        """Return the probability of each bitstring, with keys as Qiskit prints them."""
         return dict(zip(format_bitstrings(self.bits), self.probabilities.tolist(), strict=True))
 
     @cached_property
@@ -170,14 +170,14 @@ class Distribution(Mapping[str, float]):
         return self.to_probs()
 
     def __getitem__(self, bitstring: str) -> float:
-        """Give the probability of a bitstring; KeyError where it has no shot: ``d.get(bitstring, 0.0)`` gives 0.
+        """Return the probability of a bitstring, which may have spaces between registers.
 
-        It may have spaces between registers, as the keys of counts.
+        A string without shots raises KeyError; ``d.get(bitstring, 0.0)`` returns 0 for it.
         """
         return self._table[bitstring.replace(" ", "") if isinstance(bitstring, str) else bitstring]
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the bitstrings, lowest first."""
+        """Iterate over the bitstrings, lowest first."""
         return iter(self._table)
 
     def __len__(self) -> int:
@@ -185,9 +185,9 @@ class Distribution(Mapping[str, float]):
 
     @own_errstate
     def to_counts(self) -> dict[str, int]:
-        """Give whole shots that sum to the (rounded) total, by the rule of largest remainders.
+        """Return whole shots that sum to the (rounded) total, by the largest remainder method.
 
-        Equal remainders go to the lower bitstring; bitstrings left without a shot are not listed.
+        Ties between remainders go to the lower bitstring. Bitstrings left without a shot are not listed.
 
         Example:
             >>> Distribution.of({"0": 1.4, "1": 2.6}).to_counts()
@@ -198,10 +198,10 @@ class Distribution(Mapping[str, float]):
         return dict(zip(format_bitstrings(self.bits[kept]), counts[kept].tolist(), strict=True))
 
     def to_bit_array(self) -> Any:
-        """Write the whole shots of `to_counts` out as a ``qiskit.primitives.BitArray``, equal shots together.
+        """Return the whole shots of `to_counts` as a ``qiskit.primitives.BitArray``, with equal shots adjacent.
 
         Raises:
-            ValueError: there is no whole shot, or more than memory is meant to hold.
+            ValueError: there is no whole shot, or there are too many to hold in memory.
 
         Example:
             >>> import qcluster as qc
@@ -211,7 +211,7 @@ class Distribution(Mapping[str, float]):
         return ask("to_bit_array", self)
 
     def to_quasi(self) -> Any:
-        """Give a ``qiskit.result.QuasiDistribution``, which knows shots and width; its keys are integers.
+        """Return a ``qiskit.result.QuasiDistribution`` with integer keys, which carries the shots and the width.
 
         Example:
             >>> import qcluster as qc
@@ -221,33 +221,33 @@ class Distribution(Mapping[str, float]):
         return ask("to_quasi", self)
 
     def top(self, k: int) -> dict[str, float]:
-        """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first).
+        """Return the k most probable bitstrings with their probabilities, the most probable first (ties: lower first).
 
         Raises:
-            ValueError: k is negative, or no whole number.
+            ValueError: k is negative or not a whole number.
         """
         k = check_whole("k", k, 0)
         rows = np.argsort(-self.weights, kind="stable")[:k]
         return dict(zip(format_bitstrings(self.bits[rows]), self.probabilities[rows].tolist(), strict=True))
 
     def marginal(self, bits: Sequence[int]) -> "Distribution":
-        """Keep some classical bits, in the order given: column j of the result is classical bit ``bits[j]``.
+        """Return the marginal over some classical bits: column j of the result is classical bit ``bits[j]``.
 
         Raises:
             ValueError: a bit is outside the register or named twice.
-            TypeError: what is no number of a bit; a mask is none.
+            TypeError: `bits` is not a list of whole numbers (a boolean mask is not).
 
         Example:
             >>> Distribution.of({"10": 3, "11": 1}).marginal([0]).to_probs()
             {'0': 0.75, '1': 0.25}
         """
         if not isinstance(bits, Iterable):
-            raise TypeError(f"bits must be a list of numbers of bits; got {bits!r}")
-        given = list(bits)
-        wrong = [bit for bit in given if not isinstance(bit, Integral) or isinstance(bit, bool)]
+            raise TypeError(f"bits must be a list of bit numbers; got {bits!r}")
+        bits = list(bits)
+        wrong = [bit for bit in bits if not isinstance(bit, Integral) or isinstance(bit, bool)]
         if wrong:
             raise TypeError(f"bits must be whole numbers, one for each bit that is kept; got {wrong[0]!r}")
-        columns = [int(bit) for bit in given]  # NumPy's of several kinds would make floats together
+        columns = [int(bit) for bit in bits]  # an array of mixed NumPy integer types could become floats
         outside = [bit for bit in columns if not 0 <= bit < self.n_bits]
         if outside:
             raise ValueError(f"bits must lie in 0..{self.n_bits - 1}; got {outside[0]}")
@@ -265,11 +265,12 @@ class Distribution(Mapping[str, float]):
                 of the diagonal, or a ``SparsePauliOp`` of I and Z; see `qcluster.core.counts.observables.diagonal`.
 
         Returns:
-            Value and standard error ``sqrt(variance / shots)``, that of independent shots. Those of a mitigated
-            result are not independent: `Mitigation.interval` says how sure it is.
+            The value and its standard error ``sqrt(variance / shots)``, which assumes independent shots. The shots of
+            a mitigated result are not independent: use `Mitigation.interval` for its uncertainty.
 
         Raises:
-            ValueError, TypeError: another width, a term with X or Y, no observable at all, or no shots.
+            ValueError, TypeError: the width differs, a term contains X or Y, `observable` is none of the above, or
+                there are no shots.
 
         Example:
             >>> Distribution.of({"00": 50, "11": 50}).expectation("ZZ")
@@ -277,16 +278,16 @@ class Distribution(Mapping[str, float]):
             >>> Distribution.of({"00": 50, "11": 50}).expectation({"ZZ": 0.5, "IZ": 1.0})
             Estimate(value=0.5, standard_error=0.1)
         """
-        read = diagonal(observable, self.n_bits)
-        values = read.values(self.words) / read.unit
+        operator = diagonal(observable, self.n_bits)
+        values = operator.values(self.words) / operator.unit
         if not self.n_outcomes:
             raise ValueError("an expectation value needs at least one shot; got none")
         mean = float(self.probabilities @ values)
         variance = float(self.probabilities @ (values - mean) ** 2)
-        return Estimate(mean * read.unit, float(np.sqrt(variance / self.shots)) * read.unit)
+        return Estimate(mean * operator.unit, float(np.sqrt(variance / self.shots)) * operator.unit)
 
     def __add__(self, other: "Distribution") -> "Distribution":
-        """Pool the shots of two distributions of one width."""
+        """Pool the shots of two distributions of equal width."""
         if not isinstance(other, Distribution):
             return NotImplemented
         if other.n_bits != self.n_bits:
@@ -295,7 +296,7 @@ class Distribution(Mapping[str, float]):
         return Distribution.from_words(words, weights, self.n_bits)
 
     def to_json(self) -> str:
-        """Write the weight of each bitstring as JSON text, which `of` reads, and ``qcluster mitigate``.
+        """Write the weight of each bitstring as JSON text, which `of` and ``qcluster mitigate`` read.
 
         Example:
             >>> import json
@@ -308,7 +309,7 @@ class Distribution(Mapping[str, float]):
         return json.dumps(content)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy is made of the packed rows, and is as read-only as this."""
+        """Copy and pickle by the packed rows, so that the arrays of the copy are read-only too."""
         return _from_words, (type(self), self.words, self.weights, self.n_bits)
 
     def __eq__(self, other: object) -> bool:
@@ -322,7 +323,7 @@ class Distribution(Mapping[str, float]):
     __hash__ = None  # type: ignore[assignment]
 
     def _repr_html_(self) -> str:
-        """Show the likeliest strings as a table with bars, for notebooks."""
+        """Show the most probable strings as a table with bars, for notebooks."""
         return str(ask("show_distribution", self))
 
     def __repr__(self) -> str:
@@ -332,7 +333,7 @@ class Distribution(Mapping[str, float]):
 
 
 def of_width(source: Any, n_bits: int) -> Distribution:
-    """Read counts, those whose keys are numbers as so many bits; of another width where they have one of their own.
+    """Read counts, taking integer and hexadecimal keys as `n_bits` wide; counts with another width keep it.
 
     Example:
         >>> of_width({"0x1": 3}, 4).to_counts(), of_width({"01": 3}, 4).n_bits
@@ -341,11 +342,11 @@ def of_width(source: Any, n_bits: int) -> Distribution:
     try:
         return Distribution.of(source, num_bits=n_bits)
     except ValueError:
-        return Distribution.of(source)  # which tells what is wrong with them alone
+        return Distribution.of(source)  # if this fails too, its message does not depend on n_bits
 
 
 def are_probabilities(d: Distribution) -> bool:
-    """Tell weights of several strings that sum to 1, or less: as shots they would say nothing.
+    """Return whether the weights of several strings sum to 1 or less, so that they cannot be shots.
 
     Example:
         >>> are_probabilities(Distribution.of({"0": 0.9, "1": 0.1})), are_probabilities(Distribution.of({"0": 1}))
@@ -355,11 +356,11 @@ def are_probabilities(d: Distribution) -> bool:
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
-    """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
+    """Round weights to whole numbers that sum to `total`, by the largest remainder method.
 
     Args:
-        weights: ``(n,)``, not negative, not all zero; none at all give none.
-        total: what the result sums to.
+        weights: ``(n,)``, not negative and not all zero; n may be 0.
+        total: sum of the result.
     """
     exact = np.asarray(weights, dtype=np.float64)
     if not exact.size:
@@ -367,7 +368,7 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     exact = exact * (total / exact.sum())
     counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = total - int(counts.sum())
-    if not 0 <= missing <= len(counts):  # beyond 2^53, where the heaviest are no longer exact
+    if not 0 <= missing <= len(counts):  # beyond 2^53, where large counts are no longer exact
         counts[np.argmax(counts)] += missing
         return counts
     counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
@@ -375,7 +376,7 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
 
 
 def histogram(d: Distribution) -> Floats:
-    """Give the shots of every string, ``(2**n_bits,)``: entry y belongs to the one whose bits are the digits of y.
+    """Return the shots of all strings, ``(2**n_bits,)``: entry y is for the string whose bits are the digits of y.
 
     Example:
         >>> histogram(Distribution.of({"00": 3, "10": 1})).tolist()
@@ -385,24 +386,23 @@ def histogram(d: Distribution) -> Floats:
 
 
 def align(left: Distribution, right: Distribution) -> tuple[Words, Floats, Floats]:
-    """Put two distributions of one width on their joint support.
+    """Put two distributions of equal width on their joint support.
 
     Returns:
-        strings ``(n, n_words)``, packed, and the probabilities of each ``(n,)``, zero where a string is absent.
+        The strings, packed ``(n, n_words)``, and the probabilities ``(n,)`` in each, zero where a string is absent.
 
     Raises:
         ValueError: the widths differ.
     """
     if left.n_bits != right.n_bits:
-        raise ValueError(f"only distributions of one width compare; got {left.n_bits} and {right.n_bits} bits")
-    words, slot = numbered(np.vstack([left.words, right.words]))
+        raise ValueError(f"distributions must have one width to be compared; got {left.n_bits} and {right.n_bits} bits")
+    words, index = numbered(np.vstack([left.words, right.words]))
     p, q = np.zeros(len(words)), np.zeros(len(words))
-    p[slot[: left.n_outcomes]] = left.probabilities
-    q[slot[left.n_outcomes :]] = right.probabilities
+    p[index[: left.n_outcomes]] = left.probabilities
+    q[index[left.n_outcomes :]] = right.probabilities
     return words, p, q
 
 
 def _from_words(kind: type[Distribution], words: Words, weights: Floats, n_bits: int) -> Distribution:
-    """Make a copy that travelled: a plain function, since joblib cannot store methods of classes beside dill, which
-    Qiskit imports."""
+    """Rebuild a pickled copy. A plain function, since joblib cannot pickle class methods once Qiskit imports dill."""
     return kind.from_words(words, weights, n_bits)

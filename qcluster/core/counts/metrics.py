@@ -1,7 +1,7 @@
-"""How near a distribution is to the ideal one.
+"""Metrics of how close a distribution is to the ideal one.
 
-Every function takes anything that `Distribution.of` takes; keys that are numbers have as many bits as the other
-distribution. Cost: one sort of the joint support.
+Every function takes anything that `Distribution.of` takes. Integer and hexadecimal keys are read with the width of the
+other distribution. Cost: one sort of the joint support.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def total_variation(p: Any, q: Any) -> float:
 
 @own_errstate
 def success_probability(p: Any, ideal: Any) -> float:
-    """Sum the probability that lies on strings which the ideal distribution contains.
+    """Return the total probability of the strings that the ideal distribution contains.
 
     Example:
         >>> success_probability({"00": 45, "11": 45, "01": 10}, {"00": 1, "11": 1})
@@ -55,7 +55,7 @@ def success_probability(p: Any, ideal: Any) -> float:
 
 @own_errstate
 def entropy(p: Any, *, normalised: bool = False) -> float:
-    """Give the Shannon entropy in bits, or with `normalised` divided by the number of bits, in [0, 1].
+    """Return the Shannon entropy in bits; with `normalised`, divided by the number of bits, so that it is in [0, 1].
 
     Example:
         >>> entropy({"00": 1, "01": 1, "10": 1, "11": 1})
@@ -68,7 +68,7 @@ def entropy(p: Any, *, normalised: bool = False) -> float:
 
 
 def _aligned(p: Any, q: Any) -> tuple[Words, Floats, Floats]:
-    """Put two distributions on their joint support, see `align`."""
+    """Read two distributions at a common width and put them on their joint support, see `align`."""
     left = Distribution.of(p)
     right = of_width(q, left.n_bits)
     return align(left if left.n_bits == right.n_bits else of_width(p, right.n_bits), right)

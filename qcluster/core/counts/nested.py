@@ -1,33 +1,33 @@
-"""Counts as services and older results wrap them: found where they are unambiguous, refused with the way out else."""
+"""Find counts inside the wrappers of services and older results; where they are ambiguous, say what to pass instead."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _WRAPPERS = ("results", "data", "counts", "samples", "memory", "quasi_dists", "quasi_dist")
-"""Keys that no counts have, since they are no bitstrings."""
+"""Keys of wrappers. They are not bitstrings, so counts never have them."""
 
 _SAMPLE = re.compile("0[xX][0-9a-fA-F]+|(?:0[bB])?[01]+")
-"""A shot of a register; `int` takes more, such as "1_0" and "-1"."""
+"""A valid shot of a register; `int` accepts more, such as "1_0" and "-1"."""
 
 _QUASI = (
-    "quasi-distributions have no shots, and may be negative: make them counts first, "
+    "quasi-distributions have no shots, and may be negative: convert them to counts first, "
     "{key: p * shots for key, p in quasi.nearest_probability_distribution().binary_probabilities(n_bits).items()}, or "
-    "mitigate the counts that they were made of"
+    "mitigate the counts that they were made from"
 )
 
 
 Inner = tuple[Any, int | None]
-"""A mapping of counts, or a list of shots; and the number of bits, where the wrapping says it."""
+"""A mapping of counts or a list of shots, and the number of bits if a wrapper states it."""
 
 
 def is_wrapped(source: Any) -> bool:
-    """Tell whether a mapping holds counts further in, instead of being them."""
+    """Return whether a mapping is a wrapper that holds counts at a deeper level."""
     return any(name in source for name in _WRAPPERS)
 
 
 def of_format(document: Mapping[str, Any]) -> str:
-    """Name the format of a document of this package that is read as no counts, and the way for what holds some.
+    """Describe the format of a qcluster document that is not counts, and how to use it if it contains some.
 
     Example:
         >>> of_format({"format": "qcluster-run", "version": 1})
@@ -38,22 +38,22 @@ def of_format(document: Mapping[str, Any]) -> str:
 
 
 def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[str] = ()) -> Inner:
-    """Find the counts in a mapping.
+    """Find the counts inside a mapping.
 
-    Known are what IBM's REST interface gives of Sampler jobs (``results``, ``data``, a register, ``samples``; several
-    registers where a header's ``creg_sizes`` or ``field_names`` orders them, or all but one have no bits), what
-    ``Result.to_dict()`` gives (``results``, ``data``, ``counts`` or ``memory``), and counts under ``"counts"`` or
-    ``"data"``.
+    Three layouts are recognised: the response of IBM's REST interface to a Sampler job (``results``, ``data``, a
+    register, ``samples``; several registers if ``creg_sizes`` in a header or ``field_names`` orders them, or if all but
+    one have no bits), ``Result.to_dict()`` (``results``, ``data``, ``counts`` or ``memory``), and counts under
+    ``"counts"`` or ``"data"``.
 
     Args:
         source: the mapping.
-        width: number of bits, as a wrapping further out says it.
-        order: names of the registers, the least significant first, as a wrapping further out says it.
+        width: number of bits, as stated by an outer wrapper.
+        order: names of the registers, the least significant first, as stated by an outer wrapper.
 
     Raises:
-        ValueError: there are several sets of counts, or quasi-distributions, or a failed experiment; the message says
-            what to pass instead.
-        TypeError: there is something else.
+        ValueError: the mapping holds several sets of counts, quasi-distributions or a failed experiment; the message
+            says what to pass instead.
+        TypeError: it holds something else.
 
     Example:
         >>> unwrap({"results": [{"data": {"c": {"samples": ["0x3", "0x0"], "num_bits": 2}}}]})
@@ -78,25 +78,25 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
                 raise TypeError(f"{name!r} must hold counts or shots; got {type(inner).__name__}")
             return list(inner) if isinstance(inner, tuple) else inner, width
     if "results" in source:
-        return _only(source["results"], width, order)
+        return _single_result(source["results"], width, order)
     return _register(source["data"], width, order)
 
 
 def width_told(source: Mapping[str, Any], otherwise: int | None = None) -> Any:
-    """Give the number of bits that stands beside counts, as ``num_bits`` or ``n_bits``; `otherwise` where none does.
+    """Return the number of bits stated beside counts, as ``num_bits`` or ``n_bits``; `otherwise` if neither is there.
 
     Example:
         >>> width_told({"counts": {"0x3": 3}, "n_bits": 5})
         5
     """
-    told = [source[name] for name in ("num_bits", "n_bits") if source.get(name) is not None]
-    if told and told[0] != told[-1]:
-        raise ValueError(f"num_bits and n_bits must be one number; got {told[0]!r:.40} and {told[-1]!r:.40}")
-    return told[0] if told else otherwise
+    widths = [source[name] for name in ("num_bits", "n_bits") if source.get(name) is not None]
+    if widths and widths[0] != widths[-1]:
+        raise ValueError(f"num_bits and n_bits must be one number; got {widths[0]!r:.40} and {widths[-1]!r:.40}")
+    return widths[0] if widths else otherwise
 
 
 def width_of_registers(sizes: Any) -> int | None:
-    """Add up the sizes of classical registers, ``[[name, size], ...]``; None where they are not told so.
+    """Add up the sizes of classical registers, ``[[name, size], ...]``; None if `sizes` has another form.
 
     Example:
         >>> width_of_registers([["a", 2], ["b", 3]])
@@ -109,24 +109,24 @@ def width_of_registers(sizes: Any) -> int | None:
 
 
 def _order_of(source: Mapping[str, Any]) -> tuple[str, ...]:
-    """Find the order of registers that a wrapping tells; none where it tells none."""
+    """Return the register names in the order that a wrapper states; empty if it states none."""
     header = source.get("header")
     sizes = header.get("creg_sizes") if isinstance(header, Mapping) else None
     names = [pair[0] for pair in sizes if pair] if isinstance(sizes, (list, tuple)) else source.get("field_names")
     return tuple(map(str, names)) if isinstance(names, (list, tuple)) else ()
 
 
-def _only(results: Any, width: int | None, order: Sequence[str]) -> Inner:
-    if not isinstance(results, (list, tuple)) or not all(isinstance(one, Mapping) for one in results):
+def _single_result(results: Any, width: int | None, order: Sequence[str]) -> Inner:
+    if not isinstance(results, (list, tuple)) or not all(isinstance(result, Mapping) for result in results):
         raise TypeError(f"'results' must be a list of objects; got {type(results).__name__}")
     if not results:
         raise ValueError("a result must hold the counts of one circuit; got none")
     if len(results) > 1:
         raise ValueError(f"a result of {len(results)} circuits holds several sets of counts: pass one, ['results'][0]")
-    (one,) = results
-    if one.get("success") is False:
-        raise ValueError(f"the experiment failed, and holds no counts: {str(one.get('status', 'unknown'))[:80]}")
-    return unwrap(one, width, order) if is_wrapped(one) else (one, width)
+    (result,) = results
+    if result.get("success") is False:
+        raise ValueError(f"the experiment failed, and holds no counts: {str(result.get('status', 'unknown'))[:80]}")
+    return unwrap(result, width, order) if is_wrapped(result) else (result, width)
 
 
 def _register(data: Any, width: int | None, order: Sequence[str]) -> Inner:
@@ -143,7 +143,7 @@ def _register(data: Any, width: int | None, order: Sequence[str]) -> Inner:
 
 
 def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
-    """Join the shots of registers; a JSON object has no order, so it must be told, or not matter."""
+    """Join the shots of several registers, in the order of `order`: a JSON object itself has no order."""
     wide = {name: register for name, register in data.items() if _width(register) != 0}
     if len(wide) == 1:
         return unwrap(*wide.values())
@@ -162,8 +162,8 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
             raise TypeError(f"register {name!r} must hold 'samples', a list, and 'num_bits', a whole number")
         columns.insert(0, [f"{_number(name, sample, width):0{width}b}" for sample in samples])
         if len(columns[0]) != len(columns[-1]):
-            held = f"{name!r} holds {len(columns[0])}, not {len(columns[-1])}"
-            raise ValueError(f"registers must hold equally many shots; {held}")
+            sizes = f"{name!r} holds {len(columns[0])}, not {len(columns[-1])}"
+            raise ValueError(f"registers must hold equally many shots; {sizes}")
     shots = ["".join(parts) for parts in zip(*columns, strict=True)]
     return shots, sum(map(_width, wide.values()))
 

@@ -1,7 +1,7 @@
-"""Diagonal observables: what has a value for every bitstring, and so can be averaged over counts.
+"""Diagonal observables, which have a value for every bitstring and so can be averaged over counts.
 
-A Pauli string of I and Z, a dict of such strings with coefficients, an array of ``2^n`` diagonal values, an object with
-``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or a bitstring, which stands for its probability.
+They are Pauli strings of I and Z, dicts of such strings with coefficients, arrays of ``2^n`` diagonal values, objects
+with ``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or bitstrings, which mean their probability.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ class Diagonal:
     """A diagonal observable of a known width."""
 
     values: Callable[[Words], Floats]
-    """From packed strings ``(n_strings, n_words)`` to the value of each, ``(n_strings,)``."""
+    """Maps packed strings ``(n_strings, n_words)`` to the value of each, ``(n_strings,)``."""
     low: float
-    """A value below which no string lies."""
+    """Lower bound of the values."""
     high: float
-    """A value above which no string lies."""
+    """Upper bound of the values."""
     unit: float = 1.0
-    """A power of two as large as the largest value, or nearly. What is squared is measured in it, which changes no
-    digit: squares of values beyond 1e154 overflow, and those below 1e-162 vanish."""
+    """A power of two close to the largest value. Values are divided by it before they are squared, which is exact:
+    squares of values beyond 1e154 would overflow, and those of values below 1e-162 would vanish."""
 
 
 def diagonal(observable: Any, n_bits: int) -> Diagonal:
@@ -37,16 +37,16 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
 
     Args:
         observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
-            a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, entry y for the string whose bits are the
-            binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``), with its sign, or ``SparsePauliOp`` (it has
-            ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0, and there may be spaces
-            between registers, as in the keys of counts; qubit j is classical bit j.
+            a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, with entry y for the string whose bits are
+            the binary digits of y; a Qiskit ``Pauli`` (it has ``to_label``), with its sign; or a ``SparsePauliOp`` (it
+            has ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0, and spaces between
+            registers are allowed, as in the keys of counts; qubit j is classical bit j.
         n_bits: number of classical bits.
 
     Raises:
-        ValueError: another width; a term with X or Y, which these counts say nothing about; a coefficient that is
-            not finite, or complex; a phase of i or -i.
-        TypeError: none of the above.
+        ValueError: the width differs; a term contains X or Y, which these counts cannot determine; a coefficient is
+            complex or not finite; the phase is i or -i.
+        TypeError: `observable` is none of the above.
 
     Example:
         >>> diagonal({"ZZ": 0.5, "IZ": 2.0}, 2).values(np.array([[0], [1]], dtype=np.uint64))
@@ -61,8 +61,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
                 raise ValueError(
                     f"observable must be {many(n_bits, 'bit')}, or {n_bits} letters I or Z; got {observable!r}"
                 )
-            one = pack(parse_bitstrings([observable]))
-            return Diagonal(lambda words: (words == one).all(axis=1).astype(np.float64), 0.0, 1.0)
+            string = pack(parse_bitstrings([observable]))
+            return Diagonal(lambda words: (words == string).all(axis=1).astype(np.float64), 0.0, 1.0)
         return _pauli_sum(_masks([observable], n_bits), np.ones(1))
     if isinstance(observable, Mapping):
         if not observable:
@@ -90,10 +90,10 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
 
 
 def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
-    """Add up Pauli-Z strings, each with the sign of its parity.
+    """Return a weighted sum of Pauli-Z strings, whose values are the signs of parities.
 
     Args:
-        masks: ``(n_terms, n_words)``, the bits that each term measures.
+        masks: ``(n_terms, n_words)``, packed; the bits on which each term has a Z.
         coefficients: ``(n_terms,)``.
     """
 
@@ -106,16 +106,16 @@ def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
 
     varies, sizes = masks.any(axis=1), np.abs(coefficients)
     with np.errstate(over="ignore"):
-        most = float(sizes.sum())
-    if most == np.inf:
+        bound = float(sizes.sum())
+    if bound == np.inf:
         raise ValueError("the coefficients of an observable must add up to a finite number; they overflow")
     low, high = (float(np.where(varies, extreme, coefficients).sum()) for extreme in (-sizes, sizes))
-    return Diagonal(values, low, high, _unit(most))
+    return Diagonal(values, low, high, _unit(bound))
 
 
-def _unit(most: float) -> float:
-    """Give the power of two that is at most a number; 1 where that is 0."""
-    return ldexp(1.0, frexp(most)[1] - 1) if most else 1.0
+def _unit(bound: float) -> float:
+    """Return the largest power of two that is at most `bound`; 1 if `bound` is 0."""
+    return ldexp(1.0, frexp(bound)[1] - 1) if bound else 1.0
 
 
 def _masks(terms: list[str], n_bits: int) -> Words:
@@ -130,12 +130,12 @@ def _masks(terms: list[str], n_bits: int) -> Words:
 def _not_diagonal(term: str) -> str:
     return (
         f"observable must be {len(term)} letters I or Z, diagonal in the measured basis; got {term!r}: X and Y need "
-        "other counts, of a circuit that turns them to Z before it measures"
+        "other counts, from a circuit that rotates them to Z before it measures"
     )
 
 
 def _of_pauli(label: str, n_bits: int) -> Diagonal:
-    """Read the label of a Pauli: its letters, after a phase of "", "-", "i" or "-i"."""
+    """Read the label of a Qiskit Pauli: a phase ("", "-", "i" or "-i"), then the letters."""
     letters = label.lstrip("-i")
     phase = label.removesuffix(letters)
     if "i" in phase:
@@ -161,14 +161,15 @@ def _of_operator(operator: Any, n_bits: int) -> Diagonal:
     return _pauli_sum(pack(z[kept]), _real(coefficients[kept], lambda term: f"term {term}"))
 
 
-def _real(values: Any, name: Any) -> Floats:
+def _real(values: Any, name: Callable[[int], str]) -> Floats:
+    """Return values as real numbers; `name` describes entry i in the error message."""
     try:
-        given = np.asarray(values)
-        numbers = given if given.dtype.kind == "c" else real_array("values of an observable", values)
+        array = np.asarray(values)
+        numbers = array if array.dtype.kind == "c" else real_array("values of an observable", values)
     except (ValueError, OverflowError) as error:
         raise TypeError(f"values of an observable must be numbers; {error}") from error
     wrong = ~np.isfinite(numbers) | (np.abs(numbers.imag) > 1e-12 * np.abs(numbers))
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"values of an observable must be real and finite; got {given.flat[place]} for {name(place)}")
+        raise ValueError(f"values of an observable must be real and finite; got {array.flat[place]} for {name(place)}")
     return np.array(numbers.real, dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Anything that holds counts becomes bits and weights, by duck typing: nothing of Qiskit is imported.
+"""Read counts of any kind as packed bitstrings and weights. By duck typing, so that Qiskit is not imported.
 
-Bit order is exact on every path: classical bit 0 is the rightmost character of a key, the least significant
+The bit order is the same for every kind: classical bit 0 is the rightmost character of a key, the least significant
 bit of an integer, and bit 0 of the first register of a result with several.
 """
 
@@ -21,19 +21,18 @@ from qcluster.core.words import many, shown
 _RUN_FIRST = "run it first, such as (run,) = execute([circuit], backend)"
 
 MOST_SHOTS = 2.0**63
-"""Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
+"""Largest total weight: shots are returned as 64-bit integers. Its inverse is the smallest; squares of totals far
+beyond these limits overflow or vanish."""
 
 _NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[bB][01]+")
-"""A number of a key; `int` takes more, such as "0x1_0" and "0x1\\n"."""
+"""A valid numeric key; `int` accepts more, such as "0x1_0" and "0x1\\n"."""
 
-_NEGATIVE = (
-    "make quasi-probabilities probabilities, by nearest_probability_distribution(), and give num_bits, which it forgets"
-)
+_NEGATIVE = "make them probabilities by nearest_probability_distribution(), and give num_bits, which it drops"
 
 DOCUMENT = "qcluster-distribution"
-"""Format of what `Distribution.to_json` writes."""
+"""Format of the JSON that `Distribution.to_json` writes."""
 VERSION = 1
-"""Its version: others may mean something else."""
+"""Version of that format; documents of other versions are refused."""
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -42,12 +41,12 @@ def read(source: Any, num_bits: int | None = None) -> Any:
     """Read counts of any kind; see `Distribution.of` for the kinds.
 
     Returns:
-        ``(words, weights, n_bits)``, packed rows ``(n, n_words)`` that need not be distinct and their weights
-        ``(n,)``; or what an object's ``counts`` gave when that is a Distribution already.
+        ``(words, weights, n_bits)``: packed rows ``(n, n_words)``, which need not be distinct, and their weights
+        ``(n,)``; or a Distribution, if the source or its ``counts`` is one already.
     """
     if num_bits is not None:
         num_bits = check_whole("num_bits", num_bits, 1)
-    if hasattr(type(source), "from_words"):  # a Distribution, which is a mapping of probabilities as well
+    if hasattr(type(source), "from_words"):  # a Distribution, which is also a mapping of probabilities
         check_width(source.n_bits, num_bits)
         return source
     if isinstance(source, Mapping):
@@ -70,7 +69,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return pack(bits), np.ones(len(bits)), bits.shape[1]
     if getattr(source, "ndim", None) == 1 and callable(getattr(source, "to_dict", None)):
         return _read_series(source, num_bits)
-    if _is_table(source):  # its columns are no registers, whatever they are called
+    if _is_table(source):  # columns must not be mistaken for registers
         raise _refused(source)
     registers = _registers_of(source)
     if registers is not None:
@@ -82,7 +81,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         if several and callable(getattr(source, "get_counts", None)):
             raise ValueError(
                 f"a result of {len(source.results)} circuits holds several sets of counts: pass one, such as "
-                "result.get_counts(0); mitigate_many takes result.get_counts(), which are all"
+                "result.get_counts(0); mitigate_many takes all of them, result.get_counts()"
             )
         return _read_inner(source.to_dict(), num_bits)
     if hasattr(source, "counts") and not callable(source.counts):
@@ -104,14 +103,14 @@ def _refused(source: Any) -> TypeError:
 
 
 def sets_pooled(source: Any) -> int:
-    """Count the parameter sets of what `read` takes, whose shots it pools; 1 where there is no such thing."""
+    """Return the number of parameter sets in a source, whose shots `read` pools; 1 if it has no parameter sets."""
     registers = None if isinstance(source, Mapping) else _registers_of(_only_pub(source))
     array = getattr(next(iter(registers.values())), "array", None) if registers else None
     return math.prod(array.shape[:-2]) if isinstance(array, np.ndarray) else 1
 
 
 def notes_on(source: Any) -> list[str]:
-    """Say of what `read` takes what must be known of it, and does not show in the counts.
+    """Return notes on a source of counts, for facts that matter to its user but do not show in the counts.
 
     Example:
         >>> from qiskit.primitives import BitArray
@@ -127,14 +126,14 @@ def notes_on(source: Any) -> list[str]:
 
 
 def _only_pub(source: Any) -> Any:
-    """Give the one PUB of a PrimitiveResult; whatever else there is as it is."""
+    """Return the single PUB of a PrimitiveResult with one; any other source unchanged."""
     alone = _registers_of(source) is None and _holds_pubs(source) and len(source) == 1
     return source[0] if alone else source
 
 
 def _registers_of(source: Any) -> dict[str, Any] | None:
-    """Give the registers of a BitArray, a DataBin or a result of one PUB; None of what is something else."""
-    if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
+    """Return the registers of a BitArray, a DataBin or the result of one PUB; None for anything else."""
+    if hasattr(source, "items") and hasattr(source, "keys"):  # first, since registers may be named "array" or "data"
         return dict(source.items())
     if hasattr(source, "array") and hasattr(source, "num_bits"):
         return {"data": source}
@@ -144,26 +143,26 @@ def _registers_of(source: Any) -> dict[str, Any] | None:
 
 
 def _holds_pubs(source: Any) -> bool:
-    """Tell a PrimitiveResult."""
+    """Return whether a source is a PrimitiveResult."""
     return all(hasattr(source, name) for name in ("__getitem__", "__len__", "metadata")) and not _is_circuit(source)
 
 
 def _is_circuit(source: Any) -> bool:
-    """Tell a circuit, which is a list of instructions with metadata as a result is one of PUBs."""
+    """Return whether a source is a circuit: like a PrimitiveResult, it is a sequence with metadata."""
     return hasattr(source, "num_clbits")
 
 
 def _is_table(source: Any) -> bool:
-    """Tell a pandas DataFrame."""
+    """Return whether a source is a pandas DataFrame."""
     return getattr(source, "ndim", None) == 2 and callable(getattr(source, "to_dict", None))
 
 
 def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
-    """Read counts that are wrapped, of the width that the wrapping says."""
+    """Read the counts inside a wrapper, with the width that the wrapper states."""
     try:
         counts, width = unwrap(source)
     except RecursionError as error:
-        raise ValueError("counts must lie a few levels within others; these are nested too deeply") from error
+        raise ValueError("counts must be nested a few levels deep at most; these are nested too deeply") from error
     if width is not None:
         width = check_whole("the number of bits", width, 1)
         check_width(width, num_bits)
@@ -171,7 +170,7 @@ def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
 
 
 def _read_empty(source: Mapping[str, Any], num_bits: int | None) -> Rows:
-    """Read a written distribution that has no shots, or shots of no bits: elsewhere such counts are a mistake."""
+    """Read a saved distribution without shots or without bits; counts from anywhere else must have both."""
     n_bits, counts = check_whole("n_bits", width_told(source), 0), source.get("counts")
     check_width(n_bits, num_bits)
     if not isinstance(counts, Mapping) or set(counts) - {""}:
@@ -182,48 +181,47 @@ def _read_empty(source: Mapping[str, Any], num_bits: int | None) -> Rows:
 
 
 def _read_series(source: Any, num_bits: int | None) -> Rows:
-    """Read a pandas Series of shots over bitstrings."""
+    """Read a pandas Series of shots indexed by bitstrings."""
     counts = source.to_dict()
     if len(counts) < len(source):
-        raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of one string")
+        raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of equal strings")
     if num_bits is None and counts and _may_be_text(counts):
         raise TypeError(
-            f"a Series over numbers that could be bitstrings, such as {shown(max(counts))}, must have num_bits, where "
-            "these numbers are what was read; a column of bitstrings is text: read_csv(..., dtype={'bitstring': str})"
+            f"a Series over numbers that could be bitstrings, such as {shown(max(counts))}, must have num_bits if they "
+            "are integers; bitstrings must be read as text: read_csv(..., dtype={'bitstring': str})"
         )
     rows = _read_mapping(counts, num_bits)
-    if type(source.index).__name__ == "RangeIndex" and num_bits is None:  # so is a column, whose bitstrings are another
+    if type(source.index).__name__ == "RangeIndex" and num_bits is None:  # a column: its bitstrings are in another one
         raise TypeError(
-            "a Series must be shots over bitstrings; got one over the numbers of its rows: give it the bitstrings as "
-            "its index, or its to_dict(), or num_bits, where these numbers are what was read"
+            "a Series must be shots over bitstrings; got one over row numbers: give it the bitstrings as its index, or "
+            "pass its to_dict(), or num_bits, if the row numbers are the outcomes"
         )
     return rows
 
 
 def _may_be_text(keys: Collection[Any]) -> bool:
-    """Tell whether numbers may be bitstrings that a reader of tables took for decimal numbers: 000, 1, 10, 111."""
+    """Return whether integers may be bitstrings that a CSV reader parsed as decimal numbers: 000, 1, 10, 111."""
     numbers = [int(key) for key in keys if isinstance(key, Integral)]
     return len(numbers) == len(keys) and max(numbers) > 1 and all(set(str(number)) <= {"0", "1"} for number in numbers)
 
 
 def _describe(source: Any) -> str:
-    """Name what cannot be read, and the way for what nearly can."""
+    """Name the type of a source that cannot be read, and say what to pass instead where that is clear."""
     if isinstance(source, (list, tuple)):
         if source and _is_circuit(source[0]):
             return f"a list of circuits: {_RUN_FIRST}"
-        return (
-            f"a {type(source).__name__} of {f'{type(source[0]).__name__}{_cure(source[0])}' if source else 'nothing'}"
-        )
+        first = f"{type(source[0]).__name__}{_cure(source[0])}" if source else "nothing"
+        return f"a {type(source).__name__} of {first}"
     if isinstance(source, str) or hasattr(source, "__fspath__"):
         cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
         return f"a {type(source).__name__}: {cure}"
     if isinstance(source, np.ndarray):
-        return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
+        return "an array: for shots (n, n_bits), column j classical bit j, use Distribution(bits, np.ones(n))"
     kind = type(source).__name__
     if _is_table(source):
         return f"a {kind}: give shots over bitstrings, such as table.set_index('bitstring')['shots']"
     if hasattr(source, "distribution") and hasattr(source, "raw"):
-        return f"a {kind}: give its distribution, or raw, the counts that it was made of"
+        return f"a {kind}: give its distribution, or raw, the counts that it was made from"
     if _is_circuit(source):
         return f"a {kind}: {_RUN_FIRST}"
     if callable(getattr(source, "result", None)):
@@ -232,13 +230,13 @@ def _describe(source: Any) -> str:
 
 
 def _cure(first: Any) -> str:
-    """Tell what to do with a list that begins with something else than a bitstring."""
+    """Say what to do with a list whose first entry is not a bitstring."""
     if isinstance(first, (list, tuple)) and not all(isinstance(shot, str) for shot in first):
         if not all(isinstance(bit, Integral) for bit in first):
             return ""
-        return ": of rows of bits, column j classical bit j, make Distribution(np.array(rows, dtype=bool), np.ones(n))"
+        return ": for rows of bits, column j classical bit j, use Distribution(np.array(rows, dtype=bool), np.ones(n))"
     if isinstance(first, Integral):
-        return ": write the numbers that were read as bitstrings, such as f'{shot:05b}' of 5 bits"
+        return ": write integers as bitstrings, such as f'{shot:05b}' for 5 bits"
     try:
         read(first)
     except (TypeError, ValueError):
@@ -247,7 +245,7 @@ def _cure(first: Any) -> str:
 
 
 def weight_array(weights: Any) -> NDArray[np.float64]:
-    """Give weights as an array of their own; TypeError where they are no numbers, ValueError where one is too large."""
+    """Return weights as a new array; TypeError if they are not numbers, ValueError if one is too large for a float."""
     try:
         return real_array("weights", weights)
     except OverflowError:
@@ -255,7 +253,7 @@ def weight_array(weights: Any) -> NDArray[np.float64]:
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:
-    """Raise ValueError unless no weight is negative and all can be counted; `name` tells which row is wrong."""
+    """Raise ValueError if a weight is negative or not finite, or the total is out of range; `name` names a row."""
     if not weights.size:
         return
     with np.errstate(over="ignore"):
@@ -269,7 +267,7 @@ def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> N
 
 
 def check_width(n_bits: int, num_bits: int | None) -> None:
-    """Raise ValueError when counts of a known width are asked for with another."""
+    """Raise ValueError if `num_bits` is given and differs from the known width of the counts."""
     if num_bits is not None and n_bits != num_bits:
         raise ValueError(f"num_bits must be the width of the counts, {n_bits}; got {num_bits}")
 
@@ -287,28 +285,28 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
         weights = weights * _shots_behind(counts)
     if not weights.any():
         raise ValueError("counts must hold at least one shot; all weights are zero")
-    told = _told_width(counts) if num_bits is None else num_bits
+    width = _stated_width(counts) if num_bits is None else num_bits
     if getattr(counts, "memory_slots", 0) is None and all(isinstance(key, str) for key in keys):
-        least = 0 if told is None or getattr(counts, "int_raw", None) is None else told
-        width = max(least, *map(len, keys))  # Counts without slots drop the leading zeros of numbers
-        keys = [key.rjust(width, "0") for key in keys]
-    bits = _read_keys(keys, told)
+        least = 0 if width is None or getattr(counts, "int_raw", None) is None else width
+        padded = max(least, *map(len, keys))  # Counts without memory_slots drop the leading zeros of integers
+        keys = [key.rjust(padded, "0") for key in keys]
+    bits = _read_keys(keys, width)
     return pack(bits), weights, bits.shape[1]
 
 
-def _told_width(counts: Mapping[Any, Any]) -> int | None:
-    """Give the bits that Qiskit's Counts and distributions know of, where their keys are numbers; None else."""
+def _stated_width(counts: Mapping[Any, Any]) -> int | None:
+    """Return the number of bits stored in Qiskit's Counts and distributions; None if there is none."""
     slots = getattr(counts, "memory_slots", None)
     if slots is None:
         slots = width_of_registers(getattr(counts, "creg_sizes", None))
     as_text = getattr(counts, "binary_probabilities", None)
     if slots is None and callable(as_text):
-        return len(next(iter(as_text())))  # made of bitstrings, a distribution still knows their length
+        return len(next(iter(as_text())))  # a distribution made from bitstrings remembers their length
     return slots
 
 
 def _shots_behind(probabilities: Mapping[Any, Any]) -> float:
-    """Give the shots that Qiskit's and mthree's distributions say they were made of; 1 where nothing is said."""
+    """Return the shots that Qiskit's and mthree's distributions store; 1 if they store none."""
     shots = getattr(probabilities, "shots", None)
     return float(shots) if isinstance(shots, Real) and 0 < float(shots) < math.inf else 1.0
 
@@ -322,8 +320,7 @@ def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.floa
     weights = []
     for key, value in zip(keys, values, strict=True):
         if not isinstance(value, Real) or isinstance(value, bool):
-            several = f": of several sets of counts pass one, such as counts[{shown(key)}]"
-            cure = several if isinstance(value, Mapping) else ""
+            cure = f": pass one set of counts, such as counts[{shown(key)}]" if isinstance(value, Mapping) else ""
             raise TypeError(f"weights must be real numbers; got {shown(value)} for key {shown(key)}{cure}")
         try:
             weights.append(float(value))
@@ -367,14 +364,14 @@ def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
 
 
 def _lost(texts: Sequence[str]) -> str:
-    """Tell what keys that are no bitstrings have lost, where they were numbers on the way."""
+    """Explain keys that are not bitstrings because they were integers at some point."""
     if not all(text.isdecimal() for text in texts):
         return ""
     if any(set(text) - {"0", "1"} for text in texts):
-        cure = "are read as {int(key): shots for key, shots in counts.items()}, with num_bits"
-        return f": integers, which JSON writes as text, {cure}"
+        cure = "convert them back by {int(key): shots for key, shots in counts.items()}, and give num_bits"
+        return f": JSON writes integers as text; {cure}"
     shortened = all(text == "0" or text.startswith("1") for text in texts)
-    return ": leading zeros belong to them: a column of a table is to be read as text" if shortened else ""
+    return ": leading zeros are missing; a column of bitstrings must be read as text" if shortened else ""
 
 
 def _read_number(key: str, text: str, prefix: str) -> int:

@@ -1,1 +1,1 @@
-"""What to answer from the counts alone: candidates, features of the counts and of them, and a trained gate."""
+"""The decision: candidate answers, features of counts and candidates, and a trained gate that weighs the candidates."""

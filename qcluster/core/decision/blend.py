@@ -1,4 +1,4 @@
-"""How a decided answer moves when the shots are drawn anew; see `qcluster.core.uncertainty.response`."""
+"""How a decided answer changes when the shots are redrawn; see `qcluster.core.uncertainty.response`."""
 
 from dataclasses import dataclass
 
@@ -27,28 +27,28 @@ from qcluster.core.uncertainty.response import Observables, sampled_hypotheses, 
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """A decided answer: strings weighed again, counts deconvolved again under a hypothesis drawn by its weight.
+    """The response of a decided answer, the square of a weighted sum of candidates' square roots.
 
-    The answer is the square of a sum of square roots, each with its part, and the parts are held. Cost: that of one
-    hypothesis of the deconvolution for every draw, a hundredth of a second for 12 bits.
+    For each redraw, strings are weighed again and counts are deconvolved again under one hypothesis, sampled by its
+    weight; the candidates' weights stay fixed. Cost per redraw: one deconvolution, a hundredth of a second for 12 bits.
     """
 
     raw: Distribution
     """The counts."""
     support: Support
-    """Strings that answers may hold."""
+    """Strings that answers may contain."""
     fit: MixtureFit
     """The sparse mixture."""
     hypotheses: Hypotheses
-    """Of the deconvolutions."""
+    """Hypotheses of the deconvolutions."""
     weights: Floats
-    """``(c,)`` of the candidates."""
+    """``(c,)`` weights of the candidates."""
     prior_shots: float = SHOTS
     """Weight of the prior of each flip rate of the mixture, in shots."""
 
     @property
     def width(self) -> int:
-        """The support of the answer, and its companions in deconvolution."""
+        """Numbers in memory per redraw: the answer over the support, and the work arrays of deconvolution."""
         return 8 * len(self.support.words)
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
@@ -57,40 +57,41 @@ class Blend:
         return np.asarray(roots * roots @ observables(self.support.words))
 
     def roots(self, draws: Floats, levels: Floats) -> Floats:
-        """Give the answers to redrawn shots as unit vectors of square roots over the support, ``(n_draws, m)``."""
-        raw, fit, support, weights, under = self.raw, self.fit, self.support, self.weights, self.hypotheses
+        """Return the answers to redrawn shots as unit vectors of square roots over the support, ``(n_draws, m)``."""
+        raw, fit, support, weights = self.raw, self.fit, self.support, self.weights
         counts = np.zeros((len(draws), len(support.words)))
         counts[:, support.seen] = draws
         read = np.sqrt(counts / raw.shots)
         roots = weights[RAW] * read
-        wide = under.places is not None
-        if wide and weights[FIXED]:  # which bits are fixed is held
+        wide = self.hypotheses.rows is not None
+        if wide and weights[FIXED]:  # the same bits stay fixed
             merged = np.zeros_like(counts)
             np.add.at(merged.T, support.fixed, draws.T)
             roots += weights[FIXED] * np.sqrt(merged / raw.shots)
-        elif weights[SMOOTH]:  # what smoothing made of each string is held
+        elif weights[SMOOTH]:  # each string keeps the factor by which smoothing changed it
             observed = histogram(raw)
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
             roots += weights[SMOOTH] * np.where(observed > 0, read * smoothed, smoothed)
         if weights[MIXTURE]:
             strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
             roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
-        for place, part in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
-            roots[:, place] += part
+        for index, weight in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
+            roots[:, index] += weight
         dense = weights[self.hypotheses.slots]
         if dense.any():
-            which = sampled_hypotheses(dense / dense.sum(), levels)
-            roots += dense.sum() * self._deconvolved(counts, draws, which)
+            sampled = sampled_hypotheses(dense / dense.sum(), levels)
+            roots += dense.sum() * self._deconvolved(counts, draws, sampled)
         return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-150))
 
-    def _deconvolved(self, counts: Floats, draws: Floats, which: Indices) -> Floats:
-        under = self.hypotheses
-        if under.places is None:
-            return deconvolve(counts, under.rates[which], under.concentration[which], steps=STEPS).roots
+    def _deconvolved(self, counts: Floats, draws: Floats, sampled: Indices) -> Floats:
+        """Deconvolve each redraw under its sampled hypothesis: ``(n_draws, m)`` unit vectors of square roots."""
+        rates, concentration, rows = self.hypotheses.rates, self.hypotheses.concentration, self.hypotheses.rows
+        if rows is None:
+            return deconvolve(counts, rates[sampled], concentration[sampled], steps=STEPS).roots
         roots = np.zeros_like(counts)
-        for one in np.unique(which):
-            mine = np.flatnonzero(which == one)
-            rate, concentration = float(under.rates[one, 0, 0]), float(under.concentration[one])  # one for all bits
-            found = redeconvolve(self.raw.bits, draws[mine], under.places, rate, concentration, STEPS_OBSERVED)
-            roots[np.ix_(mine, self.support.seen[under.places])] = found
+        for index in np.unique(sampled):
+            members = np.flatnonzero(sampled == index)
+            rate, mass = float(rates[index, 0, 0]), float(concentration[index])  # the rate is the same for all bits
+            again = redeconvolve(self.raw.bits, draws[members], rows, rate, mass, STEPS_OBSERVED)
+            roots[np.ix_(members, self.support.seen[rows])] = again
         return roots

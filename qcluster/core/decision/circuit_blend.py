@@ -1,4 +1,4 @@
-"""How a decided answer of a known circuit moves when the shots are drawn anew; see `blend`."""
+"""How a decided answer for a known circuit changes when the shots are redrawn; see `blend`."""
 
 from __future__ import annotations
 
@@ -31,49 +31,49 @@ from qcluster.core.sparse.under_kernel import Few
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _MOVING = 0.02
-"""Weight below which a model of the whole output is not found again: shots move the answer by more than its part."""
+"""Least weight of a model of the whole output that is fitted again to redrawn shots; lighter ones hardly matter."""
 
 
 @dataclass(frozen=True, eq=False)
 class CircuitBlend:
-    """A decided answer: counts deconvolved again at a scale drawn by its weight, strings weighed again.
+    """The response of a decided answer, the square of a weighted sum of candidates' square roots.
 
-    The answer is the square of a sum of square roots, each with its part; the parts, the scales, the learned rates and
-    the rounds of Richardson-Lucy are held. Cost: some Walsh transforms for every draw. Of the candidates only what this
-    needs is held, 0.6 MB for 12 bits, since answers are kept by the hundred.
+    For each redraw, counts are deconvolved again at one scale, sampled by its weight, and strings are weighed again.
+    Candidates' weights, scales, learned rates and rounds of Richardson-Lucy stay fixed. Cost per redraw: some Walsh
+    transforms. Only what this needs is kept of the candidates, 0.6 MB for 12 bits: users keep hundreds of answers.
     """
 
     raw: Distribution
     """The counts."""
     weights: Floats
-    """``(c,)`` of the candidates."""
+    """``(c,)`` weights of the candidates."""
     kernel: Kernel
-    """Of the calibration."""
+    """Noise kernel of the calibration."""
     support: Support
     """Strings of the answer."""
     alone: Blend | None
-    """What the counts say alone; None where that is the counts."""
+    """Response of the answer from counts alone; None where that answer is the counts."""
     few: Few
-    """The strings, and what they are seen through."""
+    """The few strings and their kernel."""
     strings: Indices
-    """``(k,)`` their places in the support."""
+    """``(k,)`` their rows in the support."""
     log_linear: tuple[tuple[float, float, LogLinear], ...]
-    """Weight, multiple of the noise, and model of those that move."""
+    """Weight, multiple of the noise, and model, for each log-linear model that is fitted again."""
     bayesian: tuple[tuple[float, Floats], ...]
-    """Weight, and probability of each hypothesis, of those that move."""
+    """Weight, and probability of each hypothesis, for each Bayesian deconvolution that is computed again."""
     still: Floats
-    """``(m,)`` the part of the models that do not, of next to no weight."""
+    """``(m,)`` weighted sum of the other models, which stay fixed and have almost no weight."""
     slots: list[int]
-    """``(s,)`` the candidate that each deconvolution makes."""
+    """``(s,)`` index of the candidate that each deconvolution yields."""
     scales: Floats
     """``(s,)`` multiple of the noise that each undoes; the last undoes the readout errors alone."""
     rounds: Indices
-    """``(s,)`` after how many rounds each ended."""
+    """``(s,)`` number of rounds after which each ended."""
 
     @classmethod
-    def of(cls, raw: Distribution, found: Candidates, weights: Floats) -> CircuitBlend:
-        """Hold what candidates blended by ``(c,)`` weights need to be found again for other shots."""
-        deep, models, moving = found.deconvolved, found.models, weights > _MOVING
+    def of(cls, raw: Distribution, candidates: Candidates, weights: Floats) -> CircuitBlend:
+        """Make the response of candidates blended by ``(c,)`` weights."""
+        deep, models, moving = candidates.deconvolved, candidates.models, weights > _MOVING
         log_linear: tuple[tuple[float, float, LogLinear], ...] = ()
         bayesian: tuple[tuple[float, Floats], ...] = ()
         if models is not None:
@@ -81,13 +81,13 @@ class CircuitBlend:
             log_linear = tuple((float(weights[at]), scale, model) for at, scale, model in linear if moving[at])
             bayesian = tuple((float(weights[at]), models.probability(at)) for at in (BAYESIAN, WARY) if moving[at])
         still = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
-        answers = found.kernel, found.support, found.alone.blend, found.few, found.strings
-        parts = log_linear, bayesian, weights[still] @ found.roots[still]
-        return cls(raw, weights, *answers, *parts, found.slots, deep.kernels.scales, deep.rounds)
+        answers = candidates.kernel, candidates.support, candidates.alone.blend, candidates.few, candidates.strings
+        parts = log_linear, bayesian, weights[still] @ candidates.roots[still]
+        return cls(raw, weights, *answers, *parts, candidates.slots, deep.kernels.scales, deep.rounds)
 
     @property
     def width(self) -> int:
-        """Full vectors: the answer's and what it takes to find it."""
+        """Numbers in memory per redraw: the answer as a full vector, and the work arrays behind it."""
         return 10 * self.kernel.size
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
@@ -98,6 +98,7 @@ class CircuitBlend:
         return np.asarray(answers @ observables(self.support.words))
 
     def _roots(self, draws: Floats, levels: Floats) -> Floats:
+        """Return the square roots of the answers to redrawn shots, ``(n_draws, m)`` of any norm."""
         support, weights, alone = self.support, self.weights, self.alone
         roots = np.tile(self.still, (len(draws), 1))
         kept = float(weights[RAW] + (weights[ALONE] if alone is None else 0.0))
@@ -107,24 +108,24 @@ class CircuitBlend:
         if weights[STRINGS]:
             strings = self.few.response(self.kernel.index.of(self.raw.words), self.raw.weights)
             roots[:, self.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
-        seen = self._numbered(draws)
+        seen = self._frequencies(draws)
         shots = seen * self.raw.shots
         for weight, scale, model in self.log_linear:
             roots += weight * np.sqrt(model.again(self.kernel.scaled(scale), shots))
         kernels = ScaledKernels.of(self.kernel, self.scales[:-1], readout=True)
-        for weight, probability in self.bayesian:  # readout alone, the last kernel, is none of their hypotheses
-            which = sampled_hypotheses(probability, levels)
-            roots += weight * redeconvolved(kernels.take(slice(0, -1)), shots, which)
-        deep = weights[self.slots]
-        if deep.sum() > 0:
-            which = sampled_hypotheses(deep / deep.sum(), levels)
+        for weight, probability in self.bayesian:  # the last kernel, readout alone, is not among their hypotheses
+            sampled = sampled_hypotheses(probability, levels)
+            roots += weight * redeconvolved(kernels.take(slice(0, -1)), shots, sampled)
+        deconvolved = weights[self.slots]
+        if deconvolved.sum() > 0:
+            sampled = sampled_hypotheses(deconvolved / deconvolved.sum(), levels)
             observed = None if self.kernel.index.exact else seen > 0
-            again = redeconvolve(kernels.take(which), seen, ROUNDS, self.rounds[which], observed)
-            roots += deep.sum() * support.spread(again)
+            again = redeconvolve(kernels.take(sampled), seen, ROUNDS, self.rounds[sampled], observed)
+            roots += deconvolved.sum() * support.spread(again)
         return np.asarray(roots)
 
-    def _numbered(self, draws: Floats) -> Floats:
-        """Give the frequencies of numbers, ``(n_draws, 2^k)``: strings of one number are added up."""
+    def _frequencies(self, draws: Floats) -> Floats:
+        """Return the frequency of each number, ``(n_draws, 2^k)``, summed over strings that share it."""
         seen = np.zeros((self.kernel.size, len(draws)))
         np.add.at(seen, self.kernel.index.of(self.raw.words), draws.T)
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Candidate answers to counts whose circuit is known, as unit vectors of square roots; see `candidates`."""
+"""Candidate answers to counts of a known circuit, as unit vectors of square roots; see `candidates`."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from qcluster.core.stats.walsh import most_frequent
 SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Multiples of the calibrated noise that are undone."""
 COARSE = (1, 3, 5, 7)
-"""Places of those that are undone where vectors are long."""
+"""Indices into `SCALES` of the multiples that are undone if vectors are long."""
 ROUNDS = 20
-"""Of Richardson-Lucy, accelerated."""
+"""Rounds of accelerated Richardson-Lucy."""
 MISFIT = 0.01
-"""Deviance per shot that the kernel of a circuit leaves by itself, beyond shot noise."""
+"""Deviance per shot, beyond shot noise, that comes from errors of the kernel itself."""
 WIDEST = 16
-"""Most bits for which every string has a number of its own; wider ones are hashed (see `qcluster.core.stats.walsh`)."""
+"""Most bits for which every string has its own number; wider strings are hashed (see `qcluster.core.stats.walsh`)."""
 _LONG = 1 << 14
-"""Length of vectors beyond which `COARSE` scales do."""
+"""Length of vectors from which only the `COARSE` scales are used."""
 _ROOM, _LEAST, _MOST = 16.0, 12, 18
-"""Numbers that there are, or more, for each observed string of a wide register, and fewest and most bits of a number:
-one string in 17 to 33 shares its number with another one, and takes part of what this number gets."""
+"""Least count of numbers per observed string of a wide register, and fewest and most bits of a number. One string in
+17 to 33 then shares its number with another, and gets part of the probability of that number."""
 
 NAMES = (
     *("raw", "counts alone", "strings", "readout"),
@@ -45,37 +45,38 @@ NAMES = (
 )
 """The candidates, in the order of every array over them."""
 RAW, ALONE, STRINGS, READOUT, LOG_LINEAR, LOG_LINEAR_SCALED, BAYESIAN, WARY, SCALED = range(9)
-"""Places of the first candidates; multiples of the calibrated noise begin at the last."""
+"""Indices of the first candidates; from `SCALED` on all are deconvolutions at multiples of the calibrated noise."""
 BROAD = 12
-"""Most bits for which log-linear models and Bayesian deconvolutions are looked for."""
+"""Most bits for which log-linear models and Bayesian deconvolutions are computed."""
 _WARINESS = 20.0
-"""By which the evidence of a wary one is divided: kernels are right to first order, and thousands of shots see more."""
+"""Temperature of the wary Bayesian deconvolution, which divides its log evidence: kernels are right to first order
+only, and thousands of shots reveal the rest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Strings that may be part of an answer: all up to `WIDEST` bits, else those observed and those found."""
+    """Strings that may be part of an answer: all up to `WIDEST` bits, beyond it observed and candidates' strings."""
 
     words: Words
     """``(m, n_words)``, sorted by value."""
     numbers: Indices
-    """``(m,)`` of the strings, see `LinearIndex`."""
+    """``(m,)`` numbers of the strings, see `LinearIndex`."""
     shares: Floats
-    """``(m,)`` of what a number gets, 1 where no other string has it."""
+    """``(m,)`` share that each string gets of its number's probability; 1 if no other string has that number."""
     exact: bool
-    """True where every string has a number of its own, which is its place here."""
+    """True if every string has its own number, which is then its row here."""
 
     def spread(self, vectors: Floats) -> Floats:
-        """Bring ``(..., 2^k)`` probabilities of numbers to ``(..., m)`` unit vectors of roots over the strings."""
+        """Turn ``(..., 2^k)`` probabilities of numbers into ``(..., m)`` unit vectors of roots over the strings."""
         roots = np.sqrt(vectors[..., self.numbers] * self.shares)
         return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=-1, keepdims=True), 1e-150))
 
     def places(self, words: Words) -> Indices:
-        """Find packed strings, all of which must be there, ``(k,)``."""
+        """Return the rows of packed strings, ``(k,)``; all of them must be in the support."""
         if self.exact:
             return words[:, 0].astype(np.intp)
-        _, place = numbered(np.vstack([self.words, words]))
-        return np.asarray(place[len(self.words) :])
+        _, rows = numbered(np.vstack([self.words, words]))
+        return np.asarray(rows[len(self.words) :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,46 +84,46 @@ class Models:
     """Models of the whole output, up to `BROAD` bits."""
 
     bayesian: UnknownScale
-    """At every one of `SCALES`."""
+    """Bayesian deconvolution at each of `SCALES`."""
     calibrated: LogLinear
-    """At the calibrated noise."""
+    """Log-linear model at the calibrated noise."""
     scale: float
-    """What the wary Bayesian deconvolution takes the noise for, in multiples of it."""
+    """Multiple of the calibrated noise that the wary Bayesian deconvolution estimates."""
     scaled: LogLinear
-    """At that noise."""
+    """Log-linear model at that multiple."""
 
-    def probability(self, place: int) -> Floats:
-        """Give the probability of each hypothesis of one of the two Bayesian deconvolutions."""
-        return self.bayesian.probability(1.0 if place == BAYESIAN else _WARINESS)
+    def probability(self, candidate: int) -> Floats:
+        """Return the probability of each hypothesis, for the candidate `BAYESIAN` or `WARY`."""
+        return self.bayesian.probability(1.0 if candidate == BAYESIAN else _WARINESS)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Everything that may be part of an answer under a circuit's noise, and what was found on the way."""
+    """All candidate answers under a circuit's noise, and the fits behind them."""
 
     kernel: Kernel
-    """Of the calibration."""
+    """Noise kernel of the calibration."""
     support: Support
     """Strings of the answers."""
     roots: Floats
-    """``(c, m)`` unit vectors; zero where a candidate is absent."""
+    """``(c, m)`` unit vectors; zero for absent candidates."""
     present: NDArray[np.bool_]
-    """``(c,)`` False for a candidate that was not looked for."""
+    """``(c,)`` False for candidates that were not computed."""
     counts: Floats
     """``(2^k,)`` shots of each number."""
     deconvolved: Deconvolved
-    """At the scales that were looked at, and last the readout errors alone."""
+    """Richardson-Lucy at the scales used, and last of the readout errors alone."""
     scales: tuple[int, ...]
-    """Places in `SCALES` of those looked at."""
+    """Indices into `SCALES` of the scales used."""
     alone: Decided
-    """What is answered without knowing the circuit."""
+    """The decision from counts alone, without the circuit."""
     models: Models | None
-    """Of the whole output, where the register is not too wide."""
+    """Models of the whole output; None beyond `BROAD` bits."""
     few: Few
-    """Strings under the noise nearest to the calibrated that the counts allow. Under the largest that they allow, a
-    product state passes for one string."""
+    """A few strings under the allowed noise that is nearest to the calibrated. (Under the largest allowed noise a
+    product state would look like one string.)"""
     fits: int
-    """Place in `SCALES` of the noise nearest to the calibrated under which counts are no surprise; see `allowed`."""
+    """Index into `SCALES` of that noise; see `allowed`."""
 
     @cached_property
     def gram(self) -> Floats:
@@ -131,38 +132,38 @@ class Candidates:
 
     @property
     def slots(self) -> list[int]:
-        """Candidates that the deconvolutions make, in their order."""
-        return [*(SCALED + place for place in self.scales), READOUT]
+        """Indices of the candidates that the deconvolutions yield, in their order."""
+        return [*(SCALED + index for index in self.scales), READOUT]
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Candidates that keep the counts as they came; what counts alone leave as it is, is the counts."""
+        """Candidates that equal the counts: `RAW`, and the answer from counts alone if that left them as they came."""
         return (RAW,) if self.alone.answer.applied else (RAW, ALONE)
 
     @property
     def strings(self) -> Indices:
-        """``(k,)`` places of `few` in the support: of one number the most frequent string is meant."""
+        """``(k,)`` rows of `few` in the support; a shared number stands for its most frequent string."""
         rows = most_frequent(self.support.numbers, self.support.shares)
         return np.asarray(rows[np.searchsorted(self.support.numbers[rows], self.few.strings)])
 
 
 def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) -> Candidates:
-    """Look for every candidate answer.
+    """Compute every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
-        faults: of the circuit.
-        alone: what is answered without knowing it, where that is known; see `decide`.
+        faults: fault patterns of the circuit.
+        alone: the decision from counts alone if it is there already; see `decide`.
 
     Returns:
-        The candidates. Cost: as much again as the decision without a circuit, and up to 12 bits some 3,000 Walsh
-        transforms, 200 beyond.
+        The candidates. Cost: the decision without a circuit if `alone` is None, and some 3,000 Walsh transforms up to
+        12 bits, 200 beyond.
     """
     kernel = kernel_of(d, faults)
     counts = kernel.index.vector(d.words, d.weights)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
-    kernels = ScaledKernels.of(kernel, [SCALES[place] for place in scales], readout=True)
+    kernels = ScaledKernels.of(kernel, [SCALES[index] for index in scales], readout=True)
     deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
     fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots, MISFIT)
     few = read_off(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
@@ -172,27 +173,27 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
     roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
     if models is not None:
         roots[LOG_LINEAR], roots[LOG_LINEAR_SCALED] = np.sqrt([models.calibrated.ideal, models.scaled.ideal])
-        for place in (BAYESIAN, WARY):
-            roots[place] = models.bayesian.mean(models.probability(place))
+        for candidate in (BAYESIAN, WARY):
+            roots[candidate] = models.bayesian.mean(models.probability(candidate))
         present[[LOG_LINEAR, LOG_LINEAR_SCALED, BAYESIAN, WARY]] = True
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
-    made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, models, few, scales[fits])
-    roots[STRINGS, made.strings] = np.sqrt(few.weights)
-    roots[made.slots] = support.spread(deconvolved.ideals)
-    present[[RAW, ALONE, STRINGS, *made.slots]] = True
-    return made
+    result = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, models, few, scales[fits])
+    roots[STRINGS, result.strings] = np.sqrt(few.weights)
+    roots[result.slots] = support.spread(deconvolved.ideals)
+    present[[RAW, ALONE, STRINGS, *result.slots]] = True
+    return result
 
 
 def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:
-    """Look for the models of the whole output; of the kernels, the last is of readout errors alone."""
+    """Fit the models of the whole output; the last of the kernels, readout errors alone, is not used."""
     bayesian = unknown_scale(kernels.take(slice(0, len(SCALES))), counts)
     scale = float(np.exp(bayesian.log_scale(bayesian.probability(_WARINESS))))
     return Models(bayesian, log_linear(kernel, counts), scale, log_linear(kernel.scaled(scale), counts))
 
 
 def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
-    """Give the kernel of a circuit; strings beyond `WIDEST` bits are hashed, as many numbers as the counts need."""
+    """Return the kernel of a circuit; beyond `WIDEST` bits strings are hashed, to as many numbers as counts need."""
     if d.n_bits <= WIDEST:
         return Kernel.of(faults)
     width = int(np.clip(np.ceil(np.log2(_ROOM * d.n_outcomes)), _LEAST, _MOST))
@@ -200,7 +201,7 @@ def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
 
 
 def words_of(d: Distribution, kernel: Kernel) -> Words | None:
-    """Give the most frequent string of each number, ``(2^k, n_words)``; None where a number is its string."""
+    """Return the most frequent string of each number, ``(2^k, n_words)``; None if every number is its string."""
     if kernel.index.exact:
         return None
     words, numbers = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64), kernel.index.of(d.words)
@@ -210,13 +211,14 @@ def words_of(d: Distribution, kernel: Kernel) -> Words | None:
 
 
 def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
+    """List the strings that answers may contain, and share each number among its strings by their counts."""
     if kernel.index.exact:
         numbers = np.arange(kernel.size)
         return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
     more = [] if alone.blend is None else [alone.blend.support.words]
-    words, place = numbered(np.vstack([d.words, *more]))
-    seen = np.zeros(len(words))
-    seen[place[: d.n_outcomes]] = d.weights
+    words, rows = numbered(np.vstack([d.words, *more]))
+    shots = np.zeros(len(words))
+    shots[rows[: d.n_outcomes]] = d.weights
     numbers = kernel.index.of(words)
-    whole = np.bincount(numbers, seen, kernel.size)[numbers]
-    return Support(words, numbers, np.divide(seen, whole, out=np.ones(len(words)), where=whole > 0), False)
+    total = np.bincount(numbers, shots, kernel.size)[numbers]
+    return Support(words, numbers, np.divide(shots, total, out=np.ones(len(words)), where=total > 0), False)

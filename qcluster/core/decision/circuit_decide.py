@@ -1,4 +1,4 @@
-"""The decision where the circuit is known: what the gate makes of the candidates, or the counts as they came."""
+"""The decision for a known circuit: a gate blends the candidate answers, or the counts are left as they came."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import noise_ratio
 
 _TRUST = 1.0
-"""Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
-are off by any factor."""
+"""Weight added to deconvolution at measured rates, where the gate's weights sum to 1: the gate was trained on
+calibrations that are wrong by any factor, and does not know that rates were measured."""
 _FAULTLESS = 0.25
-"""Share of shots without a fault below which this weight falls in proportion: what the rates leave open then moves the
-answer more than the shots do. Both were chosen on runs by the harness of `benchmarks/reference.py`, of other circuits
-on other machines than its own."""
+"""Share of shots without a fault below which that weight falls in proportion: errors of the rates then matter more than
+shot noise. Both were chosen with the harness of `benchmarks/reference.py`, on other circuits and machines than the
+benchmark's own."""
 _HARDLY_ANY = 0.01
-"""Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves, or
-refute the calibration."""
+"""Share of shots without a fault below which counts tell nothing about the circuit, unless counts alone have an answer
+or refute the calibration."""
 
 
 def decide_circuit(
@@ -64,23 +64,23 @@ def decide_circuit(
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
-    Up to 16 bits every string may be part of the answer; of wider registers those that were observed.
+    Up to 16 bits every string may be part of the answer, beyond that observed ones and those of the counts-only answer.
 
     Args:
         d: the counts, twirls undone.
         faults: from `qcluster.device.fault_masks`; `FaultMasks.symmetrised` if measurements were twirled.
-        guard: False gives Richardson-Lucy's answer at the noise that the counts allow, undecided.
+        guard: False skips the decision and returns Richardson-Lucy's answer at the noise that the counts allow.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        most_noise: how many times the noise of `faults` (in -ln of the raw fidelity) few strings may need. Without a
-            limit for calibrations, which may be off by any factor. Rates that were measured have one, and are trusted:
-            what they explain weighs more than the gate gives it.
+        most_noise: most noise that few strings may need, as a multiple of that of `faults` (in -ln of the raw
+            fidelity). Infinite for calibrations, which may be wrong by any factor. A finite limit also says that the
+            rates were measured: what they explain then weighs more than the gate alone would give it.
 
     Returns:
-        The answer. Cost: that of the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16
-        bits, of 2^12 to 2^18 numbers above: some seconds for 100,000 shots of 100 bits, and 100 MB.
+        The answer. Cost: the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16 bits, of
+        2^12 to 2^18 numbers beyond: some seconds for 100,000 shots of 100 bits, and 100 MB.
 
     Raises:
-        ValueError: the widths differ, or there are no counts.
+        ValueError: counts and faults differ in width, or there are no counts.
 
     Example:
         >>> masks = np.array([[1], [2], [3]], dtype=np.uint64)
@@ -94,7 +94,7 @@ def decide_circuit(
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     by_counts = decide(d)
-    if guard and by_counts.fit is None:  # nothing was looked for
+    if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     trusted = most_noise < np.inf
     found = gather(d, faults, by_counts)
@@ -107,7 +107,7 @@ def decide_circuit(
         if trusted:
             weights = _trusting(weights, found, faults)
         share = 1 - float(weights[[*found.kept]].sum())
-        credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
+        credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibrated noise allows
         drowned = credible and _whole(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
             why = _why(faults, "what the circuit's faults explain is as likely the ideal")
@@ -120,7 +120,7 @@ def decide_circuit(
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(found)[int(np.argmax(weights[LOG_LINEAR:]))]
-    reason = name_heaviest(weights, LOG_LINEAR, lambda place: _sentence(found, weights, place), found.kept)
+    reason = name_heaviest(weights, LOG_LINEAR, lambda candidate: _phrase(found, weights, candidate), found.kept)
     return Mitigation(
         distribution=distributed(d, found.support.words, root * root),
         raw=d,
@@ -137,34 +137,34 @@ def decide_circuit(
 
 
 def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
-    """Add weight to deconvolution at the rates as they are, the less the more few strings explain all: by a log-linear
-    model, or Richardson-Lucy where the register is too wide for one."""
+    """Add weight to deconvolution at unscaled rates: the log-linear model, or Richardson-Lucy if the register is too
+    wide for one. The more weight the few strings have, the less is added."""
     more = weights.copy()
-    place = SCALED + SCALES.index(1.0) if found.models is None else LOG_LINEAR
-    more[place] += _TRUST * min(1.0, _whole(faults) / _FAULTLESS) * (1 - weights[STRINGS])
+    candidate = SCALED + SCALES.index(1.0) if found.models is None else LOG_LINEAR
+    more[candidate] += _TRUST * min(1.0, _whole(faults) / _FAULTLESS) * (1 - weights[STRINGS])
     return np.asarray(more / more.sum())
 
 
 def _too_noisy(found: Candidates, most: float) -> bool:
-    """Tell whether the few strings need more than `most` times the noise of the calibration."""
+    """Return whether the few strings need more than `most` times the noise of the calibration."""
     few = found.few
     return noise_ratio(few.fidelity(found.counts), few.fidelity(found.kernel.forward(few.pure))) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
-    """Give P(read 1|0), P(read 0|1), ``(n_bits, 2)``: an odd number of faults, then a decay; see `Kernel.of`."""
+    """Return P(read 1|0), P(read 0|1), ``(n_bits, 2)``: an odd number of faults, then a decay; see `Kernel.of`."""
     flips = kernel.flips(faults)
     rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
 def _whole(faults: FaultMasks) -> float:
-    """Give the share of the shots without a fault, by the calibration."""
+    """Return the share of the shots without a fault, by the calibration."""
     return float(np.exp(-faults.expected_faults))
 
 
 def _why(faults: FaultMasks, reason: str) -> str:
-    """Say why counts are left: that next to no shot is without a fault goes before all."""
+    """Say why counts are left; if almost every shot has a fault, that is the reason, whatever else is."""
     whole = _whole(faults)
     if whole >= _HARDLY_ANY:
         return reason
@@ -174,15 +174,16 @@ def _why(faults: FaultMasks, reason: str) -> str:
     )
 
 
-def _sentence(found: Candidates, weights: Floats, place: int) -> str:
-    if place == RAW:
+def _phrase(found: Candidates, weights: Floats, candidate: int) -> str:
+    """Describe one candidate for the reason; deconvolutions, from `LOG_LINEAR` on, are described together."""
+    if candidate == RAW:
         return "the counts as they came"
-    if place == STRINGS:
+    if candidate == STRINGS:
         strings = strings_explain(len(found.few.weights), " seen through the circuit's faults")
         return f"{strings} {1 - found.few.uniform:.0%} of the shots"
-    if place == ALONE:
+    if candidate == ALONE:
         return f"what the counts say alone ({found.alone.answer.reason})"
-    if place == READOUT:
+    if candidate == READOUT:
         return "Richardson-Lucy deconvolution of the readout errors"
     deep = weights[LOG_LINEAR:]
     scale = float(np.exp(deep @ np.log(_undone(found)) / deep.sum()))
@@ -196,7 +197,7 @@ def _sentence(found: Candidates, weights: Floats, place: int) -> str:
 
 
 def _undone(found: Candidates) -> Floats:
-    """Give the multiple of the noise that each candidate from `LOG_LINEAR` on undoes."""
+    """Return the multiple of the calibrated noise that each candidate from `LOG_LINEAR` on undoes."""
     models = found.models
     if models is None:
         return np.array([*np.ones(SCALED - LOG_LINEAR), *SCALES])
@@ -205,10 +206,10 @@ def _undone(found: Candidates) -> Floats:
 
 
 def _agreement(found: Candidates, answer: Floats) -> str:
-    """Compare the raw fidelity that the calibration predicts for the answer with that which the counts show.
+    """Say whether the raw fidelity that the calibration predicts agrees with the one that the counts show.
 
-    Both are of the answer: Richardson-Lucy's estimate at the calibrated noise takes shot noise and noise beyond the
-    calibrated for output, and counts then agree with whatever is predicted.
+    Both are computed for the blended answer. Richardson-Lucy's estimate at the calibrated noise would be no test: it
+    counts shot noise and excess noise as output, so that any prediction would agree.
 
     Args:
         found: the candidates.
@@ -223,5 +224,5 @@ def _agreement(found: Candidates, answer: Floats) -> str:
 
 
 def _overlap(ideal: Floats, read: Floats) -> float:
-    """Give the Hellinger fidelity of two vectors of any sums."""
+    """Return the Hellinger fidelity of two vectors, which need not be normalised."""
     return float(np.sqrt(np.maximum(ideal * read, 0)).sum() ** 2 / (ideal.sum() * read.sum()))

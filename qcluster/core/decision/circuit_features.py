@@ -1,5 +1,5 @@
-"""What the gate for known circuits sees; the same when qubits are renamed or strings reordered, up to 16 bits (wider
-strings are hashed) and to what rounding makes of a log-linear model of few strings."""
+"""Features for the gate of known circuits. They do not depend on the names of qubits or the order of strings, except
+beyond 16 bits, where strings are hashed, and for rounding errors in log-linear models of few strings."""
 
 import numpy as np
 
@@ -16,35 +16,35 @@ from qcluster.core.stats.special import perplexity, unevenness
 from qcluster.core.stats.walsh import walsh
 
 _UPPER = np.triu_indices(len(NAMES), 1)
-_FAINT = 1e-4
-_EVEN = 1e-3
+_FAINT, _EVEN = 1e-4, 1e-3
+"""Added to numbers and to unevenness before their logarithm is taken."""
 _TYPICAL = 0.5
-"""Rotations of a circuit that nothing is known of."""
+"""Rotations assumed for a circuit of which none are known."""
 
 
-def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
+def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Floats:
     """Describe counts, calibration and candidates to the gate.
 
     Args:
         d: the counts.
-        faults: of the circuit.
-        found: their candidates.
+        faults: fault patterns of the circuit.
+        candidates: candidate answers to the counts.
 
     Returns:
-        ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; what the
-        calibration expects; for every multiple of the noise how surprising the counts are, how much raw fidelity it
-        predicts and the counts show, and how broad its answer is; the few strings; what counts alone say; what
-        remains unseen under the calibration and under the strings' noise; the circuit's rotations, and how uneven the
-        answers are, which only rotations make them; what models of the whole output take the noise for, and how they
-        fit; squared overlaps of all pairs of candidates.
+        ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; noise
+        that the calibration predicts; for each multiple of the noise, how surprising the counts are, the raw fidelity
+        that it predicts and that the counts show, and how broad its answer is; the few strings; the decision from
+        counts alone; what the noise hides, under the calibration and under the strings' kernel; the circuit's
+        rotations, and how uneven the answers are, which requires rotations; the noise that models of the whole output
+        estimate, and how well they fit; squared overlaps of all pairs of candidates.
     """
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
-    kernel, deep = found.kernel, found.deconvolved
-    looked = np.array(found.scales)
-    nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
-    every = np.append(nearest, len(looked))
+    kernel, deconvolved = candidates.kernel, candidates.deconvolved
+    used = np.array(candidates.scales)
+    nearest = np.abs(used[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # replaces scales that were skipped
+    every = np.append(nearest, len(used))
     flips = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
     general = [
         n / 4,
@@ -58,22 +58,22 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         float(np.abs(kernel.decays).mean()) * 10,
         np.log(len(faults.rates) + 1),
         np.log(flips + _FAINT),
-        found.fits / 4,
+        candidates.fits / 4,
     ]
-    excess = (deep.deviance - deep.usual) / shots
-    shown = found.roots[found.slots] @ found.roots[0]
-    broad = perplexity(deep.ideals)
+    excess = (deconvolved.deviance - deconvolved.usual) / shots
+    overlap = candidates.roots[candidates.slots] @ candidates.roots[0]
+    breadth = perplexity(deconvolved.ideals)
     scales = [
-        *np.arcsinh(deep.surprise / 3)[every],
+        *np.arcsinh(deconvolved.surprise / 3)[every],
         *np.log(np.maximum(excess, 0) + _FAINT)[every],
-        *np.log(shown**2 + _FAINT)[every],
-        *((np.log(shown**2 + _FAINT) - np.log(deep.fidelity + _FAINT)) * 4)[every],
-        *(np.log(broad) / uniform)[every],
-        *np.log(broad)[nearest],
-        *deep.ideals.max(axis=1)[every],
+        *np.log(overlap**2 + _FAINT)[every],
+        *((np.log(overlap**2 + _FAINT) - np.log(deconvolved.fidelity + _FAINT)) * 4)[every],
+        *(np.log(breadth) / uniform)[every],
+        *np.log(breadth)[nearest],
+        *deconvolved.ideals.max(axis=1)[every],
     ]
-    strings = _few(found.few, found, shots, uniform)
-    alone, fit = found.alone.answer, found.alone.fit
+    strings = _few(candidates.few, candidates, shots, uniform)
+    alone, fit = candidates.alone.answer, candidates.alone.fit
     by_counts = [
         float(alone.applied),
         alone.share,
@@ -85,28 +85,28 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         0.0 if fit is None else np.log(fit.perplexity) / uniform,
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
-    shown = np.abs(walsh(found.counts)) / found.counts.sum()
-    blind = [part for one in (kernel, found.few.kernel) for part in _blindness(one, faults, shown, found.counts.sum())]
+    sizes, total = np.abs(walsh(candidates.counts)) / candidates.counts.sum(), candidates.counts.sum()
+    hidden = [part for each in (kernel, candidates.few.kernel) for part in _visibility(each, faults, sizes, total)]
     turned = _TYPICAL if faults.rotations is None else faults.rotations
-    answers = alone.distribution.probabilities, found.few.weights, p
-    uneven = np.append(unevenness(deep.ideals)[every], [unevenness(one) for one in answers])
+    answers = alone.distribution.probabilities, candidates.few.weights, p
+    uneven = np.append(unevenness(deconvolved.ideals)[every], [unevenness(answer) for answer in answers])
     turns = [np.log(turned + _EVEN), 2 * np.exp(-turned), float(faults.rotations is None), *np.log(uneven + _EVEN)]
-    whole = _models(found, uniform)
-    overlaps = found.gram[_UPPER] ** 2
-    return bounded(np.concatenate([general, scales, strings, by_counts, blind, turns, whole, overlaps]))
+    models = _models(candidates, uniform)
+    overlaps = candidates.gram[_UPPER] ** 2
+    return bounded(np.concatenate([general, scales, strings, by_counts, hidden, turns, models, overlaps]))
 
 
-def _blindness(kernel: Kernel, faults: FaultMasks, shown: Floats, shots: float) -> list[float]:
-    """Describe what counts cannot tell of an ideal that went through a kernel, and what they show where none is left.
+def _visibility(kernel: Kernel, faults: FaultMasks, sizes: Floats, shots: float) -> list[float]:
+    """Describe how much of an ideal the noise of a kernel hides, and whether counts show more than it lets through.
 
     In the Walsh domain noise multiplies the ideal by the spectrum of its flips, and no coefficient of an ideal exceeds
-    one: below the noise of the shots the ideal is unseen, and counts above the spectrum refute it. What is `shown` are
-    the sizes of the coefficients of the counts.
+    1 in size. Where the spectrum is below shot noise, the ideal is hidden; counts above the spectrum refute the kernel.
+    `sizes` are the absolute Walsh coefficients of the counts, divided by the shots.
     """
     flips, spectrum = np.sort(kernel.flips(faults))[::-1], np.abs(kernel.spectrum)
-    above = (shown - spectrum)[1:].max() * np.sqrt(shots)
+    above = (sizes - spectrum)[1:].max() * np.sqrt(shots)
     unseen = 1 / (1 + shots * spectrum**2)
-    beyond = unseen @ (shots * shown**2 - 1) / np.sqrt(2 * (unseen @ unseen))
+    beyond = unseen @ (shots * sizes**2 - 1) / np.sqrt(2 * (unseen @ unseen))
     return [
         *np.log1p(-2 * flips[[0, min(1, len(flips) - 1)]] + _FAINT),
         float(unseen.mean()),
@@ -117,20 +117,21 @@ def _blindness(kernel: Kernel, faults: FaultMasks, shown: Floats, shots: float) 
     ]
 
 
-def _models(found: Candidates, uniform: float) -> list[float]:
-    """Describe the models of the whole output: the evidence of every scale, and what each model answers."""
-    models = found.models
+def _models(candidates: Candidates, uniform: float) -> list[float]:
+    """Describe the models of the whole output: the noise that each estimates, the fits, and the evidence of scales."""
+    models = candidates.models
     if models is None:
         return [0.0] * (len(SCALES) + 14)
     bayesian, described = models.bayesian, list[float]()
-    for place in (BAYESIAN, WARY):
-        probability, logs = models.probability(place), np.log(bayesian.kernels.scales)
+    for candidate in (BAYESIAN, WARY):
+        probability, logs = models.probability(candidate), np.log(bayesian.kernels.scales)
         mean = bayesian.log_scale(probability)
         broad = float(probability[bayesian.prior[:, 0] == bayesian.prior.max()].sum())
         described += [mean, float(np.sqrt(probability @ (logs - mean) ** 2)), broad]
     of_scales = bayesian.of_scales()
-    for model, kernel in ((models.calibrated, found.kernel), (models.scaled, found.kernel.scaled(models.scale))):
-        described += _log_linear(model, kernel, found.counts, uniform)
+    calibrated, scaled = candidates.kernel, candidates.kernel.scaled(models.scale)
+    for model, kernel in ((models.calibrated, calibrated), (models.scaled, scaled)):
+        described += _log_linear(model, kernel, candidates.counts, uniform)
     return [*np.arcsinh((of_scales - of_scales[SCALES.index(1.0)]) / 3), *described]
 
 
@@ -145,14 +146,14 @@ def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float
     ]
 
 
-def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:
-    """Describe a list of strings: how many, under which noise, and how well they explain the counts."""
+def _few(few: Few, candidates: Candidates, shots: float, uniform: float) -> list[float]:
+    """Describe the few strings: how many there are, their noise, and how well they explain the counts."""
     kernel = few.kernel
-    beyond, spread = misfit(found.counts, kernel.forward(few.ideal))
-    seen = found.kernel.forward(few.pure), kernel.forward(few.pure), found.counts  # calibrated, learned, counted
-    raw = [np.sqrt(few.fidelity(one)) for one in seen]
+    beyond, spread = misfit(candidates.counts, kernel.forward(few.ideal))
+    read = candidates.kernel.forward(few.pure), kernel.forward(few.pure), candidates.counts
+    raw = [np.sqrt(few.fidelity(vector)) for vector in read]  # calibrated, learned, observed
     noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in raw]
-    rates = np.log((kernel.rates + 1e-5) / (found.kernel.rates + 1e-5))
+    rates = np.log((kernel.rates + 1e-5) / (candidates.kernel.rates + 1e-5))
     return [
         np.log(len(few.weights)),
         np.log(perplexity(few.weights)) / uniform,
@@ -165,6 +166,6 @@ def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[floa
         noise[2] - noise[0],
         noise[2] - noise[1],
         noise[2],
-        float(rates @ found.kernel.rates / max(found.kernel.rates.sum(), 1e-9)),
+        float(rates @ candidates.kernel.rates / max(candidates.kernel.rates.sum(), 1e-9)),
         float(rates.std()),
     ]

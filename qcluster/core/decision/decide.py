@@ -1,4 +1,4 @@
-"""The decision: the answer that the gate makes of the candidates, or the counts as they came, and why."""
+"""The decision: blend candidates as the gate weighs them, or leave the counts as they came, and say why."""
 
 import math
 from collections.abc import Callable
@@ -31,42 +31,42 @@ from qcluster.core.stats.special import perplexity
 from qcluster.core.words import many
 
 _STRUCTURE = 4.0
-"""Standard deviations beyond uniform noise from which counts have a structure that can be looked for. Shot noise alone
-goes there once in some thousand counts, and of one to five bits, where chi-square is far from normal, in some hundred:
-what is then looked for, the gate judges."""
+"""Standard deviations from uniform noise at which candidates are computed. Shot noise alone gets there in about one set
+of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred; the gate then
+judges the candidates."""
 _FEWEST = 16.0
-"""Shots below which no error can be told from the ideal."""
+"""Shots below which errors cannot be told from the ideal."""
 LEAST_SHARE = 0.1
-"""Part of the answer that must be mitigated; with less, the counts are left as they came."""
+"""Least share of the answer that must be mitigated; otherwise the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""
 _MEASURED = 16.0
-"""Expected flips of a bit from which none at all, four standard deviations (Poisson) too few, tells that it was not
-measured."""
+"""Expected flips of a bit from which no flip at all, four standard deviations (Poisson) too few, shows that the bit was
+not measured."""
 _NAMED = 0.25
-"""Weight from which the second candidate is named in the reason."""
+"""Weight above which the reason names the second candidate as well."""
 _FAINT = 1e-9
-"""Probability of a string below which it is left out of the answer."""
+"""Probability below which a string is left out of the answer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """The answer to counts, and the mixture that is part of it."""
+    """The answer to a set of counts, and the fit behind it."""
 
     answer: Mitigation
     """The answer, or the counts as they came."""
     fit: MixtureFit | None
-    """The sparse mixture; None where none was looked for."""
+    """The sparse mixture; None if the counts were left before it was fitted."""
     blend: Blend | None
-    """What `answer` holds as its response: how it moves with the counts; None where it is the counts."""
+    """The response of `answer`: how it changes with the counts. None if the answer is the counts."""
 
 
 def decide(d: Distribution) -> Decided:
-    """Answer counts, or leave them as they are, where nothing else is known.
+    """Estimate the ideal distribution from the counts alone, or leave them as they are.
 
     Example:
-        >>> found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
-        >>> found.answer.applied, sorted(found.answer.distribution.top(2))
+        >>> decided = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
+        >>> decided.answer.applied, sorted(decided.answer.distribution.top(2))
         (True, ['000', '111'])
     """
     return alone(deciding(d, None, None, None))
@@ -79,42 +79,43 @@ def deciding(
     settings: MixtureSettings | None,
     gate: Gate | None = None,
 ) -> Stepwise[Decided]:
-    """Do so step by step, so that many sets of counts share the work.
+    """Decide in steps, for `qcluster.core.lockstep`, with everything that may be known beside the counts.
 
     Args:
         d: the counts.
         known: ``(n, 2)`` flip rates known beforehand.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        settings: of the mixture.
-        gate: that weighs the candidates; the one that ships for so many bits by default.
+        settings: settings of the mixture.
+        gate: weighs the candidates; by default the one that ships for this number of bits.
     """
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
-    found = yield from gathering(d, known, settings)
-    described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    weights, confidence = (gate or shipped(wide=found.counts is None))(described, found.present, found.gram)
-    share = float(1 - weights[[*found.kept]].sum())
-    fit = found.fit
-    root = weights @ found.roots
+    candidates = yield from gathering(d, known, settings)
+    described = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
+    gate = gate or shipped(wide=candidates.counts is None)
+    weights, confidence = gate(described, candidates.present, candidates.gram)
+    share = float(1 - weights[[*candidates.kept]].sum())
+    fit = candidates.fit
+    root = weights @ candidates.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
         why = "what looks like noise is as likely the ideal"
-    elif unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
+    elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
     hint = _unmeasured(d, fit)
     if why is not None:
         as_read = left(d, "mixture", why + hint, fit.rates, confidence)
         return Decided(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
-    settings = settings or MixtureSettings()
-    blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
+    prior_shots = (settings or MixtureSettings()).prior_shots
+    blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, prior_shots)
     answer = Mitigation(
-        distribution=distributed(d, found.support.words, root * root),
+        distribution=distributed(d, candidates.support.words, root * root),
         raw=d,
         method="mixture",
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept) + hint,
+        reason=name_heaviest(weights, DENSE, lambda i: _phrase(d, candidates, weights, i), candidates.kept) + hint,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -124,17 +125,17 @@ def deciding(
 
 
 def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distribution:
-    """Give the shots of counts to packed strings ``(m, n_words)``, by weights ``(m,)`` of any sum; faint ones go."""
+    """Share the shots of counts among packed strings ``(m, n_words)`` by weights ``(m,)``; drop faint strings."""
     kept = np.flatnonzero(probabilities > _FAINT * probabilities.sum())
     shots = probabilities[kept] * (d.shots / probabilities[kept].sum())
     return Distribution.from_words(words[kept], shots, d.n_bits)
 
 
 def unchanged(overlap: float, shots: float) -> bool:
-    """Tell from the overlap between an answer and the counts, the root of their fidelity, whether it is the counts.
+    """Return whether an answer is no different from the counts, given their overlap, the root of their fidelity.
 
-    It is where it differs by less than sampling alone moves the share of one string: 1 less the overlap, to leading
-    order an eighth of the sum of ``(change of p)^2 / p``, is then ``1 / (8 shots)`` on average.
+    The limit is the change that sampling makes to the probability of one string: ``1 - overlap``, to leading order an
+    eighth of the sum of ``(change of p)^2 / p``, is then ``1 / (8 shots)`` on average.
 
     Example:
         >>> unchanged(0.9999, 1000), unchanged(0.9999, 100_000)
@@ -144,8 +145,8 @@ def unchanged(overlap: float, shots: float) -> bool:
 
 
 def screened(d: Distribution) -> tuple[str | None, float]:
-    """Give the reason why counts are left before any candidate is looked for, None where they are not; and by how much
-    they differ from uniform noise, 0 where this was not looked at."""
+    """Return why counts are left before any candidate is computed, or None if they are not; and how far they are from
+    uniform noise (`beyond_uniform`), 0 if that was not computed."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if are_probabilities(d):
@@ -157,38 +158,39 @@ def screened(d: Distribution) -> tuple[str | None, float]:
 
 
 def name_heaviest(
-    weights: Floats, first_dense: int, sentence: Callable[[int], str], kept: tuple[int, ...] = (RAW,)
+    weights: Floats, first_dense: int, phrase: Callable[[int], str], kept: tuple[int, ...] = (RAW,)
 ) -> str:
-    """Name the one or two candidates of most weight; deconvolutions, the last ones, count as one, their first.
+    """Name the heaviest candidate, and the second if it is heavy or the first is the counts.
 
-    So do candidates that keep the counts as they are, `kept`; beside them what was changed is named in any case.
+    Deconvolutions, from `first_dense` on, count as one, under their first index; so do candidates that are the counts,
+    `kept`, under the index of the heaviest.
     """
     parts = weights.copy()
     parts[first_dense], parts[first_dense + 1 :] = weights[first_dense:].sum(), 0.0
-    counts = max(kept, key=lambda place: float(weights[place]))
+    counts = max(kept, key=lambda index: float(weights[index]))
     parts[[*kept]], parts[counts] = 0.0, weights[[*kept]].sum()
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
     two = first == counts or parts[second] > _NAMED
-    return sentence(first) + (f", with {parts[second]:.0%} of {sentence(second)}" if two else "")
+    return phrase(first) + (f", with {parts[second]:.0%} of {phrase(second)}" if two else "")
 
 
 def _unmeasured(d: Distribution, fit: MixtureFit) -> str:
-    """Point at bits that never differ, where the mixture says that noise flips the others: they pass for bits without
-    noise, and what is noise for the ideal."""
+    """Warn of bits that never differ though the mixture finds that noise flips the others: if they were not measured,
+    they look like bits without noise, and noise then looks like the ideal."""
     ones = weight_of_ones(d.bits, d.weights)
-    steady = (ones == 0) | (ones == d.shots)
-    if steady.all() or not steady.any():
+    constant = (ones == 0) | (ones == d.shots)
+    if constant.all() or not constant.any():
         return ""
-    flips = (1 - fit.background) * float(fit.rates[~steady].mean()) + fit.background / 2
+    flips = (1 - fit.background) * float(fit.rates[~constant].mean()) + fit.background / 2
     if flips * d.shots < _MEASURED:
         return ""
-    number = int(steady.sum())
+    number = int(constant.sum())
     which = "1 bit never differs: leave it" if number == 1 else f"{number} bits never differ: leave them"
     return f"; {which} out (Distribution.marginal) if not measured"
 
 
 def in_words(fit: MixtureFit) -> str:
-    """Say what a mixture explains, and by which noise."""
+    """Describe a mixture: its number of strings, the share of the shots that they explain, and the noise."""
     strings = strings_explain(max(1, round(float(perplexity(fit.weights)))))
     return (
         f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
@@ -196,29 +198,29 @@ def in_words(fit: MixtureFit) -> str:
     )
 
 
-def strings_explain(many: int, through: str = "") -> str:
-    """Begin a sentence about strings, and say what they are seen through."""
-    return f"{many} strings{through} explain" if many > 1 else f"{many} string{through} explains"
+def strings_explain(n_strings: int, through: str = "") -> str:
+    """Begin a sentence as "2 strings explain", with text such as " seen through the noise" after "strings"."""
+    return f"{n_strings} strings{through} explain" if n_strings > 1 else f"{n_strings} string{through} explains"
 
 
-def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -> str:
-    fit = found.fit
-    wide = found.counts is None
-    if place == RAW or (wide and place in found.kept):
+def _phrase(d: Distribution, candidates: Candidates, weights: Floats, index: int) -> str:
+    """Describe one candidate for the reason; deconvolutions, from `DENSE` on, are described together."""
+    wide = candidates.counts is None
+    if index == RAW or (wide and index in candidates.kept):
         return "the counts as they came"
-    if wide and place == FIXED:
+    if wide and index == FIXED:
         return "the counts, with bits that hardly ever differ set to their usual value"
-    if place == SMOOTH:
+    if index == SMOOTH:
         return "the counts, their sampling noise smoothed"
-    if place == MIXTURE:
-        return in_words(fit)
-    if place in (STRING, HEAVIEST):
-        string = unpack(found.support.words[found.support.singles[[place - STRING]]], d.n_bits)[0]
+    if index == MIXTURE:
+        return in_words(candidates.fit)
+    if index in (STRING, HEAVIEST):
+        string = unpack(candidates.support.words[candidates.support.singles[[index - STRING]]], d.n_bits)[0]
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
-    dense = weights[found.hypotheses.slots]
+    dense = weights[candidates.hypotheses.slots]
     dense = dense / dense.sum()
-    undone = float(dense @ found.hypotheses.rates.mean(axis=(1, 2)))
-    uniform = float(dense @ found.posterior.background)
+    undone = float(dense @ candidates.hypotheses.rates.mean(axis=(1, 2)))
+    uniform = float(dense @ candidates.posterior.background)
     return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

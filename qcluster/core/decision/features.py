@@ -1,5 +1,5 @@
-"""What the gate sees: numbers that stay the same when qubits are renamed or strings reordered, and when bits are
-flipped, but for those of the single string, whose prior knows that decay leads to zero."""
+"""Features for the gate of counts alone. They do not depend on the names of qubits or the order of strings, nor on
+which bits are flipped, except for those of the single string, whose prior knows that decay leads to zero."""
 
 import numpy as np
 
@@ -13,26 +13,27 @@ from qcluster.core.stats.goodness import beyond_uniform, collisions
 from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
-_SLOTS = len(NAMES) - DENSE
 _QUARTILES = np.linspace(0, 1, 5)
 
 
-def features(d: Distribution, found: Candidates, known: Floats | None = None, structure: float | None = None) -> Floats:
+def features(
+    d: Distribution, candidates: Candidates, known: Floats | None = None, structure: float | None = None
+) -> Floats:
     """Describe counts and candidates to the gate.
 
     Args:
         d: the counts.
-        found: their candidates.
+        candidates: candidate answers to the counts.
         known: ``(n, 2)`` flip rates known beforehand, or None.
-        structure: what `beyond_uniform` gives for the counts, where that is known.
+        structure: `beyond_uniform` of the counts, if it was computed already.
 
     Returns:
-        ``(f,)``, every entry within [-20, 20], without what the user expects (`expectation`). In the order of the code:
-        size of the register and of the data; concentration of the counts; the product of biased bits and the single
-        string; the sparse mixture; the deconvolutions' evidence (a shot), background and number of strings; what is
-        known; squared overlaps of all pairs of candidates.
+        ``(f,)``, every entry within [-20, 20]; what the user expects (`expectation`) is not included. In the order of
+        the code: size of the register and of the data; concentration of the counts; the product of biased bits and the
+        single string; the sparse mixture; known rates; for each deconvolution its evidence relative to the best, its
+        background and number of strings; squared overlaps of all pairs of candidates; which candidates are present.
     """
-    n, shots, fit = d.n_bits, d.shots, found.fit
+    n, shots, fit = d.n_bits, d.shots, candidates.fit
     uniform = n * np.log(2)
     structure = beyond_uniform(d.bits, d.weights) if structure is None else structure
     p = np.sort(d.probabilities)[::-1]
@@ -46,13 +47,13 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         np.log(d.n_outcomes),
         *of_counts(d),
         np.arcsinh(structure),
-        -1.0 if found.counts is None else np.arcsinh(beyond_product(found.counts)),
+        -1.0 if candidates.counts is None else np.arcsinh(beyond_product(candidates.counts)),
         *p[:6],
         *[0.0] * (6 - len(p)),
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
-        found.odds / 10,
-        *togetherness(d.bits, d.weights, found.string),
-        float(np.where(found.string, 1 - ones, ones).max()),
+        candidates.odds / 10,
+        *togetherness(d.bits, d.weights, candidates.string),
+        float(np.where(candidates.string, 1 - ones, ones).max()),
         (fit.log_likelihood - likelihood_of_product) / shots,
         np.arcsinh((fit.log_likelihood - evidence_of_product) / 10),
         fit.log_likelihood / shots + uniform,
@@ -76,31 +77,30 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         float(np.mean(known)) * 10 if known is not None else 0.0,
         float(np.log(np.clip(known, 0.001, 1.0)).std()) if known is not None else 0.0,
     ]
-    post, place = found.posterior, found.hypotheses.slots - DENSE
-    evidence, background, strings = np.zeros(_SLOTS), np.zeros(_SLOTS), np.zeros(_SLOTS)
-    log = post.evidence - post.evidence.max()
-    evidence[place] = np.log1p(-log) + 0.0
-    background[place] = post.background
-    strings[place] = np.log(post.strings()) / uniform
-    overlaps = found.gram[_UPPER] ** 2
-    every = np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)])
-    return bounded(every)
+    posterior, computed = candidates.posterior, candidates.hypotheses.slots - DENSE
+    evidence, background, strings = np.zeros((3, len(NAMES) - DENSE))
+    relative = posterior.evidence - posterior.evidence.max()
+    evidence[computed] = np.log1p(-relative) + 0.0
+    background[computed] = posterior.background
+    strings[computed] = np.log(posterior.strings()) / uniform
+    overlaps, present = candidates.gram[_UPPER] ** 2, candidates.present.astype(np.float64)
+    return bounded(np.concatenate([scalars, evidence, background, strings, overlaps, present]))
 
 
 def of_counts(d: Distribution) -> list[float]:
     """Describe counts to either gate: strings and shots, effective number of strings, collisions."""
-    uniform, spread = d.n_bits * np.log(2), np.log(perplexity(d.probabilities))
-    alike = np.log(max(collisions(d.weights), 1e-12))
-    return [np.log(d.n_outcomes / d.shots), np.log(d.shots) - uniform, spread / uniform, spread, alike + uniform]
+    uniform, entropy = d.n_bits * np.log(2), np.log(perplexity(d.probabilities))
+    equal = np.log(max(collisions(d.weights), 1e-12))
+    return [np.log(d.n_outcomes / d.shots), np.log(d.shots) - uniform, entropy / uniform, entropy, equal + uniform]
 
 
 def bounded(features: Floats) -> Floats:
-    """Keep features within [-20, 20], and 0 where they are no numbers."""
+    """Clip features to [-20, 20], and replace NaN by 0."""
     return np.asarray(np.clip(np.nan_to_num(features, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
 
 
 def expectation(expect: str | None) -> Floats:
-    """Give what the user expects as two numbers, to be put before the features: few strings, many strings.
+    """Return what the user expects as two numbers, which go before the features: few strings, many strings.
 
     Example:
         >>> expectation("sparse").tolist(), expectation(None).tolist()

@@ -1,9 +1,9 @@
-"""The gate: a small network that weighs candidates and tells how probable it is that the answer beats the counts.
+"""The gate: small networks that weigh candidates and estimate the probability that the answer beats the counts.
 
 Standardised features go through two hidden layers (rectified) to one logit for each candidate and one for the
-probability of improvement. There are several such networks, and, but beyond 12 bits, each was trained without some
-families of outputs: on counts unlike all that they saw they disagree, and by so much the counts are left as they are.
-The weights ship as ``gate.npz`` and its like (arrays only; `qcluster.learn.decision.train` makes them).
+probability of improvement. Each of several such networks, except in the gate for more than 12 bits, was trained without
+some families of outputs. On counts unlike those of their training the networks disagree, and the more they do, the more
+weight goes to the unchanged counts. ``gate.npz`` and its like hold their arrays (`qcluster.learn.decision.train`).
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from qcluster.core.stats.special import softmax
 
 _LAYERS = ("w1", "b1", "w2", "b2", "w3", "b3")
 _FAR = 6.0
-"""Standard deviations beyond which a feature is not followed."""
+"""Standard deviations at which standardised features are clipped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,38 +32,38 @@ class Gate:
     """A trained gate."""
 
     mean: Singles
-    """``(f,)`` of the features in training."""
+    """``(f,)`` mean of each feature in training."""
     scale: Singles
-    """``(f,)`` their standard deviations."""
+    """``(f,)`` standard deviation of each feature in training."""
     layers: tuple[Singles, ...]
-    """Weights and biases of the layers, the first axis for the networks: ``(e, f, h), (e, h), (e, h, h), ...``."""
+    """Weights and biases of the layers; the first axis runs over networks: ``(e, f, h), (e, h), (e, h, h), ...``."""
     names: tuple[str, ...]
-    """The candidates that it was trained on."""
+    """The candidates that it weighs, in order."""
     card: str
-    """Where it comes from, as JSON: seeds, versions, hash of the table."""
+    """Origin of the gate as JSON: seeds, versions, hash of the table."""
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], names: tuple[str, ...]) -> "Gate":
-        """Make a gate of the arrays in a file of one.
+        """Make a gate from the arrays of a gate file.
 
         Args:
-            arrays: by the names that `qcluster.learn.decision.train.write_gate` gives them.
-            names: the candidates that it must weigh.
+            arrays: arrays by name, as `qcluster.learn.decision.train.write_gate` writes them.
+            names: the candidates that the gate must weigh.
 
         Raises:
             KeyError: an array is missing.
             ValueError: the gate weighs other candidates, its arrays do not fit together or are not finite numbers, or
-                its card is no JSON object.
+                its card is not a JSON object.
         """
         mean, scale, *layers = (arrays[name] for name in ("mean", "scale", *_LAYERS))
         weighed, card = tuple(map(str, arrays["names"].ravel())), str(arrays["card"])
         if weighed != names:
             raise ValueError(f"a gate must weigh the candidates {', '.join(names)}; got {', '.join(weighed)}")
-        many, sizes = layers[0].shape[:1], (mean.shape, layers[1].shape[1:], layers[3].shape[1:], (len(names) + 1,))
-        shapes = tuple(many + part for into, out in pairwise(sizes) for part in (into + out, out))
-        found = tuple(layer.shape for layer in layers)
-        if found != shapes or scale.shape != mean.shape or {len(part) for part in (many, *sizes)} != {1}:
-            raise ValueError(f"weights of a gate must fit together; got {mean.shape}, {scale.shape}, {found}")
+        members, sizes = layers[0].shape[:1], (mean.shape, layers[1].shape[1:], layers[3].shape[1:], (len(names) + 1,))
+        expected = tuple(members + part for into, out in pairwise(sizes) for part in (into + out, out))
+        shapes = tuple(layer.shape for layer in layers)
+        if shapes != expected or scale.shape != mean.shape or {len(part) for part in (members, *sizes)} != {1}:
+            raise ValueError(f"weights of a gate must fit together; got {mean.shape}, {scale.shape}, {shapes}")
         if not all(part.dtype.kind == "f" and part.size and np.isfinite(part).all() for part in (mean, scale, *layers)):
             raise ValueError("weights of a gate must be finite floating-point numbers; got others, or none")
         if not (scale > 0).all():
@@ -74,51 +74,51 @@ class Gate:
 
     @property
     def digest(self) -> str:
-        """Hash of the weights, 16 hexadecimal digits: gates of one are the same."""
-        made = hashlib.sha256(json.dumps(self.names).encode())
+        """Hash of names and weights, 16 hexadecimal digits; equal for equal gates."""
+        sha = hashlib.sha256(json.dumps(self.names).encode())
         for part in (self.mean, self.scale, *self.layers):
-            made.update(np.ascontiguousarray(part).tobytes())
-        return made.hexdigest()[:16]
+            sha.update(np.ascontiguousarray(part).tobytes())
+        return sha.hexdigest()[:16]
 
     def __call__(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, float]:
         """Weigh candidates.
 
         Args:
             features: ``(f,)``.
-            present: ``(c,)`` candidates that there are.
+            present: ``(c,)`` True for candidates that were computed.
             gram: ``(c, c)`` overlaps of the candidates.
 
         Returns:
-            ``(c,)`` weights, sum 1, zero for those absent; and the probability that the answer made of them is nearer
-            to the ideal than the counts are. Cost: some microseconds.
+            ``(c,)`` weights, sum 1, zero for absent candidates; and the probability that the answer blended with them
+            is nearer to the ideal than the counts are. Cost: some microseconds.
         """
         weights, confidence = self.weigh(features[None], present[None], gram[None])
         return weights[0], float(confidence[0])
 
     def weigh(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, Floats]:
-        """Do so for ``(b, f)`` features, ``(b, c)`` candidates and ``(b, c, c)`` overlaps at once.
+        """Weigh candidates of b sets of counts: ``(b, f)`` features, ``(b, c)`` present, ``(b, c, c)`` overlaps.
 
-        Where the networks' answers agree, in their mean squared overlap over all pairs, the weights are their mean;
-        what is missing to agreement goes to the counts.
+        Weights are the mean over networks, times the networks' agreement: the mean squared overlap of their answers
+        over all pairs. What is then missing to a sum of 1 goes to the counts.
         """
         logits = self.logits(features)
         each = softmax(np.where(present, logits[..., :-1], -np.inf)).transpose(1, 0, 2)
         cross = each @ gram @ each.transpose(0, 2, 1)
         squared = np.diagonal(cross, axis1=1, axis2=2)
         fidelity = cross**2 / np.maximum(squared[:, :, None] * squared[:, None, :], 1e-12)
-        many = fidelity.shape[1]
-        agreement = (fidelity.sum(axis=(1, 2)) - many) / (many * many - many) if many > 1 else np.ones(len(fidelity))
+        n = fidelity.shape[1]
+        agreement = (fidelity.sum(axis=(1, 2)) - n) / (n * n - n) if n > 1 else np.ones(len(fidelity))
         weights = each.mean(axis=1) * np.clip(agreement, 0, 1)[:, None]
         weights[:, RAW] += 1 - weights.sum(axis=1)
         return weights, 1 / (1 + np.exp(-logits[..., -1].mean(axis=0)))
 
     def unseen(self, group: str) -> "Gate | None":
-        """Give the networks that never saw a family of outputs; None where all saw it."""
+        """Return a gate of only the networks that were trained without a family of outputs; None if there are none."""
         members = json.loads(self.card).get("missed", {}).get(group)
         return replace(self, layers=tuple(layer[members] for layer in self.layers)) if members else None
 
     def logits(self, features: Floats) -> Floats:
-        """Give ``(e, b, c + 1)`` logits of each network for ``(b, f)`` features: of candidates, then of improvement."""
+        """Return the ``(e, b, c + 1)`` logits of each network for ``(b, f)`` features; that of improvement is last."""
         w1, b1, w2, b2, w3, b3 = self.layers
         x = np.clip((features - self.mean) / self.scale, -_FAR, _FAR).astype(np.float32)
         hidden = np.maximum(x @ w1 + b1[:, None], 0)
@@ -128,9 +128,9 @@ class Gate:
 
 @lru_cache(maxsize=3)
 def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False) -> Gate:
-    """Give the gate that ships for these candidates, read once: of counts alone, up to 12 bits or `wide`, or of counts
-    of known circuits."""
-    from importlib.resources import files  # brings archives and temporary files, which nothing else here needs
+    """Return the gate that ships for these candidates, read once: for counts alone, up to 12 bits or, with `wide`, for
+    more; or for counts of known circuits."""
+    from importlib.resources import files  # imports zipfile and tempfile, which nothing else here needs
 
     of_counts = "wide_gate.npz" if wide else "gate.npz"
     file = files("qcluster.core.decision").joinpath(of_counts if names == COUNTS else "circuit_gate.npz")

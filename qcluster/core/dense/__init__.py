@@ -1,1 +1,1 @@
-"""Deconvolution: broad outputs seen through noise."""
+"""Deconvolution: estimate broad outputs from noisy counts."""

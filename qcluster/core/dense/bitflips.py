@@ -1,14 +1,14 @@
 """Undo bit flips on the full vector of ``2^n`` probabilities, under many hypotheses at once.
 
-A hypothesis is a channel (flip rates) and a sparsity. For each, the counts are explained as
+A hypothesis is a channel (flip rates) and a sparsity. Each explains the counts as
 
-``P(y) = b u(y) + (1 - b) sum_x K(y|x) x``
+``P(y) = b u(y) + (1 - b) sum_z K(y|z) x(z)``
 
-with ``x`` the ideal distribution (Dirichlet prior of one concentration), ``K`` independent flips of every bit, and
-``b`` the share of shots that a *product of biased bits* ``u`` sent: that is what decohered hardware returns, not
-uniform noise. Variational Bayes gives the posterior of ``x`` and ``b``, the bias of each bit
-is a point estimate near 1/2. The answer that maximises the expected Hellinger fidelity is built from posterior
-means of ``sqrt(x)``, so that is what a hypothesis hands over.
+with ``x`` the ideal distribution (symmetric Dirichlet prior), ``K`` independent flips of every bit, and ``b`` the share
+of shots from a *product of biased bits* ``u``, which is what decohered hardware returns, rather than uniform noise.
+Variational Bayes gives the posterior of ``x`` and ``b``; the bias of each bit is a point estimate near 1/2. Each
+hypothesis returns the posterior mean of ``sqrt(x)``, from which the answer of largest expected Hellinger fidelity is
+built.
 """
 
 from collections.abc import Sequence
@@ -36,39 +36,39 @@ _WARM_UP = 6
 _STRIDE = 12.0
 """Longest extrapolation, in steps."""
 
-_TOGETHER = 1 << 15
-"""Probabilities, of strings under hypotheses, that are deconvolved at once."""
+_BATCH = 1 << 15
+"""Probabilities (strings times hypotheses) that are deconvolved in one batch, so that it stays in cache."""
 _LONG = 9
-"""Bits from which single precision is used: half the time, and errors of 1e-5 in a root, which depend on what else is
-deconvolved at once."""
+"""Bits from which single precision is used: it halves the time, and makes errors of 1e-5 in a root, which depend on
+the rest of the batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What a set of hypotheses says about the ideal distribution; the first axis is hypotheses."""
+    """Posterior of the ideal distribution under each of a set of hypotheses; the first axis is hypotheses."""
 
     roots: Floats
     """``(n_hypotheses, 2**n)``: posterior mean of ``sqrt(ideal)``, scaled to unit length."""
     evidence: Floats
     """``(n_hypotheses,)``: variational lower bound of the log probability of the counts."""
     background: Floats
-    """``(n_hypotheses,)``: share of the shots that the product of biased bits sent."""
+    """``(n_hypotheses,)``: share of the shots that comes from the product of biased bits."""
     shapes: NDArray[Any]
-    """``(n_hypotheses, 2**n)``: the posterior of the ideal is Dirichlet with these parameters."""
+    """``(n_hypotheses, 2**n)``: parameters of the Dirichlet posterior of the ideal."""
 
-    def take(self, which: slice) -> "Posterior":
-        """Keep some of the hypotheses."""
-        return Posterior(*(getattr(self, field.name)[which] for field in fields(self)))
+    def take(self, rows: slice) -> "Posterior":
+        """Return some of the hypotheses."""
+        return Posterior(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def strings(self) -> Floats:
-        """Give ``(n_hypotheses,)``: the effective number of strings, by the entropy of the mean."""
+        """Return ``(n_hypotheses,)``: the effective number of strings, the perplexity of the posterior mean."""
         return perplexity(self.shapes / self.shapes.sum(axis=1, keepdims=True))
 
 
 def smooth(counts: Floats) -> Floats:
-    """Give the posterior mean of the square root of the probabilities that the counts were drawn from.
+    """Return the posterior mean of the square root of the probabilities that the counts were drawn from.
 
-    No channel is undone: this is the best reading of the raw counts themselves under Hellinger fidelity. The
+    No channel is undone: under Hellinger fidelity this is the best estimate of the noisy distribution itself. The
     Dirichlet concentration is the one that makes the counts most probable.
 
     Args:
@@ -84,35 +84,35 @@ def smooth(counts: Floats) -> Floats:
         array([0.5, 0. , 0. , 0.5])
     """
     n_strings = len(counts)
-    tried = np.exp(np.linspace(-np.log(n_strings), np.log(30.0), 14))[:, None]
+    grid = np.exp(np.linspace(-np.log(n_strings), np.log(30.0), 14))[:, None]
     seen = counts[counts > 0]
-    whole, counted, each = log_gamma(np.hstack([tried * n_strings, tried * n_strings + counts.sum(), tried])).T
-    evidence = whole - counted + log_gamma(seen + tried).sum(axis=1) - len(seen) * each
-    root = mean_root(counts + tried[int(np.argmax(evidence))])
+    prior, posterior, each = log_gamma(np.hstack([grid * n_strings, grid * n_strings + counts.sum(), grid])).T
+    evidence = prior - posterior + log_gamma(seen + grid).sum(axis=1) - len(seen) * each
+    root = mean_root(counts + grid[int(np.argmax(evidence))])
     unit: Floats = root / np.sqrt(root @ root)
     return unit
 
 
 @own_errstate
 def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: int = 60) -> Posterior:
-    """Find the posterior of the ideal distribution under every hypothesis.
+    """Compute the posterior of the ideal distribution under every hypothesis.
 
     Args:
         counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
-            ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis.
+            ``(n_hypotheses, 2**n)``, separate counts for each hypothesis.
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
         concentration: ``(n_hypotheses,)`` Dirichlet parameter of every string, positive; small means sparse.
-        steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
-            plain ones would).
+        steps: evaluations of the channel. With SQUAREM extrapolation (Varadhan & Roland, 2008) 60 of them reach as far
+            as 160 plain ones.
 
     Cost: ``steps * n_hypotheses * 2**(3n/2)`` multiplications; 7 ms for 5 bits, 0.05 s for 10 (45 hypotheses).
 
     Raises:
-        ValueError: the length of `counts` is no power of two.
+        ValueError: the length of `counts` is not a power of two.
 
     Example:
-        >>> found = deconvolve(np.array([810.0, 90, 90, 10]), np.full((1, 2, 2), 0.1), np.array([0.1]))
-        >>> bool(found.roots[0, 0] ** 2 > 0.95)
+        >>> posterior = deconvolve(np.array([810.0, 90, 90, 10]), np.full((1, 2, 2), 0.1), np.array([0.1]))
+        >>> bool(posterior.roots[0, 0] ** 2 > 0.95)
         True
     """
     n_bits = counts.shape[-1].bit_length() - 1
@@ -120,53 +120,51 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
         raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
     bits = index_bits(np.arange(1 << n_bits), n_bits)
     dtype = np.float32 if n_bits >= _LONG else np.float64
-    read = Block(counts.astype(dtype), bits.astype(dtype), IndependentFlips(rates, dtype))
-    return Ascent([read], concentration).run(steps)
+    block = Block(counts.astype(dtype), bits.astype(dtype), IndependentFlips(rates, dtype))
+    return Ascent([block], concentration).run(steps)
 
 
 def deconvolving(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
-    """Do as `deconvolve` does for one set of counts, together with what others ask.
-
-    In single precision each is worked out by itself.
-    """
+    """Run `deconvolve` in steps, for `qcluster.core.lockstep`: in batches, or in single precision each set by itself,
+    so that its answer does not depend on the batch."""
     key = len(counts), steps, id(counts) if len(counts) >> _LONG else 0
-    found: Posterior = yield Request(_deconvolve_together, key, (counts, rates, concentration, steps))
-    return found
+    posterior: Posterior = yield Request(_deconvolve_batch, key, (counts, rates, concentration, steps))
+    return posterior
 
 
-def _deconvolve_together(alike: Sequence[tuple[Floats, Floats, Floats, int]]) -> list[Posterior]:
-    """Deconvolve several sets of counts, as many at once as stay in cache."""
-    found: list[Posterior] = []
-    first, _, density, steps = alike[0]
-    many = max(1, _TOGETHER // (len(density) * len(first)))
-    for start in range(0, len(alike), many):
-        every, rates, concentrations, _ = zip(*alike[start : start + many], strict=True)
-        sizes = [len(one) for one in concentrations]
-        # counts of one set are the same for all hypotheses
-        counts = every[0] if len(every) == 1 else np.repeat(np.stack(every), sizes, axis=0)
+def _deconvolve_batch(inputs: Sequence[tuple[Floats, Floats, Floats, int]]) -> list[Posterior]:
+    """Deconvolve several sets of counts of the same length, as many at once as stay in cache."""
+    posteriors: list[Posterior] = []
+    first, _, density, steps = inputs[0]
+    at_once = max(1, _BATCH // (len(density) * len(first)))
+    for start in range(0, len(inputs), at_once):
+        sets, rates, concentrations, _ = zip(*inputs[start : start + at_once], strict=True)
+        sizes = [len(concentration) for concentration in concentrations]
+        # all hypotheses of a set share its counts
+        counts = sets[0] if len(sets) == 1 else np.repeat(np.stack(sets), sizes, axis=0)
         posterior = deconvolve(counts, np.concatenate(rates), np.concatenate(concentrations), steps=steps)
         ends = np.cumsum(sizes).tolist()
-        found += [posterior.take(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
-    return found
+        posteriors += [posterior.take(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+    return posteriors
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some of the strings that were read."""
+    """Some of the strings that were read, and the noise that leads to them."""
 
     counts: NDArray[Any]
-    """``(n_strings,)`` or ``(n_hypotheses, n_strings)`` how often each was read."""
+    """``(n_strings,)`` or ``(n_hypotheses, n_strings)``: how often each string was read."""
     bits: NDArray[Any]
-    """``(n_strings, n_bits)``, as numbers, or bool where they are too many to be held as numbers."""
+    """``(n_strings, n_bits)``, as numbers, or as bool where numbers would take too much memory."""
     noise: NoiseModel
-    """From all strings that may have been sent to these."""
+    """Channel from all strings that may have been sent to the strings of this block."""
 
 
 class Ascent:
     """Coordinate ascent of the variational bound (Attias, 1999): Dirichlet over the ideal, Beta over the background.
 
-    Strings that are read, block by block, and strings that may have been sent need not be the same. The state is
-    `shape`, the Dirichlet parameters; `beta`, the Beta parameter of the background; and `bias`, P(1) of its bits.
+    The strings that were read come in blocks, and need not be those that may have been sent. The state is `shape`, the
+    Dirichlet parameters; `beta`, the Beta parameter of the background; and `bias`, P(1) of the background's bits.
     """
 
     def __init__(self, blocks: Sequence[Block], concentration: Floats) -> None:
@@ -190,7 +188,7 @@ class Ascent:
         self.buffer = np.empty((longest, n_bits), self.dtype)
 
     def run(self, steps: int) -> Posterior:
-        """Take plain steps, then pairs of steps followed by an extrapolation; the background follows each pair."""
+        """Take plain steps, then pairs of steps, each followed by an extrapolation and an update of the background."""
         warm_up, pairs = min(_WARM_UP, steps), max(0, (steps - _WARM_UP) // 2)
         for last in range(warm_up - 1, -1, -1):
             self.shape, self.beta = self.step(self.shape, self.beta, fit_bias=not last)
@@ -206,12 +204,12 @@ class Ascent:
         return Posterior(roots, self.evidence(), (self.beta / self.total)[:, 0], self.shape)
 
     def step(self, shape: Floats, beta: Floats, fit_bias: bool = False) -> tuple[Floats, Floats]:
-        """Share every count out to the strings and the background that may have sent it, by their geometric means.
+        """Share each count among the strings and the background that may have sent it, by their geometric means.
 
-        With `fit_bias`, fit the bias of the background's bits as well: a product as large as that with the noise.
+        With `fit_bias`, also fit the bias of the background's bits, which costs as much as applying the noise.
         """
         parts = [self.total - beta, shape.sum(axis=1, keepdims=True, dtype=np.float64), beta]
-        if shape.dtype == np.float64:  # one call for all: short vectors take no longer than three numbers
+        if shape.dtype == np.float64:  # short vectors: one call for all costs no more than one for three
             every = exp_digamma(np.concatenate([*parts, shape], axis=1))
             means, sent = every[:, :3], every[:, 3:]
         else:
@@ -219,8 +217,8 @@ class Ascent:
         sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype, copy=False)
         unsent = means[:, 2:].astype(sent.dtype, copy=False)
         blocks = zip(self.blocks, self.backgrounds, strict=True)
-        each = (self.shared(*block, sent, unsent, fit_bias) for block in blocks)
-        shares, stray_shots, ones = reduce(lambda one, other: tuple(map(np.add, one, other)), each)
+        parts_of_blocks = (self.share(*block, sent, unsent, fit_bias) for block in blocks)
+        shares, stray_shots, ones = reduce(lambda left, right: tuple(map(np.add, left, right)), parts_of_blocks)
         shares *= sent
         shares += self.prior
         if fit_bias:
@@ -228,10 +226,11 @@ class Ascent:
             self.bias = np.minimum(np.maximum(bias, 0.5 - _BIAS), 0.5 + _BIAS)
         return shares, np.minimum(1 + stray_shots, self.largest_beta)  # sums in single precision may exceed the shots
 
-    def shared(
+    def share(
         self, block: Block, background: NDArray[Any], sent: Floats, unsent: Floats, count_ones: bool
     ) -> tuple[Any, ...]:
-        """Share the counts of a block out: to strings, to the background, and, where asked, to the ones of its bits."""
+        """Share the counts of a block: return the factor on `sent` that gives the shots of each string, the shots of
+        the background, and, with `count_ones`, those of them in which each bit is 1 (else 0)."""
         stray = unsent * background
         expected = block.noise.forward(sent)
         expected += stray
@@ -241,10 +240,10 @@ class Ascent:
         return block.noise.adjoint(ratio), stray.sum(axis=1, keepdims=True, dtype=np.float64), ones
 
     def extrapolate(self, first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> None:
-        """Follow the direction of two steps further, in logarithms (SQUAREM, Varadhan & Roland, 2008).
+        """Extrapolate along two steps, in logarithms (SQUAREM, Varadhan & Roland, 2008).
 
-        From the steps r = x1 - x0 and v = x2 - 2 x1 + x0 the state goes to ``x0 + 2 a r + a^2 v``, a = |r| / |v|. The
-        norms weigh strings by their parameter: the logarithms of rare ones move far and matter little.
+        With r = x1 - x0 and v = x2 - 2 x1 + x0 the state becomes ``x0 + 2 a r + a^2 v``, a = |r| / |v|. Both norms
+        weight strings by their Dirichlet parameter: the logarithms of rare strings change much and matter little.
         """
         start = self.logs(self.shape, self.beta)
         speed = self.logs(*first)
@@ -268,14 +267,14 @@ class Ascent:
         self.beta = np.minimum(np.maximum(self.total * odds / (1 + odds), 1.0), self.largest_beta)
 
     def logs(self, shape: Floats, beta: Floats) -> Floats:
-        """Give the logarithms of the state, in which steps are nearly straight."""
+        """Return the logarithms of the state; on this scale successive steps have nearly the same direction."""
         logs: Floats = np.empty((len(shape), shape.shape[1] + 1), shape.dtype)
         logs[:, :-1], logs[:, -1:] = shape, beta / (self.total - beta)
         np.log(logs, out=logs)
         return logs
 
     def numbers(self, bits: NDArray[Any]) -> NDArray[Any]:
-        """Give bits as numbers, until the next are asked for: in one place for all blocks, memory anew is slow."""
+        """Return bits as numbers, in a buffer that the next call overwrites: new memory for each block is slow."""
         if bits.dtype == self.dtype:
             return bits
         buffer = self.buffer[: len(bits)]
@@ -292,7 +291,7 @@ class Ascent:
             np.exp(exponent, out=background)
 
     def evidence(self) -> Floats:
-        """Give the variational bound of the log evidence, in nats, with the prior of the bias as a penalty."""
+        """Return the variational bound of the log evidence, in nats, with the log prior of the bias added."""
         shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
         kept = self.total - self.beta
         whole = shape.sum(axis=1, keepdims=True)

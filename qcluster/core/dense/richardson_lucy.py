@@ -1,4 +1,4 @@
-"""Richardson-Lucy deconvolution under a circuit's noise kernel, at several multiples of its noise side by side."""
+"""Richardson-Lucy deconvolution under a circuit's noise kernel, at several multiples of its noise at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.goodness import deviance, shot_noise, usual_deviance
 
 _FAINT = 1e-12
-"""Probability that every string has before the first round; a zero would stay one."""
+"""Probability added to every string before the first round, since a zero would stay zero."""
 _TINY = 1e-15
-"""Least probability that is divided by."""
+"""Least probability used as a divisor."""
 _RARE = 1e-9
-"""Least number of shots that is expected of a string."""
+"""Least expected number of shots of a string."""
 _FITTED = 0.5
-"""Share of the shot noise at which the rounds end: what is left of the deviance when half of the noise is fitted. Broad
-outputs lose to noise from there on; few strings never come so far, and are found in all rounds."""
+"""Rounds end when the deviance falls to this fraction of what shot noise alone makes: half of the noise is then fitted.
+Broad outputs get worse from there on; few strings never get so far, and take all rounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,34 +27,34 @@ class Deconvolved:
     """Deconvolved distributions, one for each multiple of the noise, and how well they explain the counts."""
 
     kernels: ScaledKernels
-    """What was undone."""
+    """The noise that was undone, at each multiple."""
     rounds: Indices
-    """``(s,)`` after how many rounds each ended."""
+    """``(s,)`` number of rounds after which each ended."""
     ideals: Floats
     """``(s, 2^m)`` the estimates, each of sum 1."""
     noisy: Floats
-    """``(s, 2^m)`` what is read of them."""
+    """``(s, 2^m)`` the estimates seen through the noise."""
     deviance: Floats
-    """``(s,)`` of the counts, see `qcluster.core.stats.goodness.deviance`."""
+    """``(s,)`` deviance of the counts, see `qcluster.core.stats.goodness.deviance`."""
     usual: Floats
-    """``(s,)`` what shot noise alone makes of it, on the mean."""
+    """``(s,)`` its mean if there is only shot noise."""
     spread: Floats
-    """``(s,)`` one standard deviation of that."""
+    """``(s,)`` its standard deviation if there is only shot noise."""
 
     def take(self, rows: slice) -> "Deconvolved":
-        """Keep some of the scales."""
+        """Return some of the scales."""
         parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
         return Deconvolved(self.kernels.take(rows), self.rounds[rows], *(part[rows] for part in parts))
 
     @property
     def fidelity(self) -> Floats:
-        """``(s,)`` Hellinger fidelity of each estimate to what is read of it: the raw fidelity that it predicts."""
+        """``(s,)`` Hellinger fidelity of each estimate to its noisy version: the raw fidelity that it predicts."""
         overlap = np.sqrt(np.maximum(self.noisy * self.ideals, 0)).sum(axis=1)
         return np.asarray((overlap / np.sqrt(self.noisy.sum(axis=1))) ** 2)
 
     @property
     def surprise(self) -> Floats:
-        """``(s,)`` how far the counts are from what is expected, in standard deviations of shot noise."""
+        """``(s,)`` excess of the deviance over its mean, in standard deviations of shot noise."""
         return np.asarray((self.deviance - self.usual) / self.spread)
 
 
@@ -65,19 +65,19 @@ def richardson_lucy(
     support: NDArray[np.bool_] | None = None,
     ends: Callable[[int, Floats], NDArray[np.bool_]] | None = None,
 ) -> Floats:
-    """Maximise the likelihood of noisy frequencies over distributions by expectation maximisation.
+    """Maximise the likelihood of noisy frequencies over ideal distributions by expectation maximisation.
 
-    ``u <- u K^T(p / K u)`` (Richardson, 1972; Lucy, 1974), each round extrapolated along the last step by the cosine
-    of the last two (Biggs and Andrews, 1997, "Acceleration of iterative image restoration algorithms"): 20 rounds go as
-    far as some 60 plain ones.
+    ``u <- u K^T(p / K u)`` (Richardson, 1972; Lucy, 1974). Each round is extrapolated along the last step, by a factor
+    that follows from the overlap of the last two steps (Biggs and Andrews, 1997, "Acceleration of iterative image
+    restoration algorithms"), so that 20 rounds go as far as some 60 plain ones.
 
     Args:
         noise: K, from ideal to noisy probabilities.
         seen: ``(..., 2^m)`` frequencies p, sum 1; several are deconvolved at once.
-        rounds: how many.
-        support: ``(..., 2^m)`` True for strings that the distributions may hold; all by default.
-        ends: rounds that were made, and noisy distributions, to ``(...,)``, which of them need no more: these would fit
-            shot noise.
+        rounds: number of rounds.
+        support: ``(..., 2^m)`` True for strings that the distributions may contain; all by default.
+        ends: called with the number of rounds so far and the noisy distributions; returns ``(...,)`` True for those
+            that should end, since more rounds would fit shot noise.
 
     Returns:
         ``(..., 2^m)`` distributions. Cost: two applications of K a round.
@@ -90,15 +90,14 @@ def richardson_lucy(
     """
     ideal: Floats = seen + _FAINT
     if support is not None:
-        ideal = np.where(support, ideal, 0.0)  # and zero it stays
-    ahead = last = ideal
+        ideal = np.where(support, ideal, 0.0)  # zeros stay zero
+    ahead = last = answers = ideal
     step: Floats | None = None
     ended: NDArray[np.bool_] = np.zeros(ideal.shape[:-1], dtype=bool)
-    answers = ideal
-    for made in range(rounds):
+    for done in range(rounds):
         noisy = noise.forward(ahead)
         if ends is not None:
-            ending = ends(made, noisy) & ~ended
+            ending = ends(done, noisy) & ~ended
             if ending.any():
                 answers = np.where(ending[..., None], ahead, answers)
                 ended = ended | ending
@@ -107,12 +106,11 @@ def richardson_lucy(
         moved = np.maximum(ahead * noise.adjoint(seen / np.maximum(noisy, _TINY)), 0.0)
         moved /= moved.sum(axis=-1, keepdims=True)
         before, step = step, moved - ahead
-        last, ideal = ideal, moved
-        ahead = ideal
+        last, ideal, ahead = ideal, moved, moved
         if before is not None:
-            along = (step * before).sum(axis=-1, keepdims=True)
-            pull = np.clip(along / np.maximum((before * before).sum(axis=-1, keepdims=True), 1e-300), 0.0, 1.0)
-            ahead = np.maximum(ideal + pull * (ideal - last), 0.1 * ideal)
+            overlap = (step * before).sum(axis=-1, keepdims=True)
+            factor = np.clip(overlap / np.maximum((before * before).sum(axis=-1, keepdims=True), 1e-300), 0.0, 1.0)
+            ahead = np.maximum(ideal + factor * (ideal - last), 0.1 * ideal)
     answers = np.where(ended[..., None], answers, ideal)
     return np.asarray(answers / answers.sum(axis=-1, keepdims=True))
 
@@ -120,24 +118,24 @@ def richardson_lucy(
 def deconvolve(
     kernels: ScaledKernels, counts: Floats, rounds: int, support: NDArray[np.bool_] | None = None
 ) -> Deconvolved:
-    """Deconvolve counts at every multiple of the noise, up to half of the shot noise.
+    """Deconvolve counts at every multiple of the noise, until half of the shot noise is fitted.
 
     Args:
-        kernels: the calibration's, scaled.
+        kernels: the kernel at every multiple of its noise.
         counts: ``(2^m,)`` shots.
-        rounds: of Richardson-Lucy, at most.
-        support: ``(2^m,)`` True for strings that the ideal may hold; all by default.
+        rounds: most rounds of Richardson-Lucy.
+        support: ``(2^m,)`` True for strings that the ideal may contain; all by default.
     """
     shots, ended = float(counts.sum()), np.full(len(kernels.scales), rounds)
 
-    def explained(made: int, noisy: Floats) -> NDArray[np.bool_]:
+    def are_fitted(done: int, noisy: Floats) -> NDArray[np.bool_]:
         expected = np.maximum(shots * noisy, _RARE)
-        found = np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
-        ended[found] = np.minimum(ended[found], made)
-        return found
+        fitted = np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
+        ended[fitted] = np.minimum(ended[fitted], done)
+        return fitted
 
     seen = np.broadcast_to(counts / shots, kernels.spectrum.shape)
-    ideals = richardson_lucy(kernels, seen, rounds, support, explained)
+    ideals = richardson_lucy(kernels, seen, rounds, support, are_fitted)
     noisy = kernels.forward(ideals)
     expected = np.maximum(shots * noisy, _RARE)
     return Deconvolved(kernels, ended, ideals, noisy, deviance(counts, expected), *shot_noise(expected))
@@ -146,39 +144,39 @@ def deconvolve(
 def redeconvolve(
     kernels: ScaledKernels, seen: Floats, rounds: int, ended: Indices, support: NDArray[np.bool_] | None = None
 ) -> Floats:
-    """Deconvolve other frequencies in as many rounds as counts took: more would be another, sharper estimate.
+    """Deconvolve redrawn frequencies in as many rounds as the counts took: more rounds would make another estimate.
 
     Args:
         kernels: one for each row.
         seen: ``(s, 2^m)`` frequencies.
-        rounds: of Richardson-Lucy, at most, as in `deconvolve`.
-        ended: ``(s,)`` after how many each ends, as `Deconvolved` has it.
-        support: ``(s, 2^m)`` True for strings that the ideal may hold; all by default.
+        rounds: most rounds of Richardson-Lucy, as in `deconvolve`.
+        ended: ``(s,)`` number of rounds after which each row ends, see `Deconvolved.rounds`.
+        support: ``(s, 2^m)`` True for strings that the ideal may contain; all by default.
 
     Returns:
         ``(s, 2^m)`` distributions.
     """
-    return richardson_lucy(kernels, seen, rounds, support, lambda made, _: ended <= made)
+    return richardson_lucy(kernels, seen, rounds, support, lambda done, _: ended <= done)
 
 
-def allowed(found: Deconvolved, shots: float, misfit: float) -> int:
-    """Find the multiple of the calibrated noise nearest to 1 under which the counts are no surprise.
+def allowed(fits: Deconvolved, shots: float, misfit: float) -> int:
+    """Find the multiple of the calibrated noise, nearest to 1, that explains the counts.
 
-    No surprise: the deviance exceeds what shot noise makes of it, or the least one if that is more, by at most three
-    standard deviations and the misfit that the kernel itself has. Too much noise cannot explain sharp counts; too
-    little always can, and is no evidence.
+    It does if the deviance exceeds that of shot noise by at most three standard deviations plus the misfit of the
+    kernel itself; if no multiple does, the limit starts from the least deviance of all. Too much noise cannot explain
+    sharp counts; too little always can, so that a good fit is no evidence for it.
 
     Args:
-        found: at every multiple.
-        shots: of the counts.
+        fits: deconvolutions at every multiple.
+        shots: shots of the counts.
         misfit: deviance per shot of a kernel that is right to first order.
 
     Returns:
-        Its place in `found`.
+        The row of that multiple in `fits`.
     """
-    order = np.argsort(np.abs(np.log(np.maximum(found.kernels.scales, 1e-9))), kind="stable")
-    slack = 3 * found.spread + misfit * shots
-    fits = found.deviance <= found.usual + slack
-    if not fits.any():
-        fits = found.deviance <= found.deviance.min() + slack
-    return int(order[np.argmax(fits[order])])
+    order = np.argsort(np.abs(np.log(np.maximum(fits.kernels.scales, 1e-9))), kind="stable")
+    slack = 3 * fits.spread + misfit * shots
+    explains = fits.deviance <= fits.usual + slack
+    if not explains.any():
+        explains = fits.deviance <= fits.deviance.min() + slack
+    return int(order[np.argmax(explains[order])])

@@ -1,8 +1,8 @@
-"""Bayesian deconvolution where the calibration may be off as a whole: the counts tell how much noise there was.
+"""Bayesian deconvolution at an unknown multiple of the calibrated noise, which is estimated from the counts.
 
-Each hypothesis is a multiple of the calibrated noise and a Dirichlet concentration of the ideal. Under too much noise
-counts are sharper than the kernel lets through; under too little the ideal must be as blurred as the noise left it,
-which few ideals are: the evidence weighs both, where a likelihood sees only the first.
+Each hypothesis is a multiple of the calibrated noise and a Dirichlet concentration of the ideal. If the multiple is too
+large, counts are sharper than the kernel lets through. If it is too small, the ideal itself must be blurred just as
+noise would blur it, which few ideals are. The evidence accounts for both, a likelihood only for the first.
 """
 
 from dataclasses import dataclass
@@ -16,55 +16,57 @@ from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.special import softmax
 
 CONCENTRATIONS = (0.03, 1.0)
-"""Dirichlet mass of every string: of few strings, and of a random state (Porter-Thomas)."""
+"""Dirichlet mass of every string, for few strings and for a random state (Porter-Thomas)."""
 ROUNDS = 24
-"""Of coordinate ascent."""
+"""Rounds of coordinate ascent."""
 _WIDTH = 0.5
-"""Standard deviation of ln(scale) before the counts; calibrations that the decision is trained on have 0.6."""
+"""Prior standard deviation of ln(scale); it is 0.6 in the calibrations that the decision is trained on."""
 
 
 @dataclass(frozen=True, eq=False)
 class UnknownScale:
-    """Deconvolved distributions under hypotheses, and how probable the counts are under each."""
+    """Deconvolved distributions under h hypotheses, and the evidence for each."""
 
     kernels: ScaledKernels
-    """``(h,)`` what was undone, the scales of one concentration after those of another."""
+    """``(h,)`` kernels that were undone: all scales for the first concentration, then all for the second."""
     prior: Floats
     """``(h, 1)`` concentrations."""
     roots: Floats
     """``(h, 2^m)`` posterior mean of the square root of the ideal."""
     evidence: Floats
-    """``(h,)`` a logarithm."""
+    """``(h,)`` log evidence, in nats."""
 
     def probability(self, temperature: float) -> Floats:
-        """Give the probability of each hypothesis, ``(h,)``: 1 takes the kernel at its word, more is warier of it."""
+        """Return the posterior probability of each hypothesis, ``(h,)``, at a temperature that divides the log
+        evidence: 1 trusts the kernel fully, larger values trust it less."""
         return softmax(self.evidence / temperature - 0.5 * (np.log(self.kernels.scales) / _WIDTH) ** 2)
 
     def log_scale(self, probability: Floats) -> float:
-        """Give the mean of ln(scale) over hypotheses of these probabilities."""
+        """Return the mean of ln(scale) over hypotheses with these probabilities."""
         return float(probability @ np.log(self.kernels.scales))
 
     def mean(self, probability: Floats) -> Floats:
-        """Give the posterior mean of the square root of the ideal, ``(2^m,)``, as a unit vector."""
+        """Return the posterior mean of the square root of the ideal, ``(2^m,)``, as a unit vector."""
         root = probability @ self.roots
         return np.asarray(root / np.linalg.norm(root))
 
     def of_scales(self) -> Floats:
-        """Give the evidence of each scale, ``(s,)``, the concentrations being equally probable."""
+        """Return the log evidence of each scale, ``(s,)``, up to a constant; concentrations are equally probable."""
         each = self.evidence.reshape(len(CONCENTRATIONS), -1)
         return np.asarray(np.logaddexp.reduce(each, axis=0))
 
 
-def unknown_scale(kernels: ScaledKernels, counts: Floats, which: NDArray[np.intp] | None = None) -> UnknownScale:
+def unknown_scale(kernels: ScaledKernels, counts: Floats, hypotheses: NDArray[np.intp] | None = None) -> UnknownScale:
     """Deconvolve counts at every multiple of the noise by variational Bayes.
 
     Args:
-        kernels: the calibration's, at s scales.
-        counts: ``(2^m,)`` shots, at least one; or ``(h, 2^m)``, of its own for each hypothesis.
-        which: ``(h,)`` places of hypotheses: all scales of one concentration, then of the next; every one by default.
+        kernels: the kernel of the calibration at s scales.
+        counts: ``(2^m,)`` shots, at least one; or ``(h, 2^m)``, separate counts for each hypothesis.
+        hypotheses: ``(h,)`` indices of hypotheses, which run over all scales for the first concentration, then for the
+            second; all of them by default.
 
     Returns:
-        UnknownScale. Cost: for each scale some 200 Walsh transforms: 3 ms for 9 scales of 5 bits, 0.1 s of 12.
+        UnknownScale. Cost: some 200 Walsh transforms per scale: 3 ms for 9 scales of 5 bits, 0.1 s of 12.
 
     Example:
         >>> from qcluster.core.noise.faults import FaultMasks
@@ -75,13 +77,13 @@ def unknown_scale(kernels: ScaledKernels, counts: Floats, which: NDArray[np.intp
         >>> bool(np.diff(found.of_scales())[0] > 0)
         True
     """
-    which = np.arange(len(CONCENTRATIONS) * len(kernels.scales)) if which is None else which
-    concentration, scale = np.divmod(which, len(kernels.scales))
+    hypotheses = np.arange(len(CONCENTRATIONS) * len(kernels.scales)) if hypotheses is None else hypotheses
+    concentration, scale = np.divmod(hypotheses, len(kernels.scales))
     chosen, prior = kernels.take(scale), np.array(CONCENTRATIONS)[concentration, None]
     return UnknownScale(chosen, prior, *posterior(chosen, counts, prior, ROUNDS))
 
 
-def redeconvolved(kernels: ScaledKernels, counts: Floats, which: NDArray[np.intp]) -> Floats:
-    """Deconvolve counts drawn anew, ``(n_draws, 2^m)`` shots, each under one hypothesis; to as many unit roots."""
-    roots = unknown_scale(kernels, counts, which).roots
+def redeconvolved(kernels: ScaledKernels, counts: Floats, hypotheses: NDArray[np.intp]) -> Floats:
+    """Deconvolve redrawn counts ``(n_draws, 2^m)``, each under one hypothesis, to ``(n_draws, 2^m)`` unit roots."""
+    roots = unknown_scale(kernels, counts, hypotheses).roots
     return np.asarray(roots / np.linalg.norm(roots, axis=1, keepdims=True))

@@ -1,7 +1,7 @@
-"""Variational Bayes deconvolution of a broad output under a noise kernel: how far shot noise is undone, the data say.
+"""Variational Bayes deconvolution of a broad output under a noise kernel; how far to sharpen it follows from the data.
 
-The ideal has a symmetric Dirichlet prior; its concentration is judged by the evidence (Attias, 1999), tempered, and
-hedged: with a few peaks on a floor the evidence of one concentration for all strings is far too sure of itself.
+The ideal has a symmetric Dirichlet prior. Concentrations are weighted by their evidence (Attias, 1999), tempered and
+hedged: for a few peaks on a flat background, the evidence of one concentration for all strings is far too certain.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from qcluster.core.stats.walsh import rounding
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
-"""Dirichlet mass of every string: 1 is a random state's (Porter-Thomas), less is sharper."""
+"""Dirichlet mass of every string: 1 for a random state (Porter-Thomas), less for sharper outputs."""
 ROUNDS = 40
-"""Of coordinate ascent."""
+"""Rounds of coordinate ascent."""
 _TEMPERATURE = 5.0
-"""By which the log evidence is divided."""
+"""Divisor of the log evidence (likelihood tempering)."""
 _DENSER = np.array([3, 4, 4, 4, 4, 5])
-"""For each concentration the one thirty times as large, at most a random state's: it gets half of the posterior."""
+"""For each concentration the index of one thirty times as large, at most that of a random state; the denser one gets
+half of its posterior probability."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +34,18 @@ class Variational:
     """``(2^m,)`` the estimate, sum 1: the square of the posterior mean of the roots, which maximises the expected
     Hellinger fidelity."""
     posterior: Floats
-    """``(6,)`` probability of each concentration."""
+    """``(6,)`` posterior probability of each concentration, hedged."""
 
 
 def variational(kernel: Kernel, counts: Floats) -> Variational:
     """Deconvolve counts by variational Bayes.
 
     Args:
-        kernel: what makes noisy distributions.
+        kernel: noise that the counts went through.
         counts: ``(2^m,)`` shots.
 
     Returns:
-        Variational. Cost: 24 Walsh transforms a round: 0.15 s for 12 bits, 5 s for 16.
+        The estimate. Cost: 24 Walsh transforms per round: 0.15 s for 12 bits, 5 s for 16.
     """
     roots, evidence = posterior(kernel, counts, _CONCENTRATIONS)
     tempered = softmax(evidence / _TEMPERATURE)
@@ -55,25 +56,25 @@ def variational(kernel: Kernel, counts: Floats) -> Variational:
 
 @dataclass(frozen=True, eq=False)
 class Redrawn:
-    """How the answer moves when the shots are drawn anew: each under a concentration of the posterior."""
+    """The response of the estimate: each redraw is deconvolved under a concentration sampled from the posterior."""
 
     kernel: Kernel
-    """What is undone; held."""
+    """The noise that is undone; it stays fixed."""
     rows: Indices
-    """``(n_outcomes,)`` numbers of the observed strings, which are exact."""
-    found: Variational
-    """What was found."""
+    """``(n_outcomes,)`` numbers of the observed strings; each number belongs to one string only."""
+    estimate: Variational
+    """The estimate."""
 
     @property
     def width(self) -> int:
-        """Full vectors: the answer's and what it takes to find it."""
+        """Numbers in memory per redraw: the answer as a full vector, and the work arrays behind it."""
         return 8 * self.kernel.size
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
-        roots, _ = posterior(self.kernel, seen, _CONCENTRATIONS[sampled_hypotheses(self.found.posterior, levels)])
+        roots, _ = posterior(self.kernel, seen, _CONCENTRATIONS[sampled_hypotheses(self.estimate.posterior, levels)])
         answers = roots * roots
         answers /= answers.sum(axis=1, keepdims=True)
         return np.asarray(answers @ observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None]))
@@ -82,20 +83,20 @@ class Redrawn:
 def posterior(
     kernel: Kernel | ScaledKernels, counts: Floats, prior: Floats, rounds: int = ROUNDS
 ) -> tuple[Floats, Floats]:
-    """Find the posterior of the ideal distribution by coordinate ascent of the variational bound.
+    """Compute the posterior of the ideal distribution by coordinate ascent of the variational bound.
 
-    Every count is shared out to the strings that may have sent it: ``a <- prior + e . K^T(counts / K e)``, e the
+    Each count is shared among the strings that may have sent it: ``a <- prior + e . K^T(counts / K e)``, e the
     geometric mean of the ideal under Dirichlet(a).
 
     Args:
-        kernel: what makes noisy distributions, or (n_priors,) of them, for each prior its own.
+        kernel: the noise K, or (n_priors,) kernels, one for each prior.
         counts: (2^m,) shots, or (n_priors, 2^m).
         prior: (n_priors, 1) Dirichlet mass of every string.
-        rounds: of coordinate ascent.
+        rounds: rounds of coordinate ascent.
 
     Returns:
         roots: (n_priors, 2^m) posterior mean of the square root of the ideal.
-        evidence: (n_priors,) the bound, a logarithm.
+        evidence: (n_priors,) bound of the log evidence, in nats, up to a constant.
     """
     counts = np.broadcast_to(counts, (len(prior), counts.shape[-1]))
     strings, shots = counts.shape[-1], counts.sum(axis=-1, keepdims=True)
@@ -112,14 +113,14 @@ def posterior(
 
 
 def _blur(kernel: Kernel | ScaledKernels, shape: Floats, prior: Floats) -> Floats:
-    """Correct the evidence for what sharing counts out makes too certain, (n_priors,).
+    """Return a correction of the log evidence, (n_priors,): sharing counts among strings is too certain.
 
-    Were it known which string sent each shot, string i would have the precision ``a_i``. Its shots are seen through the
-    kernel, and a Walsh component k is known E^(k)^2 times less well: the volume of the posterior is larger by
-    ``sqrt(a_i / (prior + (a_i - prior) E^(k)^2))`` for each string, on the mean over k. Without this, weak noise would
-    look too probable, the more so the more strings there are.
+    If it were known which string sent each shot, string i would have the precision ``a_i``. But shots are seen through
+    the kernel, and Walsh component k is known less well by a factor E^(k)^2. The volume of the posterior is therefore
+    larger by ``sqrt(a_i / (prior + (a_i - prior) E^(k)^2))`` for each string, averaged over k. Without the correction
+    weak noise would look too probable, the more so the more strings there are.
     """
-    known = np.quantile(np.atleast_2d(kernel.spectrum) ** 2, (np.arange(32) + 0.5) / 32, axis=1)
+    squares = np.quantile(np.atleast_2d(kernel.spectrum) ** 2, (np.arange(32) + 0.5) / 32, axis=1)
     shots = (shape - prior) / prior
-    volumes = [0.5 * np.log((1 + shots) / (1 + shots * share[:, None])).sum(axis=1) for share in known]
+    volumes = [0.5 * np.log((1 + shots) / (1 + shots * square[:, None])).sum(axis=1) for square in squares]
     return np.asarray(np.mean(volumes, axis=0))

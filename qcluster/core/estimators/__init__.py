@@ -1,1 +1,1 @@
-"""Whole estimators, each of which a method puts behind the one verb."""
+"""Complete estimators, which `qcluster.core.methods` registers as methods."""

@@ -1,4 +1,4 @@
-"""Q-Cluster as published (arXiv:2504.10801): grow the number of clusters until the answer settles."""
+"""Q-Cluster as published (arXiv:2504.10801): add clusters until the answer hardly changes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +17,12 @@ from qcluster.core.uncertainty.response import Observables
 
 @dataclass(frozen=True)
 class PaperSettings:
-    """The constants of the published method; a ValueError says what must hold of a value that does not fit."""
+    """Constants of the published method. An invalid value raises ValueError, which says what must hold."""
 
     mul: float = 2.0
     """Radius in units of the variance of the number of flips, ``R = mul n p (1 - p)``; above 0."""
     tol: float = 0.95
-    """Growth stops when one more cluster changes the answer by less: its Hellinger fidelity reaches this; in (0, 1]."""
+    """No more clusters are added once the Hellinger fidelity between successive answers reaches this; in (0, 1]."""
     max_clusters: int = 64
     """Most clusters tried; at least 1."""
 
@@ -36,16 +36,16 @@ class PaperSettings:
 
 @dataclass(frozen=True, eq=False)
 class Clustered:
-    """Counts in clusters: how the answer follows from the shots, those that came or, for intervals, redrawn ones."""
+    """Clusters of a set of counts, from which the answer follows, to the counts themselves or to redrawn ones."""
 
     raw: Distribution
     """The counts."""
     centroids: Bits
     """``(k, n_bits) bool``, distinct."""
     labels: NDArray[np.intp]
-    """``(n_outcomes,)`` centroid that each string joins, -1 for none."""
+    """``(n_outcomes,)`` centroid that each string joins, or -1."""
     rates: Floats
-    """``(n_bits, 2)``."""
+    """``(n_bits, 2)`` flip rates, P(read 1|0) and P(read 0|1)."""
 
     @property
     def weights(self) -> Floats:
@@ -58,44 +58,44 @@ class Clustered:
         return self.reshaped(self.raw.weights)
 
     def fidelity(self, other: "Clustered") -> float:
-        """Give the Hellinger fidelity of two answers to the same counts."""
-        (kept, unseen), (others, elsewhere) = self.answer, other.answer
+        """Return the Hellinger fidelity of two answers to the same counts."""
+        (observed, unseen), (other_observed, other_unseen) = self.answer, other.answer
         same = hamming(pack(self.centroids), pack(other.centroids)) == 0
-        overlap = np.sqrt(kept * others).sum() + np.sqrt(unseen) @ same @ np.sqrt(elsewhere)
+        overlap = np.sqrt(observed * other_observed).sum() + np.sqrt(unseen) @ same @ np.sqrt(other_unseen)
         return float(overlap**2)
 
     @property
     def width(self) -> int:
-        """What every string keeps."""
+        """Numbers in memory per redraw: what each string keeps, and a work array of that length."""
         return 2 * self.raw.n_outcomes
 
     def reshaped(self, draws: Floats) -> tuple[Floats, Floats]:
-        """Give each centroid the shots of its cluster, and other strings ``max(0, h(y) - sum_k W_k P(y|c_k))``.
+        """Assign each centroid the shots of its cluster, and other strings ``max(0, h(y) - sum_k W_k P(y|c_k))``.
 
         Args:
             draws: ``(..., n_outcomes)`` shots of each string.
 
         Returns:
-            Probabilities of the observed strings, ``(..., n_outcomes)``, and of the centroids, ``(..., k)``, which are
-            zero for those that were observed; together they sum to 1.
+            Probabilities of the observed strings, ``(..., n_outcomes)``, and of the centroids, ``(..., k)``, where they
+            are zero for centroids that were observed; together they sum to 1.
         """
         shares = self._shares(draws)
-        spread = np.exp(log_likelihood(self.raw.bits, self.centroids, self.rates))
-        kept = np.maximum(0.0, draws / draws.sum(axis=-1, keepdims=True) - shares @ spread.T)
-        row, of = np.nonzero(hamming(self.raw.words, pack(self.centroids)) == 0)
-        kept[..., row] = shares[..., of]
-        shares[..., of] = 0.0
+        channel = np.exp(log_likelihood(self.raw.bits, self.centroids, self.rates))
+        kept = np.maximum(0.0, draws / draws.sum(axis=-1, keepdims=True) - shares @ channel.T)
+        row, centroid = np.nonzero(hamming(self.raw.words, pack(self.centroids)) == 0)
+        kept[..., row] = shares[..., centroid]
+        shares[..., centroid] = 0.0
         total = kept.sum(axis=-1, keepdims=True) + shares.sum(axis=-1, keepdims=True)
         return kept / total, shares / total
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
-        """See `qcluster.core.uncertainty.response.Response`; clusters are held."""
+        """See `qcluster.core.uncertainty.response.Response`; the clusters stay fixed."""
         kept, unseen = self.reshaped(draws)
         return np.asarray(kept @ observables(self.raw.words) + unseen @ observables(pack(self.centroids)))
 
     def _shares(self, draws: Floats) -> Floats:
-        joins = (self.labels[:, None] == np.arange(len(self.centroids))).astype(np.float64)
-        return np.asarray(draws @ joins / draws.sum(axis=-1, keepdims=True))
+        members = (self.labels[:, None] == np.arange(len(self.centroids))).astype(np.float64)
+        return np.asarray(draws @ members / draws.sum(axis=-1, keepdims=True))
 
 
 def q_cluster(
@@ -103,21 +103,21 @@ def q_cluster(
 ) -> tuple[Distribution, Clustered]:
     """Mitigate counts by Q-Cluster as published.
 
-    For K = 1, 2, ...: cluster the shots from the K most frequent strings, and reshape the counts around the centroids
-    (`Clustered.reshaped`). Stop when the answer for K agrees with the one for K - 1 to a Hellinger fidelity of `tol`,
-    and return the one for K - 1.
+    For K = 1, 2, ...: cluster the shots, starting from the K most frequent strings, and reshape the counts around the
+    centroids (`Clustered.reshaped`). Stop when the answers for K - 1 and K agree to a Hellinger fidelity of `tol`, and
+    return the one for K - 1.
 
-    With rates that differ between bits, distances are log-likelihoods of the product channel (the mean of the two
-    rates of a bit, where they differ for 0 and 1) and the radius sums over bits; equal rates give the published
-    method exactly. Ties follow the rules of `qcluster.core.estimators.clusters`, so the answer is deterministic.
+    If rates differ between bits, distances are log-likelihoods of the product channel, and the radius is a sum over
+    bits; if they differ for 0 and 1, both use the mean of the two. Equal rates give the published method exactly.
+    Ties follow the rules of `qcluster.core.estimators.clusters`, so the answer is deterministic.
 
     Args:
         counts: measured counts.
-        rates: ``(n_bits, 2)``, as `as_rates` gives them.
-        settings: the constants of the method.
+        rates: ``(n_bits, 2)``, as `as_rates` returns them.
+        settings: constants of the method.
 
     Returns:
-        The mitigated distribution with the shots of the input, and the clusters behind it.
+        The mitigated distribution, with as many shots as the counts, and the clusters behind it.
         Cost: about K^2 / 2 distances per distinct string for K clusters, a few rounds each.
 
     Example:
@@ -135,11 +135,11 @@ def q_cluster(
         centroids, labels, _ = cluster(counts.bits, counts.weights, counts.bits[order[:k]], metric)
         return Clustered(counts, *merge_duplicates(centroids, labels), rates)
 
-    found = clustered(1)
+    clusters = clustered(1)
     for k in range(2, len(order) + 1):
-        grown = clustered(k)
-        if found.fidelity(grown) >= settings.tol:
+        more = clustered(k)
+        if clusters.fidelity(more) >= settings.tol:
             break
-        found = grown
-    rows = np.vstack([counts.bits, found.centroids])
-    return Distribution(rows, np.concatenate(found.answer) * counts.shots), found
+        clusters = more
+    rows = np.vstack([counts.bits, clusters.centroids])
+    return Distribution(rows, np.concatenate(clusters.answer) * counts.shots), clusters

@@ -1,4 +1,4 @@
-"""Mitigation under the fault patterns of the compiled circuit: the default where a Run brings them."""
+"""Mitigation under the fault patterns of the compiled circuit, the default for a Run that has them."""
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_decide import decide_circuit
@@ -11,15 +11,15 @@ from qcluster.core.sparse.fit import MOST_BITS
 def mitigate(
     raw: Distribution, faults: FaultMasks, guard: bool, settings: None, expect: str | None = None
 ) -> Mitigation:
-    """Decide between answers under the circuit's faults; see `Method.function`."""
+    """Weigh candidate answers under the circuit's faults; see `Method.function`."""
     return decide_circuit(raw, faults, guard=guard, expect=expect)
 
 
 register(
     Method(
         name="circuit",
-        summary="Deconvolution and few strings under the bit patterns that faults of the compiled circuit flip, as a "
-        "trained decision weighs them.",
+        summary="Deconvolution and a few strings under the bit patterns that faults of the compiled circuit flip, "
+        "weighed by a trained decision.",
         function=mitigate,
         widest=MOST_BITS,
         needs="faults",

@@ -1,4 +1,4 @@
-"""Mitigation under the noise that a reference circuit measured: the default where it is given, or a Run brings it."""
+"""Mitigation under the noise that a reference circuit measured: the default if it is given or a Run brings it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +17,14 @@ def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: Non
     return mitigate_measured(raw, noise)
 
 
-def mitigate_or_learn(
+def mitigate_by_default(
     raw: Distribution, noise: MeasuredNoise, guard: bool, settings: None, brought: Callable[[str], Any]
 ) -> Mitigation:
-    """Give few strings under the measured patterns; where there are many, mitigate under the faults of the circuit.
+    """Look for a few strings under the measured patterns, else mitigate under the faults of the circuit.
 
-    A fault in the middle of a circuit flips other bits there than in its reference, which few strings bear and broad
-    outputs do not. The faults that a Run brings have the rates that its reference measured, and the patterns of its
-    circuit. Without them, the measured patterns are all that is known; see `Method.unasked`.
+    A fault in the middle of a circuit flips other bits there than in the reference circuit. This hardly matters for a
+    few strings, but it does for broad outputs. The fault patterns that a Run brings are those of its own circuit, with
+    the rates that its reference measured. Without them only the measured patterns are used; see `Method.unasked`.
     """
 
     def by_faults() -> Mitigation | None:
@@ -40,7 +40,7 @@ register(
         summary="A few strings, or deconvolution, under the patterns of flips that a reference circuit measured.",
         function=mitigate,
         widest=MOST_BITS,
-        unasked=mitigate_or_learn,
+        unasked=mitigate_by_default,
         needs="measured",
     )
 )

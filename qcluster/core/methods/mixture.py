@@ -1,4 +1,4 @@
-"""The default method for counts: few strings under learned flips, or deconvolution, weighed by a trained decision."""
+"""The default method for counts: a few strings under learned flips, or deconvolution, weighed by a trained decision."""
 
 from dataclasses import replace
 
@@ -13,22 +13,22 @@ from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit
 from qcluster.core.uncertainty.response import under_flips
 
 _MATTERS = 0.25
-"""Weight in the answer from which it matters whether the strings' EM has converged."""
+"""Weight of the mixture in the answer above which the reason says if its EM has not converged."""
 
 
 def mitigate(
     raw: Distribution, rates: Floats | None, guard: bool, settings: MixtureSettings, expect: str | None = None
 ) -> Stepwise[Mitigation]:
-    """Decide between candidate answers, or give the strings alone without a guard; see `Method.function`."""
+    """Weigh candidate answers, or without a guard return the few strings alone; see `Method.function`."""
     if not guard:
-        return _bare(raw, rates, settings)
-    found = yield from deciding(raw, rates, expect, settings)
-    if found.blend is None or found.blend.weights[MIXTURE] <= _MATTERS or found.blend.fit.converged:
-        return found.answer
-    return replace(found.answer, reason=found.answer.reason + _unconverged(found.blend.fit))
+        return _unguarded(raw, rates, settings)
+    decided = yield from deciding(raw, rates, expect, settings)
+    if decided.blend is None or decided.blend.weights[MIXTURE] <= _MATTERS or decided.blend.fit.converged:
+        return decided.answer
+    return replace(decided.answer, reason=decided.answer.reason + _unconverged(decided.blend.fit))
 
 
-def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:
+def _unguarded(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:
     fit = fit_mixture(raw.bits, raw.weights, rates=rates, settings=settings)
     return Mitigation(
         distribution=Distribution(fit.centroids, fit.weights * raw.shots),
@@ -46,7 +46,7 @@ def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) ->
 
 
 def _unconverged(fit: MixtureFit) -> str:
-    """Say where more rounds of EM would still change the strings' weights and rates."""
+    """Say, for the reason, that more rounds of EM would change weights and rates; nothing if EM has converged."""
     cure = "" if fit.simple else ": MixtureSettings(rounds=...) allows more rounds"
     return "" if fit.converged else f"; EM has not converged{cure}"
 
@@ -54,8 +54,8 @@ def _unconverged(fit: MixtureFit) -> str:
 register(
     Method(
         name="mixture",
-        summary="The few strings that explain the counts under learned flips, or deconvolution where there are many, "
-        "as a trained decision weighs them, which leaves alone what nothing helps.",
+        summary="The few strings that explain the counts under learned flips, or deconvolution if there are many, "
+        "weighed by a trained decision; counts that neither would improve are left as they are.",
         function=mitigate,
         widest=MOST_BITS,
         uses=("rates",),

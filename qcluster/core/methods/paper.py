@@ -12,9 +12,9 @@ from qcluster.core.words import many
 
 
 def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:
-    """Cluster the shots, and give each centroid those of its cluster; see `Method.function`."""
-    distribution, found = q_cluster(raw, rates, settings)
-    weights = found.weights
+    """Cluster the shots, and assign those of each cluster to its centroid; see `Method.function`."""
+    distribution, clusters = q_cluster(raw, rates, settings)
+    weights = clusters.weights
     heaviest = np.argsort(-weights, kind="stable")
     return Mitigation(
         distribution=distribution,
@@ -25,10 +25,10 @@ def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings
         confidence=None,
         reason=f"{weights.sum():.0%} of the shots lie within reach of {many(len(weights), 'centroid')} "
         f"at {rates.mean():.1%} flips per bit",
-        centroids=found.centroids[heaviest],
+        centroids=clusters.centroids[heaviest],
         weights=weights[heaviest],
         rates=rates,
-        response=found,
+        response=clusters,
     )
 
 

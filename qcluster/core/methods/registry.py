@@ -1,4 +1,4 @@
-"""The registry of methods: `qcluster.mitigate`, the command line, the Sampler, campaigns and pages all read it."""
+"""The registry of methods, which `qcluster.mitigate`, the command line, the Sampler, campaigns and the docs read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.given import WORDS, kind_of
 
 Function = Callable[..., Mitigation | Stepwise[Mitigation]]
-"""What a method does: counts, noise, guard and settings to a `Mitigation`, at once or step by step."""
+"""Type of `Method.function`: from counts, noise, guard and settings to a `Mitigation`, at once or in steps."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Method:
     """One way to mitigate counts.
 
     Raises:
-        ValueError, TypeError: a field that makes no sense, saying what must hold.
+        ValueError, TypeError: a field is invalid; the message says what must hold.
 
     Example:
         >>> from qcluster.core.mitigation import left
@@ -31,29 +31,29 @@ class Method:
     name: str
     """What users pass as `method`: letters, digits and underscores."""
     summary: str
-    """What it does, one sentence."""
+    """What it does, in one sentence."""
     function: Function
-    """``function(counts, noise, guard, settings)`` gives the Mitigation, or the steps to it, which many sets of counts
-    take together (`qcluster.core.lockstep`). The noise is ``(n_bits, 2)`` rates, a noise
-    model, or None; the guard True or False; the settings are of the class below, or None. A guarded method, and what it
-    does unasked, is also given ``expect=``, what the user expects of the ideal."""
+    """``function(counts, noise, guard, settings)`` returns the Mitigation, or a generator that returns it and shares
+    its array work with other sets of counts (`qcluster.core.lockstep`). The noise is ``(n_bits, 2)`` rates, a noise
+    model or None; the guard is True or False; the settings are an instance of the class below, or None. If the method
+    is guarded, ``expect=`` is passed too, to `unasked` as well."""
     needs: str | None = None
-    """The kind of noise that it cannot do without, ``"rates"``, ``"measured"`` or ``"faults"``."""
+    """Kind of noise that the method requires: ``"rates"``, ``"measured"`` or ``"faults"``."""
     uses: tuple[str, ...] = ()
-    """Kinds of noise that it uses where they are given."""
+    """Kinds of noise that it can use but does not require."""
     settings: type | None = None
-    """Class of its settings; None where it has none. Made without arguments, it gives the default ones."""
+    """Class of its settings, which called without arguments gives the defaults. None if the method has no settings."""
     guarded: bool = False
-    """Whether it knows what to do with ``guard=False`` and with ``expect=``."""
+    """Whether the method supports ``guard=False`` and ``expect=``."""
     widest: int | None = None
-    """Most bits that it takes: wider counts are left as they came. None: any number."""
+    """Most bits that it handles; wider counts are left as they came. None: no limit."""
     unasked: Function | None = None
-    """What is done instead of `function` where the method was chosen by what is known of the noise, and not by name:
-    ``unasked(counts, noise, guard, settings, brought)``, of which ``brought(kind)`` gives noise of another kind that a
-    Run brings along, or None. Noise that users give stands alone: nothing is brought beside it."""
+    """Replaces `function` if the method was chosen by default and not by name: ``unasked(counts, noise, guard,
+    settings, brought)``. ``brought(kind)`` returns noise of another kind that a Run brings, or None. It is always None
+    if the user gave noise."""
     estimate: str | None = None
-    """Name of a figure that estimated rates (`Rates` of `qcluster.estimate_rates`) have for this method, and that it
-    takes in place of their rates by bit; rates that are plain numbers mean what they say. None: there is none."""
+    """Name of the field of estimated rates (`Rates` of `qcluster.estimate_rates`) that this method takes in place of
+    their rates per bit. Rates given as plain numbers are used as they are. None: there is no such field."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -68,17 +68,17 @@ class Method:
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """All kinds of noise that it can use."""
+        """All kinds of noise that the method can use."""
         return (*([self.needs] if self.needs else []), *self.uses)
 
     def figure(self, noise: Any) -> Any:
-        """Give the figure that estimated rates have for this method; any other noise as it is."""
+        """Return the field of estimated rates that is meant for this method; return other noise as it is."""
         return noise if self.estimate is None else getattr(noise, self.estimate, noise)
 
     def check_noise(self, kind: str | None) -> None:
-        """Raise ValueError where the method cannot use noise of a kind, or lacks what it needs."""
+        """Raise ValueError if the method cannot use this kind of noise, or if the kind it needs is missing."""
         if kind is not None and kind not in self.takes:
-            usable = " or ".join(WORDS[one] for one in self.takes) or "nothing"
+            usable = " or ".join(WORDS[taken] for taken in self.takes) or "nothing"
             raise ValueError(f"method={self.name!r} takes {usable} as its noise; got {WORDS[kind]}")
         if kind is None and self.needs is not None:
             cures = {
@@ -90,11 +90,11 @@ class Method:
             raise ValueError(f"method={self.name!r} needs {WORDS[self.needs]} as its noise{cure}; got none")
 
     def check_options(self, guard: Any = True, settings: Any = None, expect: Any = None) -> Any:
-        """Check guard, settings and expectation, and give the settings, by default those of the method.
+        """Check guard, settings and expectation, and return the settings, or the defaults if None are given.
 
         Raises:
-            ValueError: a guard or an expectation for a method that has none, or another word than there is.
-            TypeError: a guard of another type, or settings of another method.
+            ValueError: a guard or an expectation for a method that supports none, or an unknown expectation.
+            TypeError: a guard that is not a bool, or settings of another class.
         """
         if not isinstance(guard, (bool, np.bool_)):
             raise TypeError(f"guard must be True or False; got {guard!r}")
@@ -102,7 +102,7 @@ class Method:
             raise ValueError(f"expect must be {' or '.join(map(repr, EXPECT))}, or None; got {expect!r}")
         if expect is not None and not (self.guarded and guard):
             raise ValueError(
-                f"method={self.name!r} decides nothing by what is expected: leave expect at None, or take "
+                f"method={self.name!r} makes no use of expect: leave expect at None, or take "
                 f"method='mixture' or 'circuit' with its guard; got {expect!r}"
             )
         if not guard and not self.guarded:
@@ -120,38 +120,38 @@ _loaders: list[Callable[[], object]] = []
 
 
 def register(method: Method) -> Method:
-    """Make a method known by its name, and give it back.
+    """Add a method to the registry, and return it.
 
-    A method may be registered again by the module that did, as a notebook does when a cell is run twice.
+    The same module may register a method again, as a notebook does if a cell is run twice.
 
     Raises:
-        TypeError: not a Method.
-        ValueError: another module has a method of this name.
+        TypeError: `method` is not a Method.
+        ValueError: another module has registered a method of this name.
     """
     if not isinstance(method, Method):
         raise TypeError(f"what is registered must be a Method; got {type(method).__name__}")
-    there = _known.get(method.name)
-    if there is not None and there.function.__module__ != method.function.__module__:
+    other = _known.get(method.name)
+    if other is not None and other.function.__module__ != method.function.__module__:
         raise ValueError(
-            f"name must be one that no other method has; {method.name!r} is one of {there.function.__module__}"
+            f"name must be one that no other method has; {method.name!r} is one of {other.function.__module__}"
         )
     _known[method.name] = method
     return method
 
 
 def register_later(load: Callable[[], object]) -> None:
-    """Have `load` called before methods are looked up that are not known yet: it imports what registers more of them.
+    """Add a function that imports modules which register more methods.
 
-    It is called again and again, as `import_module` may be.
+    It is called before an unknown method is looked up or all are listed, possibly many times, like `import_module`.
     """
     _loaders.append(load)
 
 
 def find(name: Any) -> Method:
-    """Give the method of a name.
+    """Return the method with a name.
 
     Raises:
-        ValueError: there is none; the message lists all.
+        ValueError: there is none; the message lists all names.
 
     Example:
         >>> import qcluster
@@ -159,24 +159,24 @@ def find(name: Any) -> Method:
         (None, 'rates')
     """
     if not isinstance(name, str) or name not in _known:
-        every()  # has them loaded
+        every()  # loads them
     if not isinstance(name, str) or name not in _known:
         raise ValueError(f"method must be one of {', '.join(_known)}; got {name!r}")
     return _known[name]
 
 
 def every() -> tuple[Method, ...]:
-    """Give all methods that are known, the package's own first."""
+    """Return all registered methods, those of the core first."""
     for load in _loaders:
         load()
     return tuple(_known.values())
 
 
 def check_given(name: str, noise: Any, guard: Any = True, settings: Any = None, expect: Any = None) -> None:
-    """Check what would be given to a method beside counts, as far as it can be known without them.
+    """Check the arguments of a method other than counts, as far as possible without the counts.
 
-    Fault patterns may still come with a Run, so that only rates can be told to be missing; and of a function that makes
-    the noise later, nothing is known.
+    Only missing rates can be detected, since a Run may still bring other noise. A callable `noise`, which makes the
+    noise later, is not checked.
     """
     method, kind = find(name), kind_of(noise)
     method.check_options(guard, settings, expect)

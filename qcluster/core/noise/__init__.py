@@ -1,1 +1,1 @@
-"""Noise models: what a machine makes of the strings that a circuit sends."""
+"""Noise models: the probability of reading each string, given the string that a noiseless circuit would output."""

@@ -1,4 +1,4 @@
-"""Bit-flip channels: each bit is read wrongly with a rate of its own, which may differ for 0 and 1."""
+"""Bit-flip channels: bits flip independently, each with its own rate, which may differ between 0 and 1."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from qcluster.core.checks import real_array
 from qcluster.core.counts.bits import Bits, hamming, pack
 
 _FLOOR = np.finfo(np.float64).tiny
-"""Replaces probability zero under a logarithm."""
-_SINGLE, _NOTHING = 96, 1e-27
-"""Bits up to which single precision holds all ratios; what is less than this, and than uniform noise, is nothing."""
+"""Replaces zero probabilities before taking a logarithm."""
+_SINGLE_UP_TO, _NEGLIGIBLE = 96, 1e-27
+"""Number of bits up to which single precision is used; probabilities below this times the uniform one become zero."""
 
 
 def as_rates(rates: Any, n_bits: int) -> Floats:
-    """Check flip rates and bring them to one shape.
+    """Check flip rates and broadcast them to ``(n_bits, 2)``.
 
     Args:
-        rates: one rate for all bits; ``(n_bits,)``, one a bit; or ``(n_bits, 2)``, per bit P(read 1|0) and
-            P(read 0|1).
+        rates: one rate for all bits; ``(n_bits,)``, one per bit; or ``(n_bits, 2)``, P(read 1|0) and P(read 0|1) of
+            each bit.
         n_bits: number of classical bits.
 
     Returns:
         ``(n_bits, 2) float64``, read-only.
 
     Raises:
-        TypeError: not real numbers, such as text, which NumPy would read.
-        ValueError: another shape; a symmetric rate outside [0, 0.5]; two rates of a bit that are negative or
-            sum to 1 or more (reading such a bit would say nothing, or the opposite, about it).
+        TypeError: the rates are not real numbers; text is refused, although NumPy would convert it.
+        ValueError: the shape is wrong; a symmetric rate is outside [0, 0.5]; or one of a bit's two rates is negative,
+            or they sum to 1 or more, so that reading the bit would give no information about it, or the opposite.
 
     Example:
         >>> as_rates(0.1, 2)
@@ -37,13 +37,13 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
                [0.1, 0.1]])
     """
     try:
-        given = real_array("rates", rates)
+        array = real_array("rates", rates)
     except OverflowError as error:
         raise ValueError(f"rates must lie in [0, 0.5]; got {rates!r:.60}") from error
-    if given.shape not in {(), (n_bits,), (n_bits, 2)}:
-        raise ValueError(f"rates must be one number, ({n_bits},) or ({n_bits}, 2); got shape {given.shape}")
-    pairs = given if given.ndim == 2 else np.broadcast_to(given.reshape(-1, 1), (n_bits, 2))
-    if given.ndim < 2:
+    if array.shape not in {(), (n_bits,), (n_bits, 2)}:
+        raise ValueError(f"rates must be one number, ({n_bits},) or ({n_bits}, 2); got shape {array.shape}")
+    pairs = array if array.ndim == 2 else np.broadcast_to(array.reshape(-1, 1), (n_bits, 2))
+    if array.ndim < 2:
         wrong = ~((pairs[:, 0] >= 0) & (pairs[:, 0] <= 0.5))
         rule = "rates must lie in [0, 0.5]"
     else:
@@ -51,23 +51,23 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         rule = "P(read 1|0) and P(read 0|1) must not be negative and must sum to less than 1"
     if wrong.any():
         bit = int(np.flatnonzero(wrong)[0])
-        came = pairs[bit, 0] if given.ndim < 2 else tuple(pairs[bit].tolist())
-        raise ValueError(f"{rule}; got {came} for bit {bit}")
+        rate = pairs[bit, 0] if array.ndim < 2 else tuple(pairs[bit].tolist())
+        raise ValueError(f"{rule}; got {rate} for bit {bit}")
     return read_only(np.array(pairs))
 
 
 def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:
-    """Give the log probability of reading each row when each candidate was sent.
+    """Return the log probability of reading each row if each candidate was sent, in nats.
 
-    ``ln P(y|c) = sum_i ln P(read y_i | c_i)``, the product channel. Two matrix products do the work.
+    ``ln P(y|c) = sum_i ln P(read y_i | c_i)``, the product channel. Cost: one matrix product.
 
     Args:
-        rows: ``(n_rows, n_bits) bool``, what was read.
-        sent: ``(n_sent, n_bits) bool``.
-        rates: ``(n_bits, 2)``, as `as_rates` gives them.
+        rows: ``(n_rows, n_bits) bool``, the strings read.
+        sent: ``(n_sent, n_bits) bool``, the candidates.
+        rates: ``(n_bits, 2)``, as `as_rates` returns them.
 
     Returns:
-        ``(n_rows, n_sent) float64``; an impossible reading has about -708 for each bit that cannot be.
+        ``(n_rows, n_sent) float64``; each bit that cannot be read so contributes about -708.
 
     Example:
         >>> zero, one = np.array([[False]]), np.array([[True]])
@@ -83,7 +83,7 @@ def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:
 
 
 def channel_matrices(rates: Floats) -> Floats:
-    """Give ``K(y|x)``, the product over bits of the chance to read y's bit when x's was sent.
+    """Return ``K(y|x)``, the product over bits of the probability of reading y's bit if x's was sent.
 
     Args:
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1).
@@ -123,7 +123,7 @@ class IndependentFlips:
         self.shape = (len(rates), 1 << (n_bits - low), 1 << low)
 
     def forward(self, ideal: Floats) -> Floats:
-        """Give what is read when each vector is sent."""
+        """Return the noisy distribution of each ideal one."""
         return self._apply(self.high, ideal, self.low_back)
 
     def adjoint(self, vector: Floats) -> Floats:
@@ -136,26 +136,26 @@ class IndependentFlips:
 
 
 class ObservedFlips:
-    """Independent flips, one rate for all bits, from candidates to the strings that were read: a matrix for each rate.
+    """Independent flips at one rate for all bits, from candidates to the strings read, as one matrix for each rate.
 
     Args:
-        rows: ``(n_read, n_bits) bool``.
-        sent: ``(n_sent, n_bits) bool``.
-        rates: ``(n_rates,)`` flips per bit, in (0, 1).
-        n_each: successive vectors that go through the same matrix.
+        rows: ``(n_read, n_bits) bool``, the strings read.
+        sent: ``(n_sent, n_bits) bool``, the candidates.
+        rates: ``(n_rates,)``, flip probabilities per bit, in (0, 1).
+        n_each: number of successive vectors that go through the same matrix.
     """
 
     def __init__(self, rows: Bits, sent: Bits, rates: Floats, n_each: int) -> None:
         n_bits = rows.shape[1]
-        flipped = np.arange(n_bits + 1)
-        chances = np.exp(flipped * np.log(rates)[:, None] + (n_bits - flipped) * np.log1p(-rates)[:, None])
-        chances[chances < 0.5**n_bits * _NOTHING] = 0  # and no denormal numbers, which are slow
-        self.dtype = np.float32 if n_bits <= _SINGLE else np.float64
-        self.matrices = np.take(chances.astype(self.dtype), hamming(pack(rows), pack(sent)), axis=1).swapaxes(1, 2)
+        flips = np.arange(n_bits + 1)
+        kernels = np.exp(flips * np.log(rates)[:, None] + (n_bits - flips) * np.log1p(-rates)[:, None])
+        kernels[kernels < 0.5**n_bits * _NEGLIGIBLE] = 0  # this also avoids denormal numbers, which are slow
+        self.dtype = np.float32 if n_bits <= _SINGLE_UP_TO else np.float64
+        self.matrices = np.take(kernels.astype(self.dtype), hamming(pack(rows), pack(sent)), axis=1).swapaxes(1, 2)
         self.n_each = n_each
 
     def forward(self, ideal: Floats) -> Floats:
-        """Give what is read when each vector is sent."""
+        """Return the noisy distribution of each ideal one."""
         return self._apply(ideal, self.matrices)
 
     def adjoint(self, vector: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What the faults of a compiled circuit do to the measured bits: patterns of flips, each with a rate."""
+"""The faults of a compiled circuit, as patterns of flips of the measured bits, each with a rate."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,19 +13,19 @@ from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
 
 KINDS = ("gate", "idle", "readout", "crosstalk")
-"""Where a pattern comes from; `FaultMasks.kind` holds indices into this."""
+"""Sources of flip patterns; `FaultMasks.kind` holds indices into this tuple."""
 
 GATE, IDLE, READOUT, CROSSTALK = range(4)
 
 
 @dataclass(frozen=True, eq=False)
 class FaultMasks(Frozen):
-    """Hold the flip patterns ("masks") of one compiled circuit, with how often each occurs, and its readout errors.
+    """The flip patterns ("masks") of one compiled circuit, how often each occurs, and the readout errors.
 
-    Under Pauli noise every fault flips one pattern of measured bits. Faults strike independently, so that mask m
-    occurs a Poisson-distributed number of times with mean ``rates[m]``, and flips its bits with probability
-    ``(1 - exp(-2 rates[m])) / 2``. The distribution E of the total pattern is diagonal in the Walsh domain:
-    ``E^(k) = exp(-2 sum_m rates[m] (k.m mod 2))``. Readout, which may treat 0 and 1 differently, acts afterwards.
+    Under Pauli noise every fault flips a fixed pattern of measured bits. Faults occur independently: the number of
+    occurrences of mask m is Poisson-distributed with mean ``rates[m]``, so that its bits are flipped with probability
+    ``(1 - exp(-2 rates[m])) / 2``. Convolution with the distribution E of the total pattern is diagonal in the Walsh
+    domain: ``E^(k) = exp(-2 sum_m rates[m] (k.m mod 2))``. Readout, which may treat 0 and 1 differently, acts last.
 
     Example:
         >>> faults = FaultMasks(2, np.array([[3]], dtype=np.uint64), np.array([0.1]), np.array([0]), np.zeros((2, 2)))
@@ -36,22 +36,22 @@ class FaultMasks(Frozen):
     n_bits: int
     """Number of classical bits."""
     masks: Words
-    """(n_masks, n_words) uint64. Bits that each fault flips, packed as in `qcluster.core.counts.bits`; distinct per
-    kind."""
+    """``(n_masks, n_words) uint64``: the bits that each fault flips, packed as in `qcluster.core.counts.bits`; distinct
+    within each kind."""
     rates: Floats
-    """(n_masks,) expected number of such faults per shot, from the calibration."""
+    """``(n_masks,)``, expected number of such faults per shot, from the calibration."""
     kind: NDArray[np.uint8]
-    """(n_masks,) index into `KINDS`."""
+    """``(n_masks,)``, index into `KINDS`."""
     readout: Floats
-    """(n_bits, 2): P(read 1|0), P(read 0|1), with the decay between the last gate and the measurement."""
+    """``(n_bits, 2)``: P(read 1|0), P(read 0|1), including the decay between the last gate and the measurement."""
     rotations: float | None = None
-    """Sum of ``sin^2(angle / 2)`` over the circuit's rotations that reach a read bit, ``angle`` from the nearest
-    Clifford gate. A Clifford circuit has 0, and puts out equal weights; small angles leave weights of about so much
-    beside them. None where the circuit is unknown."""
+    """Sum of ``sin^2(angle / 2)`` over the rotations of the circuit that affect a measured bit, where ``angle`` is the
+    distance to the nearest Clifford gate. It is 0 for a Clifford circuit, whose outputs have equal weights; small
+    angles add outputs of about this total weight. None if the circuit is unknown."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_bits", check_whole("n_bits", self.n_bits, 0))
-        words, rates, kind = _words(self.masks), real_array("rates", self.rates), np.asarray(self.kind)
+        words, rates, kind = _as_words(self.masks), real_array("rates", self.rates), np.asarray(self.kind)
         n_words = max(1, (self.n_bits + 63) // 64)
         if words.ndim != 2 or words.shape[1] != n_words or rates.shape != words.shape[:1] or kind.shape != rates.shape:
             raise ValueError(
@@ -81,35 +81,35 @@ class FaultMasks(Frozen):
         return float(self.rates.sum())
 
     def scaled(self, factor: float) -> "FaultMasks":
-        """Multiply all rates, readout included (kept to what a readout can be, see `scaled_readout`)."""
+        """Return a copy with all rates multiplied by a factor; readout errors are bounded, see `scaled_readout`."""
         factor = check_real("factor", factor, 0)
         return replace(self, rates=self.rates * factor, readout=scaled_readout(self.readout, factor))
 
     def symmetrised(self) -> "FaultMasks":
-        """Give both readout errors of a bit their mean: what twirled measurements do on average."""
+        """Return a copy in which both readout errors of a bit have their mean, as under twirled measurements."""
         return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
 
 
-def _words(masks: Any) -> Words:
-    """Take packed masks as they are, and refuse what would become others: fractions, and numbers beyond 64 bits."""
-    given = np.asarray(masks)
+def _as_words(masks: Any) -> Words:
+    """Convert packed masks to uint64; ValueError if that changes a value (fractions, numbers beyond 64 bits)."""
+    array = np.asarray(masks)
     try:
-        words = given.astype(np.uint64)
-        fits = bool((words == given).all())
+        words = array.astype(np.uint64)
+        fits = bool((words == array).all())
     except OverflowError:
         fits = False
     if not fits:
-        raise ValueError(f"masks must be whole numbers from 0 to 2**64 - 1; got {given.tolist()!r:.60}")
+        raise ValueError(f"masks must be whole numbers from 0 to 2**64 - 1; got {array.tolist()!r:.60}")
     return words
 
 
 def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:
-    """Multiply readout errors, and keep each below one half, or what it is where that is more, and both errors of a bit
-    together below 1.
+    """Multiply readout errors by a factor. Each stays below one half, or at its value if that is larger, and the two
+    errors of a bit sum to less than 1.
 
     Args:
         readout: ``(n_bits, 2)``, as in `FaultMasks`.
-        factor: one for all, or ``(n_bits, 1)``.
+        factor: one for all bits, or ``(n_bits, 1)``.
 
     Example:
         >>> scaled_readout(np.array([[0.1, 0.2], [0.1, 0.6]]), 3).round(2).tolist()
@@ -120,18 +120,18 @@ def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:
 
 
 def off_quarter(angles: Floats) -> Floats:
-    """Give ``sin^2(x / 2)`` for rotations whose angles are x from the nearest quarter turn, a Clifford gate."""
+    """Return ``sin^2(x / 2)``, where x is the distance of each angle to the nearest quarter turn, a Clifford gate."""
     quarter = np.pi / 2
     return np.asarray(np.sin((angles - quarter * np.round(angles / quarter)) / 2) ** 2)
 
 
 def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[Words, Floats, NDArray[np.uint8]]:
-    """Add up the rates of equal masks of one kind, and drop masks that flip nothing.
+    """Add up the rates of equal masks of the same kind, and drop masks that flip nothing.
 
     Returns:
-        masks, rates, kind as in `FaultMasks`, sorted by kind, then by value.
+        Masks, rates and kind as in `FaultMasks`, sorted by kind, then by value.
     """
     keep = masks.any(axis=1)
-    words, place = numbered(np.column_stack([masks, kind])[keep])
-    total = np.bincount(place, rates[keep], len(words)).astype(np.float64)
+    words, index = numbered(np.column_stack([masks, kind])[keep])
+    total = np.bincount(index, rates[keep], len(words)).astype(np.float64)
     return words[:, :-1], total, words[:, -1].astype(np.uint8)

@@ -1,7 +1,7 @@
-"""What `noise=` may be, brought to one form: the one place that knows all kinds of noise.
+"""Read the argument `noise=`. Only this file knows all kinds of noise.
 
-A noise model joins here: its class in `KINDS`, its words in `WORDS`, and in `BRINGS` the attribute of a `Run` that
-holds it. Which method is the default for it stands in `qcluster.core.mitigate.DEFAULTS`.
+To add a noise model, enter its class in `KINDS`, its description in `WORDS`, the attribute of a `Run` that holds it in
+`BRINGS`, and the default method for it in `qcluster.core.mitigate.DEFAULTS`.
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.words import many
 
 KINDS: dict[str, type] = {"measured": MeasuredNoise, "faults": FaultMasks}
-"""Noise models beside flip rates, by the word that methods need them by; what a Run brings is tried in this order."""
+"""Noise models other than flip rates, by the name of their kind. Those of a `Run` are tried in this order."""
 WORDS = {
     "rates": "flip rates",
     "measured": "the noise of a reference circuit (MeasuredNoise)",
     "faults": "fault patterns (FaultMasks)",
 }
-"""What to say of each kind."""
+"""Description of each kind in messages."""
 BRINGS = {"measured": "reference.noise", "faults": "faults"}
-"""Attribute of a `Run`, dotted where it is one of a part, that holds noise of a kind, or None."""
+"""Attribute of a `Run` (with dots for nested ones) that holds noise of each kind, or None."""
 
 
 def kind_of(noise: Any) -> str | None:
-    """Name the kind of what was given as noise; whatever is no noise model counts as rates.
+    """Return the kind of a `noise` argument: that of a noise model, None for None, "rates" for anything else.
 
     Example:
         >>> kind_of(0.1), kind_of(None)
@@ -39,16 +39,16 @@ def kind_of(noise: Any) -> str | None:
 
 
 def read_noise(noise: Any, n_bits: int) -> Any:
-    """Check what was given as noise: noise models stay as they are, rates become ``(n_bits, 2)``.
+    """Check a `noise` argument: noise models are returned unchanged, rates as ``(n_bits, 2)``.
 
     Args:
-        noise: rates in any form of `as_rates`; an object that NumPy reads as such, as it does `Rates` of
-            `qcluster.estimate_rates`; a noise model of `KINDS`; or None.
+        noise: rates in any form that `as_rates` takes; an object that NumPy converts to rates, such as the `Rates`
+            that `qcluster.estimate_rates` returns; a noise model of `KINDS`; or None.
         n_bits: number of classical bits.
 
     Raises:
-        TypeError: none of these.
-        ValueError: rates of another shape or out of range, or a noise model of another width.
+        TypeError: `noise` is none of these.
+        ValueError: rates have another shape or are out of range, or a noise model has another width.
 
     Example:
         >>> read_noise([0.1, 0.2], 2).tolist()
@@ -74,7 +74,7 @@ def read_noise(noise: Any, n_bits: int) -> Any:
 
 
 def _cure(noise: Any) -> str:
-    """Say what to give in place of what is no noise but holds some, or is text."""
+    """Say what to pass instead of an object that is not noise, but contains some or is text."""
     if _is_text(noise):
         return ": rates are no text"
     if isinstance(getattr(noise, "noise", None), tuple(KINDS.values())):
@@ -86,16 +86,16 @@ def _cure(noise: Any) -> str:
 
 
 def _is_text(noise: Any) -> bool:
-    """Tell whether something is text, or a list or an array with text in it."""
+    """Return whether `noise` is text, or a list or an array that contains text."""
     try:
-        given = np.asarray(None if isinstance(noise, Mapping) else noise)
+        array = np.asarray(None if isinstance(noise, Mapping) else noise)
     except (TypeError, ValueError):
-        return False  # no array at all
-    return given.dtype.kind in "UST" or any(isinstance(one, (str, bytes)) for one in given.flat)
+        return False  # not an array at all
+    return array.dtype.kind in "UST" or any(isinstance(item, (str, bytes)) for item in array.flat)
 
 
 def brought(counts: Any, kind: str) -> Any:
-    """Give the noise of a kind that counts bring along, as a `Run` does; None where there is none."""
+    """Return the noise of a kind that `counts`, such as a `Run`, carries with it; None if there is none."""
     part = counts
     for name in BRINGS[kind].split("."):
         part = getattr(part, name, None)

@@ -1,8 +1,8 @@
-"""Noise that a reference circuit measured: the counts of a circuit whose noiseless output is one known string.
+"""Noise measured by a reference circuit, whose noiseless output is one known string.
 
-XORed with that string, the reference's counts are the distribution E of flip patterns, and under Pauli noise the counts
-of a circuit of the same two-qubit gates are the XOR-convolution of its ideal output with E (arXiv:2501.01953). Most of
-the 2^n patterns are never seen, so E is shrunk towards a smooth model of itself.
+XORed with that string, the counts of the reference sample the distribution E of flip patterns. Under Pauli noise, the
+noisy distribution of a circuit with the same two-qubit gates is the XOR-convolution of its ideal output with E
+(arXiv:2501.01953). Most of the 2^n patterns are never seen, so E is shrunk towards a smooth model fitted to it.
 """
 
 from dataclasses import dataclass
@@ -19,42 +19,42 @@ from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
 from qcluster.core.words import many, shown
 
-_EVIDENT = 5.0
-"""Shots from which a pattern may be a fault of its own, not only several faults at once."""
-_MASKS = 4096
-"""Patterns at most that may be faults of their own."""
+_LEAST_SHOTS_OF_MASK = 5.0
+"""Shots from which a pattern may be the mask of a single fault, rather than of several faults at once."""
+_MOST_MASKS = 4096
+"""Largest number of such patterns."""
 _ROUNDS = ((12, 80), (16, 40), (64, 12))
-"""Rounds of expectation maximisation up to so many index bits."""
+"""Largest number of index bits, and the rounds of expectation maximisation up to it."""
 _UNEXPLAINED, _ROUNDED = 1e-7, 10.0
-"""Least probability of a pattern times the root of their number, and in errors of a transform: a pattern below either
-is explained by no faults, and would teach rates nonsense."""
+"""Floor of the probability of a pattern, as a multiple of the inverse root of the number of patterns, and of the
+rounding error of a transform. No faults explain a pattern below either, and it would distort the learned rates."""
 _LEAST = 1e-6
-"""Least Walsh component of E: what is below shot noise cannot be told from 0, and must have a logarithm."""
-_CLEAR = 1.5
-"""How many times as often as any other string the expected one is read by a reference that can be relied on."""
-_FEW = 500.0
-"""Shots below which a reference says little."""
+"""Floor of the Walsh components of E, whose logarithm is needed: those below shot noise are compatible with 0."""
+_CLEAR_RATIO = 1.5
+"""Least ratio of the shots of the expected string to those of any other string in a reliable reference."""
+_FEW_SHOTS = 500.0
+"""Number of shots below which a reference says little."""
 _WIDEST = 20
-"""Bits up to which patterns have numbers of their own unless asked for: 2^n numbers are held."""
+"""Largest width at which every pattern has an index of its own by default: vectors of 2^n numbers are held."""
 _CONCENTRATIONS = np.geomspace(1.0, 1e7, 57)
-"""Weights of the model that are tried, in shots."""
+"""Weights A of the model that are tried, in shots."""
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredNoise(Frozen):
-    """Hold what a reference circuit measured; `qcluster.mitigate` takes it as its noise.
+    """The noise that a reference circuit measured; pass it to `qcluster.mitigate` as `noise`.
 
-    The reference must have the two-qubit gates of the circuit, at the same places of the same machine, and be twirled
-    alike; `qcluster.reference_circuit` makes one. How often each pattern of flips occurs is estimated as
-    ``(N(y) + A Q(y)) / (N + A)``: N(y) of the N shots have the pattern; Q is the compound Poisson model of independent
-    faults (every single flip, and every pattern that was read five times) that is most likely; and A is the weight that
-    best predicts each shot from the others (leave-one-out likelihood). A pattern that was never read has the
-    probability of the faults that make it up.
+    The reference must have the two-qubit gates of the circuit, on the same qubits of the same machine, and the same
+    twirling; `qcluster.reference_circuit` makes one. The probability of a flip pattern y is estimated as
+    ``(N(y) + A Q(y)) / (N + A)``. Here N(y) of the N shots have the pattern. Q is the compound Poisson model of
+    independent faults (every single flip, and every pattern that was read at least five times) of largest likelihood.
+    A is the weight that best predicts each shot from the others (leave-one-out likelihood). A pattern that was never
+    read thus gets the probability of the faults that combine to it.
 
     Raises:
-        ValueError: the widths differ, or there are no shots, or probabilities.
-        TypeError: `expected` is no string of bits, or `reference_counts` are no counts, or a `Mitigation`: without its
-            noise a reference tells nothing.
+        ValueError: the widths differ, there are no shots, or the counts are probabilities.
+        TypeError: `expected` is not a string of bits, or `reference_counts` cannot be read as counts or is a
+            `Mitigation`, whose noise has been removed.
 
     Example:
         >>> noise = MeasuredNoise({"01": 900, "00": 60, "11": 38, "10": 2}, "01")
@@ -63,16 +63,16 @@ class MeasuredNoise(Frozen):
     """
 
     reference_counts: Distribution
-    """Of the reference circuit; given as anything that `Distribution.of` takes. Integers and hexadecimal keys have as
-    many bits as `expected`."""
+    """Raw counts of the reference circuit, as anything that `Distribution.of` takes. Integer and hexadecimal keys are
+    read with the width of `expected`."""
     expected: str
-    """What it reads without noise, such as ``"0110"``; given so, or as ``(n_bits,) bool``, column j classical bit j."""
+    """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j."""
 
     def __post_init__(self) -> None:
         bits = _bits_of(self.expected)
         if hasattr(self.reference_counts, "distribution") and hasattr(self.reference_counts, "raw"):
             kind = type(self.reference_counts).__name__
-            raise TypeError(f"reference_counts must be as they were read; got a {kind}: give its raw")
+            raise TypeError(f"reference_counts must be raw counts; got a {kind}: give its raw")
         counts = of_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
@@ -95,79 +95,79 @@ class MeasuredNoise(Frozen):
 
     @property
     def shots(self) -> float:
-        """Shots of the reference."""
+        """Number of shots of the reference."""
         return self.reference_counts.shots
 
     @cached_property
     def patterns(self) -> Distribution:
-        """Which bits were flipped, and how often: the counts XORed with the expected string."""
+        """Counts of the flip patterns: the reference's counts XORed with the expected string."""
         counts = self.reference_counts
         return Distribution(counts.bits ^ parse_bitstrings([self.expected])[0], counts.weights)
 
     @cached_property
     def survival(self) -> float:
         """Share of the shots that read the expected string."""
-        still = ~self.patterns.words.any(axis=1)
-        return float(self.patterns.weights[still].sum() / self.shots)
+        unflipped = ~self.patterns.words.any(axis=1)
+        return float(self.patterns.weights[unflipped].sum() / self.shots)
 
     @cached_property
     def flips(self) -> Floats:
-        """``(n_bits,)`` how often each bit was flipped; read-only."""
+        """``(n_bits,)``, share of the shots in which each bit was flipped; read-only."""
         return read_only(weight_of_ones(self.patterns.bits, self.patterns.probabilities))
 
     @property
     def rates(self) -> Floats:
-        """``(n_bits, 2)`` flip rates: `flips` for either value, since the reference tells no difference."""
+        """``(n_bits, 2)``, flip rates: `flips` for both 0 and 1, which a reference cannot tell apart."""
         return np.repeat(self.flips[:, None], 2, axis=1)
 
     @cached_property
     def _rival(self) -> tuple[str, float]:
-        """The most frequent string but the expected one, and its shots."""
+        """The most frequent string other than the expected one, and its shots."""
         counts = self.reference_counts
         rows = np.argsort(-counts.weights, kind="stable")[:2]
-        first = zip(format_bitstrings(counts.bits[rows]), counts.weights[rows].tolist(), strict=True)
-        return next((pair for pair in first if pair[0] != self.expected), ("", 0.0))
+        top_two = zip(format_bitstrings(counts.bits[rows]), counts.weights[rows].tolist(), strict=True)
+        return next((pair for pair in top_two if pair[0] != self.expected), ("", 0.0))
 
     @cached_property
     def refusal(self) -> str:
-        """Why this cannot be a reference's counts, in words: another string than the expected one is, beyond shot
-        noise, the most frequent. Empty where it can."""
-        text, most = self._rival
-        mine = self.survival * self.shots
-        if mine and most - mine <= 3 * np.sqrt(most + mine):
+        """Why these cannot be the counts of a reference, in words: beyond shot noise, a string other than the expected
+        one is the most frequent. Empty if they can."""
+        rival, rival_shots = self._rival
+        expected_shots = self.survival * self.shots
+        if expected_shots and rival_shots - expected_shots <= 3 * np.sqrt(rival_shots + expected_shots):
             return ""
         return (
-            f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:.12g} of "
-            f"{many(self.shots, 'shot')}, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
-            "of this reference?"
+            f"the expected string must be the reference's most frequent; {self.expected!r} has {expected_shots:.12g} "
+            f"of {many(self.shots, 'shot')}, {rival!r} has {rival_shots:.12g}: is it written with classical bit 0 "
+            "rightmost, and of this reference?"
         )
 
     @property
     def clear(self) -> bool:
-        """Whether the expected string stands out: one that does not is drowned in noise, and tells little of it."""
-        return self.survival * self.shots >= _CLEAR * self._rival[1]
+        """Whether the expected string stands out. If not, the reference is mostly noise and tells little about it."""
+        return self.survival * self.shots >= _CLEAR_RATIO * self._rival[1]
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
-        """What speaks against relying on this reference, in words; nothing where nothing does."""
-        found = []
-        text, most = self._rival
+        """Reasons not to rely on this reference, in words; empty if there are none."""
+        doubts = []
+        rival, rival_shots = self._rival
         if not self.clear:
-            found.append(
+            doubts.append(
                 f"the reference reads its expected string in {self.survival:.1%} of the shots, which is no clear "
-                f"maximum ({text!r} has {most / self.shots:.1%})"
+                f"maximum ({rival!r} has {rival_shots / self.shots:.1%})"
             )
-        if self.shots < _FEW:
-            found.append(f"{many(self.shots, 'shot')} of the reference {'is' if self.shots == 1 else 'are'} few")
+        if self.shots < _FEW_SHOTS:
+            doubts.append(f"the reference has only {many(self.shots, 'shot')}")
         weights = self.reference_counts.weights
         if not np.allclose(weights, np.round(weights), rtol=1e-9, atol=1e-9):
-            found.append("the reference's counts are no whole numbers: are they as they were read, not mitigated?")
-        return tuple(found)
+            doubts.append("the reference's counts are not whole numbers: are they raw, not mitigated?")
+        return tuple(doubts)
 
     def kernel(self, n_index: int = _WIDEST) -> Kernel:
-        """Give the smoothed E as a kernel, under which `qcluster.core.dense.richardson_lucy` and few strings work.
+        """Return the smoothed E as a kernel, for Richardson-Lucy deconvolution or for fits of a few strings.
 
-        It is written as a compound Poisson law of all patterns, whose rates are the inverse Walsh transform of
+        It has the form of a compound Poisson law over all patterns. The rates are the inverse Walsh transform of
         ``ln E^`` and may be negative; multiples of the noise are powers of E^.
 
         Args:
@@ -181,7 +181,7 @@ class MeasuredNoise(Frozen):
 
 
 def as_expecting(counts: Distribution, expected: str, wanted: str) -> Distribution:
-    """Give the counts of a reference with its flips on top of another expected string, so that several add up.
+    """Move the counts of a reference to another expected string, keeping the flips, so that references can be pooled.
 
     Example:
         >>> as_expecting(Distribution.of({"01": 9, "00": 1}), "01", "11").to_counts()
@@ -192,11 +192,11 @@ def as_expecting(counts: Distribution, expected: str, wanted: str) -> Distributi
 
 
 def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
-    """Smooth counted patterns as `MeasuredNoise` says.
+    """Smooth the counts of flip patterns, as described in `MeasuredNoise`.
 
     Args:
-        index: numbers of the patterns.
-        seen: ``(2^m,)`` shots of each number.
+        index: map from patterns to indices.
+        seen: ``(2^m,)``, shots of each index.
     """
     model = _model(index, seen)
     weight = _weight(seen, model)
@@ -207,32 +207,30 @@ def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
 
 
 def _model(index: LinearIndex, seen: Floats) -> Floats:
-    """Fit independent faults to the patterns; probability of each number, ``(2^m,)``."""
+    """Fit the model of independent faults; return the probability of each index, ``(2^m,)``."""
     size = index.size
     singles = index.of(pack(np.eye(index.n_bits, dtype=bool)))
-    often = np.argsort(-seen, kind="stable")[: _MASKS + 1]
-    shifts = np.unique(np.r_[singles, often[seen[often] >= _EVIDENT]])
+    frequent = np.argsort(-seen, kind="stable")[: _MOST_MASKS + 1]
+    shifts = np.unique(np.r_[singles, frequent[seen[frequent] >= _LEAST_SHOTS_OF_MASK]])
     shifts = shifts[shifts != 0]
-    first = np.maximum(seen[shifts], 0.5) / max(float(seen[0]), 1.0)
-    start = Kernel.of_patterns(index, shifts, first)
+    rates = np.maximum(seen[shifts], 0.5) / max(float(seen[0]), 1.0)
+    start = Kernel.of_patterns(index, shifts, rates)
     sent = np.zeros(size)
     sent[0] = 1.0
     sent[1:] = max(_UNEXPLAINED / np.sqrt(size), _ROUNDED * float(rounding(sent)[0]))
-    rounds = next(rounds for most, rounds in _ROUNDS if index.n_index <= most)
+    rounds = next(rounds for widest, rounds in _ROUNDS if index.n_index <= widest)
     fitted = learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)
-    floor = 1e-3 / (float(seen.sum()) * size)  # something new is never impossible
+    floor = 1e-3 / (float(seen.sum()) * size)  # a pattern that was never read is not impossible
     model = fitted.patterns + floor
     return np.asarray(model / model.sum())
 
 
 def _weight(seen: Floats, model: Floats) -> float:
-    """Choose the model's weight A by the leave-one-out likelihood ``sum N ln((N - 1 + A Q) / (N_all - 1 + A))``."""
+    """Choose the weight A by the leave-one-out likelihood ``sum N(y) ln((N(y) - 1 + A Q(y)) / (N - 1 + A))``."""
     read = seen > 0
     shots, counts, expected = float(seen.sum()), seen[read], model[read]
     others = np.maximum(counts - 1, 0.0)
-    scores = [
-        float(counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9))) for a in _CONCENTRATIONS
-    ]  # fmt: skip
+    scores = [counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9)) for a in _CONCENTRATIONS]
     return float(_CONCENTRATIONS[int(np.argmax(scores))])
 
 

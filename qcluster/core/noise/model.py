@@ -1,4 +1,4 @@
-"""`NoiseModel`: what deconvolution needs to know of the noise."""
+"""`NoiseModel`: the interface that deconvolution needs of a noise model."""
 
 from typing import Protocol
 
@@ -6,14 +6,14 @@ from qcluster.core.arrays import Floats
 
 
 class NoiseModel(Protocol):
-    """P(read | sent) as a linear map, and its transpose; leading axes are hypotheses, scales or resamples.
+    """P(read | sent) as a linear map, and its transpose. Leading axes are hypotheses, scales or resamples.
 
-    `qcluster.core.noise.bitflips.IndependentFlips` is one on all 2^n strings, `ObservedFlips` one on those that were
-    read, and `qcluster.core.noise.kernel.Kernel` that of a compiled circuit.
+    `qcluster.core.noise.bitflips.IndependentFlips` acts on all 2^n strings, `ObservedFlips` on the strings that were
+    read, and `qcluster.core.noise.kernel.Kernel` is the noise of a compiled circuit.
     """
 
     def forward(self, ideal: Floats) -> Floats:
-        """Give the distributions ``(..., n_read)`` that are read where ``(..., n_sent)`` are sent."""
+        """Return the noisy distributions ``(..., n_read)`` of ideal ones ``(..., n_sent)``."""
 
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose: ``(..., n_read)`` to ``(..., n_sent)``."""

@@ -1,4 +1,4 @@
-"""A circuit's noise kernel at several multiples of its calibration, applied side by side."""
+"""The noise kernel of a circuit at several multiples of its calibrated rates, applied together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from qcluster.core.stats.walsh import convolve
 
 @dataclass(frozen=True, eq=False)
 class ScaledKernels:
-    """One kernel at s scales: vectors are ``(s, 2^m)``, row i goes through the kernel at scale i."""
+    """One kernel at s scales. Vectors are ``(s, 2^m)``; row i goes through the kernel at scale i."""
 
     scales: Floats
     """``(s,)`` multiples of the rates."""
     spectrum: Floats
     """``(s, 2^m)``, see `Kernel.spectrum`."""
     decays: Decays
-    """What decay makes of bits; none where nothing decays."""
+    """Decays of the bits at each scale; empty if none decays."""
 
     @classmethod
     def of(cls, kernel: Kernel, scales: Sequence[float] | Floats, *, readout: bool = False) -> "ScaledKernels":
-        """Take a kernel at every scale, see `Kernel.scaled`; with `readout`, last of all its readout errors alone.
+        """Scale a kernel by each factor, see `Kernel.scaled`; with `readout`, add a last row of readout errors only.
 
         Example:
             >>> from qcluster.core.noise.faults import FaultMasks
@@ -35,20 +35,21 @@ class ScaledKernels:
             >>> kernels.forward(np.array([[1.0, 0.0], [1.0, 0.0]])).round(3).tolist()
             [[1.0, 0.0], [0.9, 0.1]]
         """
-        many = np.asarray(scales, dtype=np.float64)
-        spectrum = np.exp(many[:, None] * kernel.log_spectrum())
+        factors = np.asarray(scales, dtype=np.float64)
+        spectrum = np.exp(factors[:, None] * kernel.log_spectrum())
         decays = np.stack([kernel.scaled(scale).decays for scale in scales])
         if readout:
-            many, decays = np.append(many, 0.0), np.vstack([decays, kernel.decays])
+            factors, decays = np.append(factors, 0.0), np.vstack([decays, kernel.decays])
             spectrum = np.vstack([spectrum, np.exp(kernel.log_spectrum(-kernel.index.n_bits))])
-        return cls(many, spectrum, decays_of(decays) if kernel.index.exact else ())
+        return cls(factors, spectrum, decays_of(decays) if kernel.index.exact else ())
 
     def take(self, rows: slice | NDArray[np.intp]) -> "ScaledKernels":
-        """Keep some of the scales."""
-        return ScaledKernels(self.scales[rows], self.spectrum[rows], tuple((at, one[rows]) for at, one in self.decays))
+        """Select some of the scales."""
+        decays = tuple((first, block[rows]) for first, block in self.decays)
+        return ScaledKernels(self.scales[rows], self.spectrum[rows], decays)
 
     def forward(self, ideal: Floats) -> Floats:
-        """Give the noisy distributions ``(s, 2^m)`` of ideal ones."""
+        """Return the noisy distributions ``(s, 2^m)`` of ideal ones."""
         return np.maximum(decay(convolve(ideal, self.spectrum), self.decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:

@@ -1,1 +1,1 @@
-"""A finite mixture of strings, seen through noise: its likelihood, its EM, and the search for its strings."""
+"""The sparse mixture: a few strings seen through noise. Its likelihood, its EM, and the search for its strings."""

@@ -1,7 +1,7 @@
-"""Expectation maximisation (Dempster, Laird & Rubin, 1977) of the sparse mixture.
+"""Expectation maximisation (EM; Dempster, Laird & Rubin, 1977) of the sparse mixture: it fits all but the centroids.
 
-With few strings the time goes into calls, not arithmetic. So several mixtures are fitted at once, their centroids one
-under another: those of one set of counts, and on small registers those of many sets.
+With few strings, most time goes into function calls and not into arithmetic. Several mixtures are therefore fitted at
+once, with their centroids stacked: those of one set of counts, and on small registers those of many sets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,45 +29,45 @@ from qcluster.core.sparse.model import (
     parameters,
     rates_by_regime,
 )
-from qcluster.core.sparse.weights import FAINT
+from qcluster.core.sparse.weights import LEAST_BACKGROUND
 
 _LEAST_ODDS = 1e-4
 """Smallest odds of a flip."""
 _TOLERANCE, _RELATIVE = 0.02, 1e-6
-"""Gain in log-likelihood below which EM has converged: in nats, since no choice hangs on less, or, where that is more,
-as a part of the log-likelihood."""
-_TOGETHER = 1 << 16
-"""Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
+"""EM has converged when a round gains less than the larger of two values: this many nats, since no choice depends on
+less, and this fraction of the log-likelihood."""
+_MAX_PAIRS = 1 << 16
+"""Pairs of centroid and string up to which mixtures are fitted together: beyond, it saves no time."""
 _INVERTED = 2.0
-"""Product of the two odds of a bit above which it reads inverted. Nearer 1 the label is anybody's guess, and error
-regimes tilt odds towards 1, so that a swap would lower the likelihood."""
+"""Product of the two odds of a bit above which it reads inverted. Nearer 1 the labels are arbitrary, and since error
+regimes tilt odds towards 1, swapping them would lower the likelihood."""
 _BLOCK = 1024
-"""Strings of which shots are counted at once."""
-_SMALL = 1e-9
-"""Smallest share of flips whose logit is taken."""
-_PLAIN = int(np.argmin(np.abs(TILTS - 1)))
-"""The regime whose odds are those of the model."""
+"""Strings in one block of the product in `_ones`."""
+_TINY = 1e-9
+"""Smallest share of flips, and of bits not flipped, whose logit is computed."""
+_UNTILTED = int(np.argmin(np.abs(TILTS - 1)))
+"""Index of the regime of tilt 1, in which the odds are those of the model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What each centroid is expected to have sent, as shares of the shots."""
+    """Result of the E step: what each centroid is expected to have sent, in shares of the shots."""
 
     mass: Floats
-    """``(k,)`` shots of each centroid."""
+    """``(k,)`` shots that each centroid sent."""
     flips: Floats
-    """``(k,)`` bits of those that were flipped."""
+    """``(k,)`` number of bits flipped in these shots."""
     ones: Floats
-    """``(k, n)`` of those, read as 1; ``(0, n)`` where one rate needs no more than the number of flips."""
+    """``(k, n)`` shots among these that read each bit as 1; ``(0, n)`` if all bits have one rate: `flips` suffice."""
     regimes: Floats
-    """``(k, s)`` of those, in each error regime."""
+    """``(k, s)`` shots among these in each error regime."""
     background: Floats
     """``(m,)`` shots of the uniform noise."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Mixtures of one set of counts that are fitted: see `fit_all`."""
+    """Mixtures to fit to one set of counts, the arguments of `fit_all`."""
 
     rows: Rows
     models: Sequence[Model]
@@ -77,44 +77,44 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What each of m mixtures is fitted to; the first axis is 1 where that is the same for all."""
+    """Counts and priors of m mixtures that are fitted together; the first axis is 1 if they are the same for all."""
 
     rows: Rows
-    """The strings."""
+    """The observed strings."""
     weights: Floats
-    """``(m, u)`` shots of each."""
+    """``(m, u)`` shots of each string."""
     shares: Reals
-    """``(m, u)`` share of the shots."""
+    """``(m, u)`` share of the shots of each string."""
     shots: Floats
-    """``(m, 1)`` their number."""
+    """``(m, 1)`` number of shots."""
     strength: Floats
-    """``(m, 1)`` of the prior of the flip rates, as a share of the shots."""
+    """``(m, 1)`` strength of the prior of the flip rates, as a share of the shots."""
     rates: Floats | None
-    """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
+    """``(m, 2n)`` rates that the prior expects, in the order of `Parameters.odds`; None: means over the bits."""
     largest: Floats
     """``(m, 1)`` largest odds of a flip."""
     hold_weights: NDArray[np.bool_] | None
-    """``(m,)`` True where weights stay; None where none do."""
+    """``(m,)`` True where weights are fixed; None if all are fitted."""
     rounds: Indices
     """``(m,)`` most EM rounds."""
 
     @classmethod
-    def of(cls, own: Sequence[Problem]) -> "Data":
-        """Put under one another, for each mixture, the problem that it belongs to."""
-        if own[0] is own[-1]:  # they are in order, so that all are the same
-            own = own[:1]
-        held = np.array([one.prior.hold_weights for one in own])
-        numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in own])
+    def of(cls, problems: Sequence[Problem]) -> "Data":
+        """Stack the counts and priors of mixtures, given the problem of each."""
+        if problems[0] is problems[-1]:  # equal ones are neighbours, so that all are the same
+            problems = problems[:1]
+        fixed = np.array([one.prior.hold_weights for one in problems])
+        numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in problems])
         return cls(
-            rows=own[0].rows,
-            weights=np.array([one.rows.weights for one in own]),
-            shares=np.array([one.rows.shares for one in own]),
+            rows=problems[0].rows,
+            weights=np.array([one.rows.weights for one in problems]),
+            shares=np.array([one.rows.shares for one in problems]),
             shots=numbers[:, :1],
             strength=numbers[:, 1:2] / numbers[:, :1],
-            rates=None if own[0].prior.rates is None else np.array([_ordered(one.prior) for one in own]),
+            rates=None if problems[0].prior.rates is None else np.array([_prior_rates(one.prior) for one in problems]),
             largest=numbers[:, 2:],
-            hold_weights=held if held.any() else None,
-            rounds=np.array([one.rounds for one in own]),
+            hold_weights=fixed if fixed.any() else None,
+            rounds=np.array([one.rounds for one in problems]),
         )
 
     def take(self, which: NDArray[np.bool_]) -> "Data":
@@ -125,111 +125,111 @@ class Data:
         return replace(self, **kept)
 
     def log_likelihood(self, total: Reals) -> Floats:
-        """Give the log-likelihood of each mixture, ``(m,)`` nats, from ``(m, u)`` P(y) in the unit of the rows."""
+        """Return the log-likelihood of each mixture, ``(m,)`` nats, from ``(m, u)`` P(y) in the unit of the rows."""
         weights = self.weights[0] if len(self.weights) == 1 else self.weights
-        return log_likelihood(total, weights, self.shots[:, 0], self.rows.unit)
+        return log_likelihood(total, weights, self.shots[:, 0], self.rows.log_unit)
 
 
-def _ordered(prior: Prior) -> Floats:
-    """Give the rates that a prior expects, of 0 and then of 1."""
+def _prior_rates(prior: Prior) -> Floats:
+    """Return the rates that a prior expects, clipped and in the order of `Parameters.odds`."""
     assert prior.rates is not None
     rates = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
     return rates.mean(keepdims=True)[0] if prior.common else rates.T.ravel()
 
 
 def fit(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
-    """Raise the likelihood of one mixture: see `fit_all`."""
-    (fitted,) = yield from fit_all(rows, [model], prior, rounds)
-    return fitted
+    """Fit one mixture by EM: see `fit_all`."""
+    return (yield from fit_all(rows, [model], prior, rounds))[0]
 
 
 def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
-    """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
+    """Fit weights, background, regimes and flip odds of mixtures by EM, with the centroids fixed.
 
-    The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
-    whose two odds multiply to clearly more than 1 reads inverted; its labels are swapped, so that a centroid means
-    what was sent. EM that has not converged after `rounds` is no error here, since most calls only screen mixtures:
-    `Model.last_gain` tells, and of the mixture that is chosen, `MixtureFit.converged`.
+    For each bit i the odds o solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)``; a round takes one Newton step. If
+    the product of a bit's two odds is well above 1, the bit reads inverted: its labels are then swapped in all
+    centroids, so that a centroid remains what was sent. Most calls only screen mixtures, so that it is no error if EM
+    has not converged after `rounds`: see `Model.last_gain`, and `MixtureFit.converged` for the mixture chosen.
 
     Args:
-        rows: the strings.
-        models: where to start.
-        prior: of the flip rates, and what is held.
+        rows: the observed strings.
+        models: starting points.
+        prior: of the flip rates.
         rounds: most EM rounds.
 
     Returns:
-        The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
-        pair of centroid and string; with one rate for all bits a look-up and a histogram.
+        The fitted mixtures, in the same order. Cost per round and pair of centroid and string: 2n multiplications, an
+        exponential and a histogram entry; if all bits have one rate, a look-up and a histogram entry.
     """
     if not models:
         return []
-    key = rows.key, prior.common, prior.rates is None  # on the same strings, with parameters of the same shape
+    key = rows.key, prior.common, prior.rates is None  # the same strings, and parameters of the same shape
     fitted: list[Model] = yield Request(_fit_together, key, Problem(rows, models, prior, rounds))
     return fitted
 
 
-def _fit_together(alike: Sequence[Problem]) -> list[list[Model]]:
-    """Fit the mixtures of several sets of counts, as many at once as stay in cache."""
-    own = [(problem, model) for problem in alike for model in problem.models]
-    sizes = [len(model.weights) for _, model in own]
-    parts = _batches(sizes, _TOGETHER // len(alike[0].rows.weights))
-    fitted = iter([model for part in parts for model in _fit_batch(*zip(*own[part], strict=True))])
-    return [[next(fitted) for _ in problem.models] for problem in alike]
+def _fit_together(problems: Sequence[Problem]) -> list[list[Model]]:
+    """Fit the mixtures of several sets of counts, in batches that fit in the cache."""
+    pairs = [(problem, model) for problem in problems for model in problem.models]
+    sizes = [len(model.weights) for _, model in pairs]
+    batches = _batches(sizes, _MAX_PAIRS // len(problems[0].rows.weights))
+    fitted = iter([model for batch in batches for model in _fit_batch(*zip(*pairs[batch], strict=True))])
+    return [[next(fitted) for _ in problem.models] for problem in problems]
 
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
-    """Part mixtures, in their order, into batches of at most so many centroids, or of one mixture."""
-    start, many = 0, 0
+    """Divide mixtures, one at least, into consecutive batches of at most `most` centroids or of a single mixture."""
+    start, batch_size = 0, 0
     for place, size in enumerate(sizes):
-        if place > start and many + size > most:
+        if place > start and batch_size + size > most:
             yield slice(start, place)
-            start, many = place, 0
-        many += size
-    if many:
-        yield slice(start, len(sizes))
+            start, batch_size = place, 0
+        batch_size += size
+    yield slice(start, len(sizes))
 
 
-def _fit_batch(own: Sequence[Problem], models: Sequence[Model]) -> list[Model]:
-    """The EM loop, of mixtures and the problem that each belongs to. A mixture that is done leaves the batch."""
-    data, rows = Data.of(own), own[0].rows
-    layout, theta = Layout.stacked(rows, models), parameters(models, own[0].prior.common)
+def _fit_batch(problems: Sequence[Problem], models: Sequence[Model]) -> list[Model]:
+    """Run the EM loop on mixtures, given the problem of each; a mixture that has finished leaves the batch."""
+    data, rows = Data.of(problems), problems[0].rows
+    layout, theta = Layout.stacked(rows, models), parameters(models, problems[0].prior.common)
     fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
-    columns = np.empty(layout.lookup.shape, rows.dtype)
-    scratch = np.empty_like(columns)
-    for made in count():
-        columns, regime_shares = likelihoods(rows, layout, theta, columns)
-        total = marginal(layout, theta, columns)
+    likelihood = np.empty(layout.lookup.shape, rows.dtype)
+    scratch = np.empty_like(likelihood)
+    for rounds_done in count():
+        likelihood, regime_shares = likelihoods(rows, layout, theta, likelihood)
+        total = marginal(layout, theta, likelihood)
         levels = data.log_likelihood(total)
         gains = levels - previous
-        left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (made < data.rounds)
-        if not left.all():
-            for m in np.flatnonzero(~left).tolist():
-                fitted[active[m]] = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
-            if not left.any():
+        stay = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (rounds_done < data.rounds)
+        if not stay.all():
+            for m in np.flatnonzero(~stay).tolist():
+                fitted[active[m]] = _model(layout, theta, m, float(levels[m]), likelihood, total, float(gains[m]))
+            if not stay.any():
                 break
-            active, levels = active[left], levels[left]
-            stay, data = left[layout.owner], data.take(left)
-            columns, regime_shares = columns[stay], regime_shares[stay]
-            scratch = scratch[: len(columns)]
-            layout, total = Layout.of(rows, layout.sent[stay], layout.sizes[left]), total[left]
-            theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
+            active, levels = active[stay], levels[stay]
+            kept, data = stay[layout.owner], data.take(stay)
+            likelihood, regime_shares = likelihood[kept], regime_shares[kept]
+            scratch = scratch[: len(likelihood)]
+            layout, total = Layout.of(rows, layout.sent[kept], layout.sizes[stay]), total[stay]
+            theta = Parameters(theta.weights[kept], theta.background[stay], theta.odds[stay], theta.regimes[stay])
         previous = levels
-        expected = e_step(rows, data.shares, layout, theta, columns, total, regime_shares, scratch)
+        expected = e_step(rows, data.shares, layout, theta, likelihood, total, regime_shares, scratch)
         layout, theta = m_step(data, layout, theta, expected)
     return fitted
 
 
-def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Reals, total: Reals, gain: float) -> Model:
-    """Give a mixture of a batch, with what was worked out of it."""
-    own, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
+def _model(
+    layout: Layout, theta: Parameters, m: int, level: float, likelihood: Reals, total: Reals, gain: float
+) -> Model:
+    """Take one mixture out of a batch, with its log-likelihood (`level`), probabilities and last gain."""
+    part, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
     return Model(
-        layout.sent[own],
-        theta.weights[own],
+        layout.sent[part],
+        theta.weights[part],
         theta.odds[m].repeat(2 * n // theta.odds.shape[1]).reshape(2, n).T,
         theta.regimes[m],
         float(theta.background[m]),
         level,
-        columns if len(layout.sizes) == 1 else columns[own].copy(),
+        likelihood if len(layout.sizes) == 1 else likelihood[part].copy(),
         total[m],
         gain,
     )
@@ -240,21 +240,32 @@ def e_step(
     shares: Reals,
     layout: Layout,
     theta: Parameters,
-    columns: Reals,
+    likelihood: Reals,
     total: Reals,
     regime_shares: Floats,
     scratch: Reals,
 ) -> Statistics:
-    """Take the E step, from what `likelihoods` and `marginal` give; ``(m, u)`` shares of the shots, or ``(1, u)``.
+    """Take the E step: compute the expected statistics of every centroid.
 
-    A shot's responsibility is ``P(y|c_k) w_k / P(y)``. Summed by distance, one histogram gives the mass, the flips and
-    the regimes of every centroid, since in a regime P(y|c) depends on y through its flipped bits and their number.
+    The responsibility of centroid k for a shot y is ``w_k P(y|c_k) / P(y)``. In each regime P(y|c) depends on which
+    bits are flipped and on how many, so that one histogram of responsibilities by distance yields the mass, the flips
+    and the regimes of every centroid.
+
+    Args:
+        rows: the observed strings.
+        shares: ``(m, u)`` share of the shots of each string, or ``(1, u)`` if the same for all mixtures.
+        layout: the centroids.
+        theta: the parameters.
+        likelihood: ``(k, u)`` P(y|c), from `likelihoods`.
+        total: ``(m, u)`` P(y), from `marginal`.
+        regime_shares: ``(k, s, n + 1)`` from `likelihoods`.
+        scratch: ``(k, u)`` array to overwrite.
     """
     n, share = rows.n_bits, component_shares(layout, theta)[:, None]
     ratio = shares / total
-    joint = np.multiply(columns, layout.of_component(ratio), out=scratch)
+    joint = np.multiply(likelihood, layout.per_centroid(ratio), out=scratch)
     joint += np.float32(1e-30)  # denormal products would slow the histogram down
-    size = len(columns) * (n + 1)
+    size = len(likelihood) * (n + 1)
     by_distance = np.bincount(layout.lookup.ravel(), joint.ravel(), size).reshape(-1, n + 1) * share
     one_rate = theta.odds.shape[1] == 1
     return Statistics(
@@ -267,87 +278,88 @@ def e_step(
 
 
 def _ones(joint: Reals, columns: Reals) -> Reals:
-    """Give ``joint @ columns.T``, by blocks of strings that stay in cache: two to three times as fast."""
-    read = joint[:, :_BLOCK] @ columns[:, :_BLOCK].T
+    """Return ``joint @ columns.T``, computed in blocks of strings that stay in cache: two to three times as fast."""
+    ones = joint[:, :_BLOCK] @ columns[:, :_BLOCK].T
     for start in range(_BLOCK, columns.shape[1], _BLOCK):
-        read += joint[:, start : start + _BLOCK] @ columns[:, start : start + _BLOCK].T
-    return np.asarray(read)
+        ones += joint[:, start : start + _BLOCK] @ columns[:, start : start + _BLOCK].T
+    return np.asarray(ones)
 
 
 def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) -> tuple[Layout, Parameters]:
-    """Take the M step, in closed form but for the odds; where bits read inverted, centroids change."""
+    """Take the M step: in closed form, but for the odds. Centroids change in the bits that read inverted."""
     n = data.rows.n_bits
-    of_mass = expected.mass[:, None]
-    if theta.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
-        every = layout.summed(np.concatenate([of_mass, expected.regimes, expected.flips[:, None]], axis=1))
-        mass, in_regime, flips = every[:, 0], every[:, 1:-1], every[:, -1:] / (2 * n)
+    masses = expected.mass[:, None]
+    if theta.odds.shape[1] == 1:  # means over the n bits and both values, as if half of the shots sent each value
+        sums = layout.sum_by_mixture(np.concatenate([masses, expected.regimes, expected.flips[:, None]], axis=1))
+        mass, in_regime, flips = sums[:, 0], sums[:, 1:-1], sums[:, -1:] / (2 * n)
         sent = in_regime[:, :, None] / 2
     else:
-        read = np.concatenate([expected.ones, of_mass - expected.ones], axis=1) * layout.design
-        by_regime = (expected.regimes[:, :, None] * layout.design[:, None]).reshape(len(read), -1)
-        every = layout.summed(np.concatenate([of_mass, expected.regimes, read, by_regime], axis=1))
-        counted = 1 + len(TILTS)
-        mass, in_regime, flips = every[:, 0], every[:, 1:counted], np.maximum(every[:, counted : counted + 2 * n], 0)
-        sent = every[:, counted + 2 * n :].reshape(len(every), len(TILTS), -1)
+        flipped = np.concatenate([expected.ones, masses - expected.ones], axis=1) * layout.design
+        by_regime = (expected.regimes[:, :, None] * layout.design[:, None]).reshape(len(flipped), -1)
+        sums = layout.sum_by_mixture(np.concatenate([masses, expected.regimes, flipped, by_regime], axis=1))
+        first = 1 + len(TILTS)
+        mass, in_regime, flips = sums[:, 0], sums[:, 1:first], np.maximum(sums[:, first : first + 2 * n], 0)
+        sent = sums[:, first + 2 * n :].reshape(len(sums), len(TILTS), -1)
     odds = np.minimum(solve_odds(flips, sent, theta.odds, data.strength, data.rates), data.largest)
     half = (odds.shape[1] + 1) // 2
     inverted = odds[:, :half] * odds[:, -half:] > _INVERTED
     if inverted.any():
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
-        layout = Layout.of(data.rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
-    weights = expected.mass / layout.of_component(mass)
+        layout = Layout.of(data.rows, layout.sent ^ layout.per_centroid(inverted), layout.sizes)
+    weights = expected.mass / layout.per_centroid(mass)
     if data.hold_weights is not None:
-        stay = np.broadcast_to(data.hold_weights, len(layout.sizes))[layout.owner]
-        weights = np.where(stay, theta.weights, weights)
+        fixed = np.broadcast_to(data.hold_weights, len(layout.sizes))[layout.owner]
+        weights = np.where(fixed, theta.weights, weights)
     return layout, Parameters(
         weights=weights,
-        background=np.maximum(expected.background / (expected.background + mass), FAINT),
+        background=np.maximum(expected.background / (expected.background + mass), LEAST_BACKGROUND),
         odds=np.maximum(odds, _LEAST_ODDS),
         regimes=in_regime / in_regime.sum(axis=1, keepdims=True),
     )
 
 
 def solve_odds(flips: Floats, sent: Floats, start: Floats, strength: Floats, rates: Floats | None) -> Floats:
-    """Step towards the odds whose expected flips match the counted ones.
+    """Take one Newton step towards the odds whose expected flips equal the counted ones.
 
-    One Newton step on the logit of the share of flips: ``ln o += (logit F/S - logit E/S) E (S - E) / (S V)``, F the
-    flips counted, E those expected of S shots sent, V their variance summed over regimes: exact for a single regime.
+    The step is taken on the logit of the share of flips: ``ln o += (logit F/S - logit E/S) E (S - E) / (S V)``. F is
+    the number of flips counted, E the number expected of the S shots sent, and V the variance of that number, summed
+    over regimes. With a single regime the step is exact.
 
     Args:
-        flips: ``(m, 2n)`` share of the shots with that bit flipped, ordered as in `Parameters`; or ``(m, 1)``.
-        sent: ``(m, s, 2n)`` share of the shots in each regime that were sent with that value; or ``(m, s, 1)``.
-        start: odds to start from, shaped as the flips.
-        strength: of the prior of the rates, as in `Data`.
-        rates: that it expects, likewise.
+        flips: ``(m, 2n)`` share of the shots in which a bit flipped, in the order of `Parameters.odds`; or ``(m, 1)``.
+        sent: ``(m, s, 2n)`` share of the shots that sent that value, in each regime; or ``(m, s, 1)``.
+        start: odds to start from, shaped like the flips.
+        strength: of the prior, as in `Data`.
+        rates: that the prior expects, as in `Data`.
     """
-    whole = sent.sum(axis=1)
-    turned = rates_by_regime(start)
-    counted = flips + strength * (_mean_rates(flips, whole) if rates is None else rates)
+    shots = sent.sum(axis=1)
+    flip_rates = rates_by_regime(start)
+    counted = flips + strength * (_mean_rates(flips, shots) if rates is None else rates)
     sent = sent.copy()
-    sent[:, _PLAIN] += strength
-    flipped = sent * turned
+    sent[:, _UNTILTED] += strength
+    flipped = sent * flip_rates
     predicted = flipped.sum(axis=1)
-    turned *= flipped
-    variance = predicted - turned.sum(axis=1)
-    whole = whole + strength
-    stay, counted = whole - predicted, np.minimum(np.maximum(counted, _SMALL * whole), (1 - _SMALL) * whole)
-    step = np.log(counted * stay / (predicted * (whole - counted))) * predicted * stay / (whole * variance)
+    flip_rates *= flipped
+    variance = predicted - flip_rates.sum(axis=1)
+    shots = shots + strength
+    counted, unflipped = np.minimum(np.maximum(counted, _TINY * shots), (1 - _TINY) * shots), shots - predicted
+    step = np.log(counted * unflipped / (predicted * (shots - counted))) * predicted * unflipped / (shots * variance)
     return np.asarray(start * np.exp(np.minimum(np.maximum(step, -1.5), 1.5)))
 
 
 def _mean_rates(flips: Floats, sent: Floats) -> Floats:
-    """Give the mean flip rate over bits, of 0 and of 1 apart."""
+    """Return the mean flip rates over the bits, of a sent 0 and a sent 1, each shrunk a little towards their mean."""
     if flips.shape[1] == 1:
         return flips / np.maximum(sent, 1e-12)
-    flipped = flips.reshape(len(flips), 2, -1).sum(axis=2)
-    of_bit = sent.reshape(len(flips), 2, -1).sum(axis=2)
-    common = flipped.sum(axis=1, keepdims=True) / np.maximum(of_bit.sum(axis=1, keepdims=True), 1e-12)
-    return np.repeat((flipped + 0.3 * common) / (of_bit + 0.3), flips.shape[1] // 2, axis=1)
+    flips_of_value = flips.reshape(len(flips), 2, -1).sum(axis=2)
+    sent_of_value = sent.reshape(len(flips), 2, -1).sum(axis=2)
+    common = flips_of_value.sum(axis=1, keepdims=True) / np.maximum(sent_of_value.sum(axis=1, keepdims=True), 1e-12)
+    return np.repeat((flips_of_value + 0.3 * common) / (sent_of_value + 0.3), flips.shape[1] // 2, axis=1)
 
 
 def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
-    """Refit mixtures with free rates; drop centroids that hold less than a shot."""
+    """Fit mixtures by EM, and drop centroids with less than one shot."""
     fitted = yield from fit_all(rows, models, prior, rounds)
     kept = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
     for model, which in zip(fitted, kept, strict=True):
@@ -360,8 +372,8 @@ def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Ste
 
 
 def statistics(rows: Rows, model: Model) -> Statistics:
-    """Give what each centroid is expected to have sent."""
+    """Take the E step of one mixture: see `e_step`."""
     layout, theta = Layout.stacked(rows, [model]), parameters([model])
-    columns, regime_shares = likelihoods(rows, layout, theta)
-    total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
-    return e_step(rows, rows.shares[None], layout, theta, columns, total, regime_shares, scratch)
+    likelihood, regime_shares = likelihoods(rows, layout, theta)
+    total, scratch = marginal(layout, theta, likelihood), np.empty_like(likelihood)
+    return e_step(rows, rows.shares[None], layout, theta, likelihood, total, regime_shares, scratch)

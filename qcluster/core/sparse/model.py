@@ -1,9 +1,9 @@
-"""The sparse XOR-channel mixture as a likelihood: how probable each string is.
+"""The likelihood of the sparse mixture: the probability P(y) of reading each string.
 
-``P(y) = b 2^-n + (1 - b) sum_k w_k sum_s r_s prod_i P_s(y_i | c_ki)``. In regime s every bit has its *odds* of a flip
-multiplied by ``t_s``, so that ``P_s(y|c) = prod_{i flipped} o_i * t_s^d(y,c) / Z_s(c)``: one matrix product gives the
-first factor for all strings and centroids, and the sum over regimes is a table in the Hamming distance d. Any
-number of regimes costs the same.
+``P(y) = b 2^-n + (1 - b) sum_k w_k sum_s r_s prod_i P_s(y_i | c_ki)``. In error regime s the *odds* o_i of all flips
+are multiplied by ``t_s``, so that ``P_s(y|c) = prod_{i flipped} o_i * t_s^d(y,c) / Z_s(c)``. One matrix product gives
+the product of odds for all strings and centroids. The sum over regimes depends on y through the Hamming distance d
+alone and is looked up in a table, so that any number of regimes costs the same.
 """
 
 from collections.abc import Sequence
@@ -19,54 +19,54 @@ from qcluster.core.arrays import Floats, Indices, Reals, T, read_only
 from qcluster.core.counts.bits import Bits, index_bits, nearest_earlier, pack
 from qcluster.core.noise.prior import TILTS
 
-_FAINT = np.float32(1e-18)
-"""Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
+_FLOOR = np.float32(1e-18)
+"""Added to every P(y|c), in units of the uniform probability: too small to matter, it avoids slow denormal numbers."""
 _TILTS = TILTS[:, None]
 _BLOCK = 32
-"""Centroids whose sums over mixtures are one product."""
-_FEWEST, _MOST, _PAIRS = 32, 96, 100_000
-"""Candidates: that many at least and at most, and pairs of candidate and string that are held at once."""
+"""Centroids that one matrix product adds up by mixture."""
+_FEWEST, _MOST, _MAX_PAIRS = 32, 96, 100_000
+"""Fewest and most candidates for centroids; between the two, the largest number of pairs of candidate and string."""
 WHOLE = 8
-"""Widest register on which all strings are laid out, and in double precision: many sets of counts are then fitted at
-once, and rounding, which depends on what is fitted together, stays far below what answers hang on."""
+"""Widest register of which all strings are listed, in double precision. Many sets of counts are then fitted together;
+rounding errors, which depend on what is fitted together, stay too small to change an answer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Observed strings, laid out for matrix products; of a small register all strings, those not read with weight 0."""
+    """Observed strings, ready for matrix products. A small register is listed whole, unread strings with weight 0."""
 
     bits: Bits
     """``(u, n)``."""
     weights: Floats
     """``(u,)`` shots."""
     whole: bool = False
-    """True where these are all strings of a register, by value."""
+    """True if these are all strings of a register, ordered by value."""
 
     @cached_property
     def columns(self) -> Reals:
-        """``(n, u)``, the same transposed: made when first asked for."""
+        """``(n, u)`` the transposed bits, as numbers."""
         return register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=np.float32)
 
     @cached_property
     def ones(self) -> Reals:
-        """``(u,)`` number of ones."""
+        """``(u,)`` number of ones in each string."""
         return np.asarray(self.columns.sum(axis=0))
 
     @cached_property
     def shares(self) -> Reals:
-        """``(u,)`` share of the shots."""
+        """``(u,)`` share of the shots of each string."""
         return np.asarray(self.weights / self.weights.sum(), dtype=self.dtype)
 
     @cached_property
     def seen(self) -> Indices:
-        """``(r,)`` places of the strings that were read, the most frequent first; ties in their order."""
+        """``(r,)`` indices of the strings that were read, the most frequent first; ties in the order of the rows."""
         return np.argsort(-self.weights, kind="stable")[: np.count_nonzero(self.weights)]
 
     @cached_property
     def candidates(self) -> tuple[Bits, Indices]:
-        """``(m, n)`` the most frequent strings, among which centroids are sought; ``(m, u)`` their `table_indices`."""
-        found = self.bits[self.seen[: max(_FEWEST, min(_MOST, _PAIRS // len(self.weights)))]]
-        return found, table_indices(self, found)
+        """``(m, n)`` the most frequent strings, as candidates for centroids, and ``(m, u)`` their `table_indices`."""
+        frequent = self.bits[self.seen[: max(_FEWEST, min(_MOST, _MAX_PAIRS // len(self.weights)))]]
+        return frequent, table_indices(self, frequent)
 
     @cached_property
     def dtype(self) -> type[np.floating[Any]]:
@@ -85,212 +85,212 @@ class Rows:
 
     @property
     def key(self) -> int:
-        """The same for sets of counts on the same strings, which are worked out together: whole registers."""
+        """Equal for sets of counts on the same strings, whole registers of one width: they are fitted together."""
         return -self.n_bits if self.whole else id(self)
 
     @cached_property
-    def unit(self) -> float:
-        """Logarithm of what probabilities are multiplied by, 1 being uniform noise, to stay in single precision.
+    def log_unit(self) -> float:
+        """Minus the log probability of a string under uniform noise, the unit of all probabilities in arrays.
 
-        Noise spreads over 2^n strings, or over 2^100 of more: no shot of it is ever near another, so no more is needed.
+        In this unit they stay within single precision. Beyond 100 bits the noise counts as spread over 2^100 strings:
+        its shots are far apart on any such register.
         """
         return min(self.n_bits, 100) * log(2)
 
 
 def lay_out(bits: Bits, weights: Floats) -> Rows:
-    """Prepare observed strings: all of a small register, else the most frequent first, ties in the order given."""
+    """Prepare observed strings: a small register whole, a wider one with the most frequent first, ties as given."""
     n = bits.shape[1]
     if n <= WHOLE:
-        return Rows(
-            register(n)[0], np.bincount(values(bits), weights, 1 << n).astype(np.float64, copy=False), whole=True
-        )
+        shots = np.bincount(values(bits), weights, 1 << n).astype(np.float64, copy=False)
+        return Rows(register(n)[0], shots, whole=True)
     order = np.argsort(-weights, kind="stable")
     return Rows(bits[order], weights[order])
 
 
 def values(bits: Bits) -> Indices:
-    """Give the places of ``(k, n)`` strings in a small register."""
+    """Return the values of ``(k, n)`` strings as binary numbers, which are their rows in `register`."""
     return np.asarray(bits @ (1 << np.arange(bits.shape[1])))
 
 
 @lru_cache(maxsize=WHOLE)
 def register(n: int) -> tuple[Bits, Floats, Indices]:
-    """Give all strings of a register, ``(2^n, n)``; transposed, as numbers; and their distances, ``(2^n, 2^n)``.
+    """Return all strings of a register, ``(2^n, n)``; their transpose, as numbers; and their Hamming distances.
 
-    Kept, and read-only.
+    The distances are ``(2^n, 2^n)``. All three arrays are cached and read-only.
     """
-    every = np.arange(1 << n)
-    bits = index_bits(every, n)
-    apart = np.bitwise_count(every[:, None] ^ every).astype(np.intp)
-    return read_only(bits), read_only(np.ascontiguousarray(bits.T, dtype=np.float64)), read_only(apart)
+    index = np.arange(1 << n)
+    bits = index_bits(index, n)
+    distance = np.bitwise_count(index[:, None] ^ index).astype(np.intp)
+    return read_only(bits), read_only(np.ascontiguousarray(bits.T, dtype=np.float64)), read_only(distance)
 
 
 def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
-    """Give the Hamming distance of every centroid to every string, ``(k, u)``."""
+    """Return the Hamming distance of every centroid to every observed string, ``(k, u)``."""
     if rows.whole:
         return np.asarray(register(rows.n_bits)[2][values(sent)])
     c = sent.astype(np.float32)
-    apart = np.asarray((-2 * c) @ rows.columns)
-    apart += rows.ones
-    apart += c.sum(axis=1)[:, None]
-    return apart
+    distance = np.asarray((-2 * c) @ rows.columns)
+    distance += rows.ones
+    distance += c.sum(axis=1)[:, None]
+    return distance
 
 
 def table_indices(rows: Rows, sent: Bits) -> Indices:
-    """Give the Hamming distances as indices in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
-    indices = distances(rows, sent).astype(np.intp, copy=False)  # whole numbers, in single precision too
+    """Return the Hamming distances as flat indices into a ``(k, n + 1)`` table: ``k (n + 1) + d`` for distance d."""
+    indices = distances(rows, sent).astype(np.intp, copy=False)  # exact: single precision holds whole numbers
     indices += (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
     return indices
 
 
 def rates_by_regime(odds: Floats) -> Floats:
-    """Give the probability of a flip in each regime, ``(..., s, b)``, from odds ``(..., b)`` in that of tilt 1."""
+    """Return the probability of a flip in each regime, ``(..., s, b)``, from the odds ``(..., b)`` at tilt 1."""
     odds = odds[..., None, :] * _TILTS
     return np.asarray(odds / (1 + odds))
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A mixture: its parameters, and the likelihood of the strings to which they were fitted."""
+    """A mixture: its parameters, and the probabilities that it gives to the observed strings."""
 
     centroids: Bits
     """``(k, n)``."""
     weights: Floats
     """``(k,)``, summing to 1."""
     odds: Floats
-    """``(n, 2)`` odds of a flip of a 0 and of a 1 in the regime of tilt 1."""
+    """``(n, 2)`` odds that a sent 0 and a sent 1 flip, in the regime of tilt 1."""
     regimes: Floats
     """``(s,)`` share of the shots in each error regime."""
     background: float
     """Share b of uniform noise."""
     log_likelihood: float = -np.inf
-    """Of all shots."""
+    """Of all shots, in nats."""
     likelihoods: Reals = field(default_factory=lambda: np.zeros((0, 0)))
-    """``(k, u)`` P(y|c), in the unit of the rows; nothing before they are worked out."""
+    """``(k, u)`` P(y|c), in the unit of the rows; empty before they are computed."""
     total: Reals = field(default_factory=lambda: np.zeros(0))
     """``(u,)`` P(y), likewise."""
     last_gain: float = 0.0
-    """Nats of log-likelihood that the last round of EM gained: near 0 where it has converged; below 0 where it goes in
-    circles, since a round takes one Newton step towards the odds, and swaps the labels of bits that read inverted."""
+    """Nats of log-likelihood that the last round of EM gained: near 0 if it has converged, and below 0 if it cycles. It
+    can cycle because a round takes one Newton step towards the odds, and relabels bits that read inverted."""
 
     @property
     def strings(self) -> frozenset[bytes]:
-        """The centroids, whatever their order."""
+        """The set of centroids, to compare mixtures regardless of order."""
         return frozenset(row.tobytes() for row in self.centroids)
 
     @property
-    def falling(self) -> Indices:
-        """``(k,)`` places of the centroids, the heaviest first."""
+    def by_weight(self) -> Indices:
+        """``(k,)`` order of the centroids, the heaviest first."""
         return np.argsort(-self.weights, kind="stable")
 
     @cached_property
-    def apart(self) -> Indices:
+    def nearest_heavier(self) -> Indices:
         """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""
-        return nearest_earlier(pack(self.centroids[self.falling]), self.centroids.shape[1])
+        return nearest_earlier(pack(self.centroids[self.by_weight]), self.centroids.shape[1])
 
     def take(self, which: slice | NDArray[Any]) -> "Model":
-        """Keep some of the centroids, in the order given."""
-        weights, columns = self.weights[which], self.likelihoods[which]
-        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
+        """Keep some of the centroids, in this order; `total` and `log_likelihood` stay those of all."""
+        weights, kept = self.weights[which], self.likelihoods[which]
+        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=kept)
 
     def rates(self) -> Floats:
-        """Give the mean flip rates ``(n, 2)`` over the regimes."""
+        """Return the flip rates of a sent 0 and a sent 1, averaged over the regimes, ``(n, 2)``."""
         return np.asarray(self.regimes @ rates_by_regime(self.odds.ravel())).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Prior of the flip rates: as if so many shots had shown each bit flipped at the expected rate."""
+    """Prior of the flip rates, equivalent to shots in which each bit flips at its expected rate; and constraints."""
 
     shots: float
-    """Strength, in shots."""
+    """Strength of the prior, in shots."""
     rates: Floats | None = None
-    """``(n, 2)`` or None: the mean over the bits, learned on the way."""
+    """``(n, 2)`` expected rates of a sent 0 and a sent 1; None: their means over the bits, which EM learns."""
     common: bool = False
     """True: one rate for all bits and both values."""
     largest_odds: float = 2.5
     """Largest odds of a flip."""
     hold_weights: bool = False
-    """True: the weights of the centroids stay as they are."""
+    """True: the weights of the centroids are fixed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The k centroids of m mixtures, one under another, and where the strings lie from them."""
+    """The k centroids of m mixtures, stacked, and their distances to the observed strings."""
 
     sent: Bits
-    """``(k, n)``."""
+    """``(k, n)`` the centroids."""
     sizes: Indices
-    """``(m,)`` centroids of each mixture."""
+    """``(m,)`` number of centroids of each mixture."""
     lookup: Indices
     """``(k, u)`` from `table_indices`."""
 
     @classmethod
     def of(cls, rows: Rows, sent: Bits, sizes: Indices) -> "Layout":
-        """Look up where the strings lie."""
+        """Compute the distances of centroids to the observed strings."""
         return cls(sent, sizes, table_indices(rows, sent))
 
     @classmethod
     def stacked(cls, rows: Rows, models: Sequence[Model]) -> "Layout":
-        """Put the centroids of mixtures under one another."""
+        """Stack the centroids of mixtures."""
         sizes = np.array([len(model.weights) for model in models])
         return cls.of(rows, np.concatenate([model.centroids for model in models]), sizes)
 
     @cached_property
     def owner(self) -> Indices:
-        """``(k,)`` the mixture of each centroid."""
+        """``(k,)`` index of the mixture of each centroid."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @cached_property
     def first(self) -> Indices:
-        """``(m,)`` the first centroid of each mixture."""
+        """``(m,)`` index of the first centroid of each mixture."""
         return np.cumsum(self.sizes) - self.sizes
 
     @cached_property
     def _blocks(self) -> list[tuple[slice, Floats]]:
-        """Centroids of a few mixtures in a row, and ``(m', k')``: 1 where one belongs to one of them."""
-        blocks, of_mixture = [], self.first // _BLOCK
-        for number in range(int(of_mixture[-1]) + 1):
-            own = np.flatnonzero(of_mixture == number)
-            if len(own):  # none begins within a large one
-                rows = slice(self.first[own[0]], self.first[own[-1]] + self.sizes[own[-1]])
-                blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
+        """The k' centroids of m' mixtures in a row, and ``(m', k')``: 1 where a centroid belongs to a mixture."""
+        blocks, block_of_mixture = [], self.first // _BLOCK
+        for block in range(int(block_of_mixture[-1]) + 1):
+            mixtures = np.flatnonzero(block_of_mixture == block)
+            if len(mixtures):  # a large mixture extends over blocks in which none begins
+                part = slice(self.first[mixtures[0]], self.first[mixtures[-1]] + self.sizes[mixtures[-1]])
+                blocks.append((part, np.asarray(self.owner[part] == mixtures[:, None], dtype=np.float64)))
         return blocks
 
-    def summed(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
+    def sum_by_mixture(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
         """Add up the centroids of each mixture, times ``(k,)`` factors: ``(k, ...)`` becomes ``(m, ...)``."""
-        flat, parts = values.reshape(len(values), -1), []
-        for rows, members in self._blocks:
-            own = members if factors is None else members * factors[rows]
-            parts.append(own.astype(flat.dtype, copy=False) @ flat[rows])
-        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(-1, *values.shape[1:])
+        flat, sums = values.reshape(len(values), -1), []
+        for part, members in self._blocks:
+            matrix = members if factors is None else members * factors[part]
+            sums.append(matrix.astype(flat.dtype, copy=False) @ flat[part])
+        return (sums[0] if len(sums) == 1 else np.concatenate(sums)).reshape(-1, *values.shape[1:])
 
     @cached_property
     def design(self) -> Floats:
-        """``(k, 2n)``: 1 where a 0 was sent, then 1 where a 1 was sent."""
+        """``(k, 2n)``: n columns that are 1 where a 0 was sent, then n that are 1 where a 1 was sent."""
         return np.hstack([~self.sent, self.sent]).astype(np.float64)
 
-    def of_component(self, values: NDArray[T]) -> NDArray[T]:
-        """Give each centroid what its mixture has: ``(m, ...)`` becomes ``(k, ...)``, or stays ``(1, ...)``."""
+    def per_centroid(self, values: NDArray[T]) -> NDArray[T]:
+        """Repeat values of mixtures for their centroids: ``(m, ...)`` becomes ``(k, ...)``, or stays ``(1, ...)``."""
         return values if len(self.sizes) == 1 else values[self.owner]
 
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """What EM learns about m mixtures of k centroids."""
+    """The parameters that EM fits, of m mixtures with k centroids in all."""
 
     weights: Floats
     """``(k,)``, summing to 1 in each mixture."""
     background: Floats
-    """``(m,)``."""
+    """``(m,)`` share of uniform noise."""
     odds: Floats
-    """``(m, 2n)`` of a flip of 0, then of a flip of 1; ``(m, 1)`` where all bits have one rate."""
+    """``(m, 2n)``: the odds that a 0 flips, for each bit, then that a 1 does; ``(m, 1)`` if all bits have one rate."""
     regimes: Floats
-    """``(m, s)``."""
+    """``(m, s)`` share of the shots in each error regime."""
 
 
 def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
-    """Put parameters of mixtures under one another; `common`: with one rate for all bits, the mean of the logits."""
+    """Stack the parameters of mixtures; with `common`, one rate for all bits, from the mean of the logits."""
     odds = np.array([model.odds.T.ravel() for model in models])
     return Parameters(
         weights=np.concatenate([model.weights for model in models]),
@@ -301,88 +301,88 @@ def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
 
 
 def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None = None) -> tuple[Reals, Floats]:
-    """Give P(y|c) for every centroid and string.
+    """Return P(y|c) for every centroid and observed string.
 
     Args:
-        rows: the strings.
+        rows: the observed strings.
         layout: the centroids.
-        theta: the channels.
+        theta: the channel of each mixture.
         out: ``(k, u)`` array to write to.
 
     Returns:
-        ``(k, u)`` probabilities, and ``(k, s, n + 1)`` the share of each regime in them, by distance. Cost: one matrix
-        product and one exponential a pair; one look-up a pair where all bits have one rate.
+        ``(k, u)`` P(y|c), and ``(k, s, n + 1)`` the posterior probability of each regime, by distance. Cost per pair of
+        centroid and string: n multiplications and one exponential, or one look-up if all bits have one rate.
     """
     n, odds, regimes = rows.n_bits, theta.odds, theta.regimes
-    logs, towards = np.log(odds), np.log1p(odds[:, None] * _TILTS)
+    log_odds, log_norms = np.log(odds), np.log1p(odds[:, None] * _TILTS)
     if odds.shape[1] == 1:
-        table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
-        table += logs * distance_tables(n)[0]
-        table += rows.unit
-        level = np.exp(table, out=table).astype(rows.dtype, copy=False)
-        level += _FAINT
-        return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
+        table, regime_shares = _sum_regimes(n * log_norms[:, :, 0], regimes, n)
+        table += log_odds * distance_tables(n)[0]
+        table += rows.log_unit
+        by_distance = np.exp(table, out=table).astype(rows.dtype, copy=False)
+        by_distance += _FLOOR
+        return by_distance[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.per_centroid(regime_shares)
     if len(odds) == 1:
-        normaliser = layout.design @ towards[0].T
+        log_z = layout.design @ log_norms[0].T
     else:
-        normaliser = np.einsum("ksb,kb->ks", towards[layout.owner], layout.design)
-    table, regime_shares = _sum_regimes(normaliser, layout.of_component(regimes), n)
-    own = layout.design * layout.of_component(logs)
-    table += (own[:, n:].sum(axis=1) + rows.unit)[:, None]
-    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(rows.dtype), rows.columns, out=out)
-    exponent += np.take(table.astype(rows.dtype).ravel(), layout.lookup)
-    np.exp(exponent, out=exponent)
-    exponent += _FAINT
-    return exponent, regime_shares
+        log_z = np.einsum("ksb,kb->ks", log_norms[layout.owner], layout.design)
+    table, regime_shares = _sum_regimes(log_z, layout.per_centroid(regimes), n)
+    sent_odds = layout.design * layout.per_centroid(log_odds)
+    table += (sent_odds[:, n:].sum(axis=1) + rows.log_unit)[:, None]
+    likelihood = np.matmul((sent_odds[:, :n] - sent_odds[:, n:]).astype(rows.dtype), rows.columns, out=out)
+    likelihood += np.take(table.astype(rows.dtype).ravel(), layout.lookup)
+    np.exp(likelihood, out=likelihood)
+    likelihood += _FLOOR
+    return likelihood, regime_shares
 
 
 def likelihoods_of(rows: Rows, model: Model) -> Reals:
-    """Give P(y|c) for the centroids of one mixture: see `likelihoods`."""
+    """Return P(y|c) for the centroids of one mixture, ``(k, u)``: see `likelihoods`."""
     return likelihoods(rows, Layout.stacked(rows, [model]), parameters([model]))[0]
 
 
 @lru_cache(maxsize=64)
 def distance_tables(n: int) -> tuple[Floats, Floats]:
-    """Give the distances d from 0 to n, ``(n + 1,)``, and ``d ln t_s``, ``(s, n + 1)``; read-only."""
-    apart = np.arange(n + 1.0)
-    return read_only(apart), read_only(np.log(_TILTS) * apart)
+    """Return the distances d from 0 to n, ``(n + 1,)``, and ``d ln t_s``, ``(s, n + 1)``; cached and read-only."""
+    distance = np.arange(n + 1.0)
+    return read_only(distance), read_only(np.log(_TILTS) * distance)
 
 
-def _sum_regimes(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:
-    """Sum ``r_s t_s^d / Z_s`` over regimes: the logarithm by distance ``(k, n + 1)``, and the shares ``(k, s, n + 1)``.
+def _sum_regimes(log_z: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:
+    """Sum ``r_s t_s^d / Z_s`` over the regimes, for every distance d from 0 to n.
 
-    From ``(k, s)`` log Z and ``(k, s)`` shares of the regimes.
+    From ``(k, s)`` ln Z and r, to ``(k, n + 1)`` logarithms of the sum and ``(k, s, n + 1)`` shares of its terms.
     """
-    parts = distance_tables(n)[1] - normaliser[:, :, None]
-    np.exp(parts, out=parts)
-    parts *= regimes[:, :, None]
-    np.maximum(parts, 1e-280, out=parts)
-    whole = parts.sum(axis=1)
-    parts /= whole[:, None]
-    return np.log(whole), parts
+    terms = distance_tables(n)[1] - log_z[:, :, None]
+    np.exp(terms, out=terms)
+    terms *= regimes[:, :, None]
+    np.maximum(terms, 1e-280, out=terms)
+    total = terms.sum(axis=1)
+    terms /= total[:, None]
+    return np.log(total), terms
 
 
 def component_shares(layout: Layout, theta: Parameters) -> Floats:
-    """Give the share of the shots of its mixture that each centroid sent, ``(k,)``: ``(1 - b) w_k``."""
-    return layout.of_component(1 - theta.background) * theta.weights
+    """Return the share of all shots that each centroid sent, ``(k,)``: ``(1 - b) w_k``."""
+    return layout.per_centroid(1 - theta.background) * theta.weights
 
 
-def marginal(layout: Layout, theta: Parameters, columns: Reals) -> Reals:
-    """Give P(y) of every mixture, ``(m, u)``, from what `likelihoods` gives."""
-    total = layout.summed(columns, component_shares(layout, theta))
-    total += theta.background.astype(columns.dtype, copy=False)[:, None]
+def marginal(layout: Layout, theta: Parameters, likelihood: Reals) -> Reals:
+    """Return P(y) of every mixture, ``(m, u)``, from the ``(k, u)`` P(y|c) that `likelihoods` returns."""
+    total = layout.sum_by_mixture(likelihood, component_shares(layout, theta))
+    total += theta.background.astype(likelihood.dtype, copy=False)[:, None]
     return total
 
 
-def log_likelihood(total: Reals, weights: Floats, shots: float | Floats, unit: float) -> Floats:
-    """Give the log-likelihood of shots, ``sum_y W(y) ln P(y)``, in nats; ``(m,)`` of m mixtures.
+def log_likelihood(total: Reals, weights: Floats, shots: float | Floats, log_unit: float) -> Floats:
+    """Return the log-likelihood of the shots, ``sum_y W(y) ln P(y)``, in nats; ``(m,)`` for m mixtures.
 
     Args:
         total: ``(u,)`` or ``(m, u)`` P(y), in the unit of the rows.
-        weights: ``(u,)`` W, the shots of each string, or ``(m, u)``.
-        shots: their number, or ``(m,)``.
-        unit: of the probabilities, see `Rows.unit`.
+        weights: ``(u,)`` or ``(m, u)`` W, the shots of each string.
+        shots: their sum; a number or ``(m,)``.
+        log_unit: of the probabilities, see `Rows.log_unit`.
     """
     logs = np.log(total.astype(np.float64, copy=False))
-    levels = logs @ weights if weights.ndim == 1 else np.einsum("mu,mu->m", logs, weights)
-    return np.asarray(levels - shots * unit)
+    sums = logs @ weights if weights.ndim == 1 else np.einsum("mu,mu->m", logs, weights)
+    return np.asarray(sums - shots * log_unit)

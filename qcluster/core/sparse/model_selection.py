@@ -1,4 +1,4 @@
-"""How many strings: by evidence where the noise is simple, by gaps where it is not."""
+"""The number of strings: by marginal likelihood if the noise is simple, else by the gap in likelihood gains."""
 
 from dataclasses import dataclass, replace
 from math import log
@@ -18,110 +18,109 @@ from qcluster.core.sparse.description_length import (
 )
 from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import gaps, joining_gains
-from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
+from qcluster.core.sparse.local_search import conditional_log_likelihood, local_search, relocate, ring, undo_decay
 from qcluster.core.sparse.model import Model, Prior, Rows, distances, rates_by_regime
 from qcluster.core.stats.goodness import pearson_misfit
 from qcluster.core.stats.special import softmax
 
 _TAIL = 2.5
-"""Strings that correlated errors add, for each factor e between the gain of the first and the cost of one string."""
+"""Strings that correlated errors add, for each factor e between the gain of the first one and the cost of a string."""
 _NEAR = 2.5
-"""Strings nearer than this to a centroid, in bits, judge between answers of one size."""
-_LIKELY = 8
-"""Mixtures, of least description length, whose evidence is computed at one rate."""
+"""Two mixtures of one size are compared on the strings nearer than this to a centroid, in bits."""
+_MAX_COMPARED = 8
+"""Mixtures whose evidence is computed: those of least description length."""
 _FAR = 60.0
-"""Nats of description length behind the best, from which it is not."""
-_QUICK, _ONE_RATE = 4, 8
-"""EM rounds of one rate for all bits: of the screening pass, and before the evidence."""
-_ONE_HEAVY_RATE = 40
-"""The latter under heavy noise, which EM is slow to tell from the uniform component."""
-HEAVY, _FILL = 0.2, 4.0
-"""Flips per bit from which noise is heavy; and fewest shots a string, of all strings of the register: fewer cannot tell
-one rate from many."""
-_FREE = 10
-"""EM rounds of rates of their own for all bits."""
-_REACH = 0.25
-"""Nats a shot that these may gain."""
-_SIMPLE, _FAR_OFF = 2.5, 25.0
-"""Standard deviations of misfit up to which the noise counts as simple, and those beyond which a few more rounds of EM
-change nothing."""
-_SHARPNESS = 2.0
-"""How fast the probability of a number of strings rises with the gap behind it: a power."""
+"""Nats of description length behind the best mixture beyond which the evidence is not computed."""
+_SCREENING, _ONE_RATE, _ONE_HEAVY_RATE = 4, 8, 40
+"""EM rounds with one rate for all bits: to screen mixtures; before their evidence; and before their evidence under
+heavy noise, which EM is slow to separate from the uniform component."""
+HEAVY, _MIN_OCCUPATION = 0.2, 4.0
+"""Flips per bit beyond which noise is heavy; and least number of shots per string of the whole register: with fewer,
+one rate cannot be distinguished from several."""
+_FREE_RATES = 10
+"""EM rounds with a rate for every bit and value."""
+_MAX_GAIN = 0.25
+"""Nats per shot that such rates may gain: smaller mixtures further behind are not tried."""
+_MAX_MISFIT, _PRUNED_MISFIT = 2.5, 25.0
+"""Standard deviations of misfit up to which the noise is simple, and beyond which more EM rounds change nothing."""
+_GAP_POWER = 2.0
+"""Power of the gap behind a number of strings with which its probability rises."""
 Path = list[Model | None]
-"""The best mixture of 1, 2, ... strings; None where there is none."""
+"""The best mixture of 1, 2, ... strings; None if there is none of that size."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The plausible mixtures."""
+    """Result of model selection: the plausible mixtures."""
 
     models: list[Model]
     """The most probable first."""
     posterior: Floats
-    """Their probabilities."""
+    """Their posterior probabilities."""
     gap: float
     """How clear the number of strings is: see `MixtureFit.gap`."""
     simple: bool = False
-    """True where independent flips at one rate explain the counts."""
+    """True if independent flips at one rate explain the counts."""
     ring: bool = False
-    """True where the most probable is a ring."""
+    """True if the most probable mixture is a ring."""
 
 
 def by_marginal_likelihood(rows: Rows, models: list[Model], prior: Prior, most: int) -> Stepwise[Chosen | None]:
-    """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
+    """Weigh mixtures of any size by their evidence, if independent flips at one rate explain the counts.
 
-    Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
-    the best of them: Pearson's statistic on well filled strings lies within `_SIMPLE` standard deviations of what
-    chance gives, and rates of their own for all bits do not describe the shots in less. Under heavy noise the best
-    mixture is improved first, and weighed with all that backward elimination leaves of it.
+    Nothing then suggests correlated errors, and every string that raises the evidence is real. The noise is simple if
+    the best mixture meets two conditions: Pearson's statistic on well filled strings is at most `_MAX_MISFIT` standard
+    deviations above its mean, and separate rates for the bits do not shorten the description. Under heavy noise the
+    best mixture first goes through local search, and what backward elimination makes of it is compared as well.
 
     Args:
-        rows: the strings.
+        rows: the observed strings.
         models: mixtures of any size.
         prior: of the flip rates.
         most: most centroids.
 
     Returns:
-        The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
+        The plausible mixtures, with the posterior odds of the first as `gap`; None if the noise is not simple.
     """
     one_rate = replace(prior, common=True)
-    quick = yield from fit_all(rows, _independent(models), one_rate, _QUICK)
-    lengths = np.array([description_length(rows, model) for model in quick])
-    likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] <= lengths.min() + _FAR]
+    screened = yield from fit_all(rows, _independent(models), one_rate, _SCREENING)
+    lengths = np.array([description_length(rows, model) for model in screened])
+    order = np.argsort(lengths, kind="stable")
+    likely = [screened[i] for i in order[:_MAX_COMPARED] if lengths[i] <= lengths.min() + _FAR]
     heavy = is_heavy(rows, likely[0])
-    if not heavy and _misfit(rows, likely[0]) > _FAR_OFF:
+    if not heavy and _misfit(rows, likely[0]) > _PRUNED_MISFIT:
         return None
     if heavy:
         searched = yield from local_search(rows, likely[0], one_rate, most)
         likely += backward_elimination(rows, [searched])
-        fitted = yield from fit_all(rows, likely, one_rate, _QUICK)
+        fitted = yield from fit_all(rows, likely, one_rate, _SCREENING)
         moved = []
         for model in fitted:
-            moved.append((yield from relocate(rows, model, one_rate, _QUICK)))
+            moved.append((yield from relocate(rows, model, one_rate, _SCREENING)))
         likely = list({model.strings: model for model in moved}.values())
-    kept = yield from fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
-    found = np.array([negative_log_evidence(rows, model) for model in kept])
-    order = np.argsort(found, kind="stable")
-    best = kept[order[0]]
-    reach = description_length(rows, best) + _REACH * rows.shots
-    few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
-    smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
-    if _misfit(rows, best) > _SIMPLE or (yield from _rates_differ(rows, best, smaller, prior)):
+    likely = yield from fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
+    log_evidence = -np.array([negative_log_evidence(rows, model) for model in likely])
+    ranked = np.argsort(-log_evidence, kind="stable")
+    best = likely[ranked[0]]
+    limit = description_length(rows, best) + _MAX_GAIN * rows.shots
+    smaller = [screened[i] for i in order if lengths[i] < limit and len(screened[i].weights) < len(best.weights)]
+    if _misfit(rows, best) > _MAX_MISFIT or (yield from _rates_differ(rows, best, smaller[:_MAX_COMPARED], prior)):
         return None
-    order = order[found[order] - found.min() < 7.0]
-    posterior = softmax(-found[order])
-    return Chosen([kept[i] for i in order], posterior, float(posterior[0] / max(1 - posterior[0], 1e-3)), simple=True)
+    ranked = ranked[log_evidence.max() - log_evidence[ranked] < 7.0]
+    posterior = softmax(log_evidence[ranked])
+    odds = float(posterior[0] / max(1 - posterior[0], 1e-3))
+    return Chosen([likely[i] for i in ranked], posterior, odds, simple=True)
 
 
 def is_heavy(rows: Rows, model: Model) -> bool:
-    """Tell whether so many bits are flipped that frequent strings are no guide, and shots suffice to do better."""
-    return bool(model.rates().mean() > HEAVY) and rows.shots >= _FILL * 2.0**rows.n_bits
+    """Tell whether so many bits flip that frequent strings are no guide, and whether the shots suffice to do better."""
+    return bool(model.rates().mean() > HEAVY) and rows.shots >= _MIN_OCCUPATION * 2.0**rows.n_bits
 
 
 def _independent(models: list[Model]) -> list[Model]:
-    """Start from independent flips at the mean rate."""
-    of_regime = rates_by_regime(np.array([model.odds.ravel() for model in models])).mean(axis=2)
-    means = (of_regime * np.array([model.regimes for model in models])).sum(axis=1)
+    """Replace the channel of each mixture by independent flips at its mean rate."""
+    regime_rates = rates_by_regime(np.array([model.odds.ravel() for model in models])).mean(axis=2)
+    means = (regime_rates * np.array([model.regimes for model in models])).sum(axis=1)
     rates = np.minimum(np.maximum(means, 1e-3), 0.45)
     return [
         Model(model.centroids, model.weights, np.full(model.odds.shape, odds), INDEPENDENT, model.background)
@@ -130,81 +129,89 @@ def _independent(models: list[Model]) -> list[Model]:
 
 
 def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> Stepwise[bool]:
-    """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
+    """Tell whether a rate for every bit and value shortens the description, with the same strings or with fewer.
 
-    Their description costs ``(2n - 1) / 2 ln F`` nats (Schwarz, 1978), F the flips that an average one of them counts.
+    The 2n - 1 further rates cost ``(2n - 1) / 2 ln F`` nats (Schwarz, 1978), F the average number of flips behind each.
     """
     flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
     limit = description_length(rows, best) - (rows.n_bits - 0.5) * log(max(flips, 2.0))
-    able = [model for model in (best, *smaller) if shortest_length(rows, len(model.weights)) < limit]
-    free = yield from fit_all(rows, able, prior, _FREE)
-    return any(description_length(rows, model) < limit for model in free)
+    models = [model for model in (best, *smaller) if shortest_length(rows, len(model.weights)) < limit]
+    fitted = yield from fit_all(rows, models, prior, _FREE_RATES)
+    return any(description_length(rows, model) < limit for model in fitted)
 
 
 def _misfit(rows: Rows, model: Model) -> float:
-    """Give Pearson's statistic of a mixture, in standard deviations above its mean."""
-    expected = model.total[rows.seen].astype(np.float64) * rows.shots * np.exp(-rows.unit)
+    """Return Pearson's statistic of a mixture, in standard deviations above its mean: see `pearson_misfit`."""
+    expected = model.total[rows.seen].astype(np.float64) * rows.shots * np.exp(-rows.log_unit)
     return pearson_misfit(expected, rows.weights[rows.seen])
 
 
 def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -> Stepwise[Chosen]:
-    """Weigh numbers of strings by the gap in likelihood gains behind them.
+    """Weigh the numbers of strings by the gap in likelihood gains behind them.
 
-    Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
-    stops; but their gains are smaller and fall off slowly.
+    Correlated errors, which the channel does not describe, call for ever more strings, so that likelihood alone never
+    stops. But the gains of such strings are smaller, and fall off slowly.
+
+    Args:
+        rows: the observed strings.
+        path: the best mixture of each size.
+        complete: the mixture of least description length, heaviest string first.
+        prior: of the flip rates.
+        rounds: most EM rounds of a final fit.
 
     Returns:
-        The plausible mixtures, and the gap of the first.
+        The plausible mixtures, with the gap behind the first.
     """
-    posterior, clear = gap_posterior(rows, path, complete)
+    posterior, gap = gap_posterior(rows, path, complete)
     plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]
-    mixtures, is_ring = (yield from _refitted(rows, plausible, path, complete, prior, rounds)), False
+    mixtures, is_ring = (yield from _best_of_sizes(rows, plausible, path, complete, prior, rounds)), False
     for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
         if k == 0:
             model = yield from undo_decay(rows, model, prior, rounds)
         model = yield from relocate(rows, model, prior, rounds // 2)
-        if k == 0 and (circle := (yield from ring(rows, model, prior, rounds))) is not None:
-            model, is_ring = circle, i == 0
+        if k == 0 and (fitted := (yield from ring(rows, model, prior, rounds))) is not None:
+            model, is_ring = fitted, i == 0
         mixtures[i] = model
     share = posterior[plausible]
-    return Chosen(mixtures, share / share.sum(), float(clear[plausible[0]]), ring=is_ring)
+    return Chosen(mixtures, share / share.sum(), float(gap[plausible[0]]), ring=is_ring)
 
 
-def _refitted(
+def _best_of_sizes(
     rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int
 ) -> Stepwise[list[Model]]:
-    """Give, for each number of strings less one, the better of the path's mixture and the complete one cut there.
+    """Refit, for each k in `plausible`, two mixtures of k + 1 strings; return the better of each two.
 
-    Better is what describes the shots near its strings better: far from all strings, bursts of errors decide, which
-    neither describes.
+    One is the mixture of the path, the other the heaviest strings of the complete mixture. The better one describes the
+    shots near its strings better: far from all strings bursts of errors dominate, which neither describes.
     """
-    offers: list[tuple[int, Model]] = []
+    rivals: list[tuple[int, Model]] = []
     for i, k in enumerate(plausible):
         known, cut = path[k], k < len(complete.weights)
-        offers += ([] if known is None else [(i, known)]) + ([(i, complete.take(slice(k + 1)))] if cut else [])
+        rivals += ([] if known is None else [(i, known)]) + ([(i, complete.take(slice(k + 1)))] if cut else [])
     better: dict[int, Model] = {}
-    fitted = yield from fit_all(rows, [model for _, model in offers], prior, rounds)
-    for (i, _), model in zip(offers, fitted, strict=True):
-        better[i] = _nearer(rows, better[i], model) if i in better else model
+    fitted = yield from fit_all(rows, [model for _, model in rivals], prior, rounds)
+    for (i, _), model in zip(rivals, fitted, strict=True):
+        better[i] = _better_near_centroids(rows, better[i], model) if i in better else model
     return [better[i] for i in range(len(plausible))]
 
 
-def _nearer(rows: Rows, one: Model, other: Model) -> Model:
+def _better_near_centroids(rows: Rows, one: Model, other: Model) -> Model:
+    """Return the mixture that gives the shots near any centroid of the two the higher likelihood."""
     near = (distances(rows, np.vstack([one.centroids, other.centroids])) < _NEAR).any(axis=0) & (rows.weights > 0)
-    return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
+    return max((one, other), key=lambda model: conditional_log_likelihood(rows, model, near))
 
 
 def gap_posterior(rows: Rows, path: Path, complete: Model) -> tuple[Floats, Floats]:
-    """Give the probability of each number of strings, and its gap.
+    """Return the posterior probability of each number K of strings, and the gap behind it.
 
-    The gap is the smallest gain in log-likelihood up to that number over the largest behind it. It must show twice:
-    in the best mixtures of each size, with rates of their own, and when the strings of the complete mixture join by
-    weight under its rates. The probability rises with the gap to the power `_SHARPNESS`, falls as 1/K, and is less
-    where the weights do not step down behind the gap, or where few strings lie behind it although the first of them
-    gains much.
+    The gap is the smallest gain in log-likelihood up to K strings, divided by the largest gain behind them. Two gaps
+    are computed, and the smaller one counts: that of the best mixtures of each size, each with rates fitted to it, and
+    that of the strings of the complete mixture as they join by weight, at its rates. The probability rises as the gap
+    to the power `_GAP_POWER` and falls as 1/K. It is lower if the weights do not step down behind the gap, or if fewer
+    strings lie behind it than the gain of the first of them suggests.
 
     Args:
-        rows: the strings.
+        rows: the observed strings.
         path: the best mixture of each size.
         complete: the mixture of least description length, heaviest string first.
 
@@ -214,28 +221,29 @@ def gap_posterior(rows: Rows, path: Path, complete: Model) -> tuple[Floats, Floa
     size, most = len(path), len(complete.weights)
     lengths = [np.inf if model is None else description_length(rows, model) for model in path]
     last = max(int(np.argmin(lengths)), most - 1)
-    levels = np.full(last + 2, -rows.shots * rows.unit)
+    log_likelihoods = np.full(last + 2, -rows.shots * rows.log_unit)
     for k, model in enumerate(path[: last + 1]):
-        levels[k + 1] = levels[k] if model is None else max(levels[k], model.log_likelihood)
-    levels[most:] = np.maximum(levels[most:], complete.log_likelihood)
+        previous = log_likelihoods[k]
+        log_likelihoods[k + 1] = previous if model is None else max(previous, model.log_likelihood)
+    log_likelihoods[most:] = np.maximum(log_likelihoods[most:], complete.log_likelihood)
     cost = float(joining_costs(rows.n_bits, max(rows.shots, 8.0))[: rows.n_bits // 2 + 1].mean())
-    steps, joining = concave_steps(levels), np.append(joining_gains(rows, complete), np.zeros(last + 1 - most))
-    # Behind all that were tried there is chance alone, unless so many were tried that more may be real.
+    steps, joining = concave_steps(log_likelihoods), np.append(joining_gains(rows, complete), np.zeros(last + 1 - most))
+    # Only chance gains lie behind the last string tried, unless so many were tried that further ones may be real.
     more = last + 1 >= 0.85 * size
-    gap, behind = gaps(np.append(steps, steps[-1] if more else 0.0))
-    joined, _ = gaps(np.append(joining, joining[-1] if more else 0.0))
-    clear, posterior = np.zeros(size), np.zeros(size)
-    clear[: last + 1] = np.minimum(gap, joined)
+    path_gap, behind = gaps(np.append(steps, steps[-1] if more else 0.0))
+    joining_gap, _ = gaps(np.append(joining, joining[-1] if more else 0.0))
+    gap, posterior = np.zeros(size), np.zeros(size)
+    gap[: last + 1] = np.minimum(path_gap, joining_gap)
     superfluous = _TAIL * np.log(np.maximum(behind / cost, 1.0))
-    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(superfluous.tolist())])
-    posterior[: last + 1] = clear[: last + 1] ** _SHARPNESS / np.arange(1, last + 2) * (0.3 + 0.7 * few)
-    posterior[: last + 1] *= _visible(path, complete, last)
+    few = np.array([_poisson_cdf(last - k, mean) for k, mean in enumerate(superfluous.tolist())])
+    posterior[: last + 1] = gap[: last + 1] ** _GAP_POWER / np.arange(1, last + 2) * (0.3 + 0.7 * few)
+    posterior[: last + 1] *= _weight_step(path, complete, last)
     posterior[[k for k in range(most, last + 1) if path[k] is None]] = 0
-    return posterior / posterior.sum(), clear
+    return posterior / posterior.sum(), gap
 
 
 def concave_steps(levels: Floats) -> Floats:
-    """Give the steps of the least concave curve above these levels (pooling adjacent violators).
+    """Return the steps of the least concave curve above some levels (pool adjacent violators).
 
     Example:
         >>> concave_steps(np.array([0.0, 1.0, 4.0, 5.0]))
@@ -251,36 +259,37 @@ def concave_steps(levels: Floats) -> Floats:
     return np.concatenate([np.full(count, total / count) for total, count in pools])
 
 
-def _at_most(count: int, mean: float) -> float:
-    """Give the probability of at most `count` events of a Poisson distribution of this mean."""
+def _poisson_cdf(count: int, mean: float) -> float:
+    """Return the probability of at most `count` events under a Poisson distribution."""
     terms = np.cumprod(np.append(1.0, mean / np.arange(1, count + 1)))
     return float(np.exp(-mean) * terms.sum())
 
 
-def _visible(path: Path, complete: Model, last: int) -> Floats:
-    """Give how clearly the weights step down behind each number of strings, 0 to 1.
+def _weight_step(path: Path, complete: Model, last: int) -> Floats:
+    """Score how clearly the weights step down behind each number of strings, from 0 to 1.
 
-    The step is looked for in the complete mixture and in the best one with one string more: where strings of like
-    weight follow, likelihood gains alone do not justify a cut.
+    The larger step counts, of the one in the complete mixture and the one in the best mixture of one string more: if
+    strings of similar weight follow, likelihood gains alone do not justify a cut.
     """
     step = np.full(last + 1, np.inf)
     for k in range(last):
-        more, weights = path[k + 1], complete.weights
+        larger, weights = path[k + 1], complete.weights
         step[k] = weights[k] / weights[k + 1] if k + 1 < len(weights) else np.inf
-        if more is not None:
-            ordered = np.sort(more.weights)[::-1]
+        if larger is not None:
+            ordered = np.sort(larger.weights)[::-1]
             step[k] = max(step[k], ordered[k] / ordered[k + 1])
     return np.asarray(np.clip((step - 1) / 0.5, 0.02, 1.0) ** 2)
 
 
 def average(models: list[Model], posterior: Floats) -> tuple[Bits, Floats]:
-    """Average answers by expected Hellinger fidelity: the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``.
+    """Average mixtures: return the distribution of highest expected Hellinger fidelity to them.
+
+    The square roots of its weights are the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``, pi the posterior.
 
     Returns:
         Distinct strings, heaviest first, and their weights, which sum to 1.
     """
-    every = np.vstack([model.centroids for model in models])
-    strings, which = distinct(every)
+    strings, which = distinct(np.vstack([model.centroids for model in models]))
     owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
     shares = np.zeros((len(models), len(strings)))
     np.add.at(shares, (owner, which), np.concatenate([model.weights for model in models]))

@@ -1,4 +1,4 @@
-"""The product of biased bits: what decohered hardware returns, and what one string with flips looks like too."""
+"""The product of independent, biased bits: the output of decohered hardware, and also of one string with flips."""
 
 from math import comb, log
 
@@ -10,26 +10,23 @@ from qcluster.core.counts.bits import Bits, hamming, pack, weight_of_ones
 from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
 from qcluster.core.stats.special import log_gamma
 
-_NOISE = np.array([0.007, 0.02, 0.06])
-"""How far the bits of decohered output are from fair: standard deviations of P(1) that are tried."""
+_BIAS_SPREADS = np.array([0.007, 0.02, 0.06])
+"""Standard deviations of P(1) around 1/2 for bits of decohered output, equally probable."""
 _EVEN = 0.2
-"""Share of the free bits that are in even superposition, before any is seen."""
+"""Prior probability that a free bit is in even superposition."""
 _DECOHERED = 0.45
-"""Mean flip rate from which one string cannot be told from noise."""
+"""Mean flip rate from which one string cannot be distinguished from noise."""
 
 
 def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
-    """Judge the model in which every bit is drawn by itself.
+    """Return the log evidence and the log-likelihood of the model in which all bits are independent.
 
-    ``ln prod_i B(ones_i + 1, zeros_i + 1)``, B the Beta function.
+    The evidence is ``prod_i B(ones_i + 1, zeros_i + 1)``, B the Beta function: the exact integral over the bias of each
+    bit under a uniform prior. The likelihood is that of the observed biases.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
         weights: ``(n_outcomes,)``, in effective shots.
-
-    Returns:
-        The log probability of the counts with the bias of each bit unknown (uniform prior), an exact integral; and
-        that at the observed biases.
 
     Example:
         >>> one_of_each = product_evidence(np.array([[False], [True]]), np.array([1.0, 1.0]))
@@ -38,18 +35,18 @@ def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
     """
     ones = weight_of_ones(bits, weights)
     zeros = weights.sum() - ones
-    of_ones, of_zeros, of_both = log_gamma(np.stack([ones + 1, zeros + 1, ones + zeros + 2]))
-    evidence = (of_ones + of_zeros - of_both).sum()
-    chance = np.clip(ones / max(float(weights.sum()), 1e-300), 1e-300, 1 - 1e-16)
-    likelihood = (ones * np.log(chance) + zeros * np.log1p(-chance)).sum()
+    gamma_ones, gamma_zeros, gamma_both = log_gamma(np.stack([ones + 1, zeros + 1, ones + zeros + 2]))
+    evidence = (gamma_ones + gamma_zeros - gamma_both).sum()
+    bias = np.clip(ones / max(float(weights.sum()), 1e-300), 1e-300, 1 - 1e-16)
+    likelihood = (ones * np.log(bias) + zeros * np.log1p(-bias)).sum()
     return float(evidence), float(likelihood)
 
 
 def beyond_product(counts: Floats) -> float:
-    """Test whether the counts have any structure that a product of biased bits has not.
+    """Test whether the counts have structure beyond a product of biased bits.
 
-    Pearson's chi-square over all strings against the product of the observed biases, in standard deviations from what
-    shot noise gives.
+    Returns Pearson's chi-square over all strings against the product of the observed biases, in standard deviations
+    above its mean under shot noise.
 
     Args:
         counts: ``(2**n,)``, in shots.
@@ -73,7 +70,7 @@ def beyond_product(counts: Floats) -> float:
 
 
 def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tuple[float, float]:
-    """Measure how flips of a string come together: errors of a machine do, bits of a product state do not.
+    """Measure how far flips of a string coincide: errors of a machine do, bits of a product state do not.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
@@ -81,8 +78,8 @@ def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tupl
         string: ``(n_bits,) bool``.
 
     Returns:
-        Log of the variance of the number of flipped bits, relative to that of independent bits of the same biases; and
-        log of the shots without a flip, relative to those that independent bits give (half a shot added to either).
+        Two log ratios, observed to expected of independent bits with the same biases: of the variance of the number of
+        flipped bits, and of the share of shots without a flip. Half a shot's share is added to each quantity.
 
     Example:
         >>> bits = np.array([[False, False], [False, True], [True, False], [True, True]])
@@ -95,35 +92,38 @@ def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tupl
     flips = np.where(string, shots - ones, ones) / shots
     count = hamming(pack(string[None]), pack(bits))[0]
     variance = float(weights @ (count - flips.sum()) ** 2) / shots
-    alone = float(flips @ (1 - flips))
-    least = 0.5 / shots
-    right = float(weights[count == 0].sum()) / shots
-    together = float(np.log((variance + least) / (alone + least)))
-    return together, float(np.log((right + least) / (np.prod(1 - flips) + least)))
+    expected_variance = float(flips @ (1 - flips))
+    half_shot = 0.5 / shots
+    correct = float(weights[count == 0].sum()) / shots
+    excess = float(np.log((variance + half_shot) / (expected_variance + half_shot)))
+    return excess, float(np.log((correct + half_shot) / (np.prod(1 - flips) + half_shot)))
 
 
 def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float]:
-    """Find the string that a product of biased bits would be, and weigh "one string, flipped" against other origins.
+    """Find the likeliest single string, and the log odds that the counts are a single string with flips.
 
-    A product fits both equally well, so the biases alone decide. Flip rates of one machine resemble each other
-    (log-normal, level and spread unknown), those of 0 and of 1 alike or apart; decay may also differ from bit to bit
-    at will, up to one half. Against it stand ideals in which *some* bits are fixed, read with the machine's flips, and
-    the others are free: in superposition (P(1) near 1/2) or biased at will. That silent bits are silent is evidence
-    for neither. Biases of decohered output lie near 1/2, and decay pulls *every* bit of it towards 0, which the string
-    of zeros would explain too. Strings are tried that read as 1 the bits whose P(1) lies above a threshold, each
-    threshold in turn, and as free the bits that are read least surely, any number of them.
+    Independent flips of one string give a product of biased bits, and so do other ideals: only the biases can decide.
+
+    - One string: the flip rates of a machine scatter around one level (log-normally, level and spread unknown), for 0
+      and 1 together or separately. Or the rates of 1 scatter freely below `LARGEST`, since decay differs between bits.
+    - Otherwise: some bits are fixed and read with the machine's flips; the others are free, either in even
+      superposition (P(1) near 1/2) or with any bias. If every P(1) is below 1/2, decay of decohered output explains it
+      as well as the string of zeros does, and the odds are lowered for that.
+
+    That some bits hardly ever flip is evidence for neither. A string sets the bits whose P(1) lies above a threshold to
+    1; every threshold is tried. The free bits are those read least reliably; every number of them is tried.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
         weights: ``(n_outcomes,)``, in shots.
 
     Returns:
-        ``(n_bits,) bool``, the most probable string, and its log odds.
+        ``(n_bits,) bool``, the most probable string; and the log odds of one string, of any of these, against the rest.
 
     Example:
         >>> strings = np.array([[True, False, True], [True, True, True], [True, False, False], [False, False, True]])
-        >>> found, odds = single_string(strings, np.array([850.0, 50.0, 50.0, 50.0]))
-        >>> found.tolist(), odds > 3
+        >>> string, odds = single_string(strings, np.array([850.0, 50.0, 50.0, 50.0]))
+        >>> string.tolist(), odds > 3
         ([True, False, True], True)
         >>> single_string(strings, np.array([400.0, 30.0, 300.0, 20.0]))[1] > 3
         False
@@ -133,31 +133,31 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     ones, zeros = (counted + 0.5) / (shots + 1), (shots - counted + 0.5) / (shots + 1)
     flips = np.minimum(zeros, ones)
     order, surest = np.argsort(-ones, kind="stable"), np.argsort(flips, kind="stable")
-    down, up, fixed = _first(np.stack([zeros[order], ones[order[::-1]], flips[surest]]), shots)
-    up = up[..., ::-1]  # of the last n - k
-    of_ones, of_zeros, of_all, of_fixed = _alike(np.stack([down, up, down + up, fixed]))
-    logs = _one_string(zeros[order], ones[order], of_ones, of_zeros, of_all)
+    falls, rises, fixed = _prefix_sums(np.stack([zeros[order], ones[order[::-1]], flips[surest]]), shots)
+    rises = rises[..., ::-1]  # sums over the last n - k
+    log_falls, log_rises, log_all, log_fixed = _log_density(np.stack([falls, rises, falls + rises, fixed]))
+    logs = _one_string(zeros[order], ones[order], log_falls, log_rises, log_all)
     best = int(np.argmax(logs))
     string = np.zeros(n_bits, dtype=bool)
     string[order[:best]] = True
     decayed = n_bits * np.log(2) if (ones < 0.5).all() else 0.0
-    free = _some_free(ones[surest], of_fixed, shots)
+    free = _some_free(ones[surest], log_fixed, shots)
     return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - free)
 
 
 def fix_bits(bits: Bits, weights: Floats) -> Bits:
-    """Set bits that read alike in nearly all shots to that value: ancillas, operands, qubits that are not used.
+    """Set bits that are the same in nearly all shots to that value: ancillas, operands, unused qubits.
 
-    Of the errors of fixed bits nothing is lost by it, however many strings the others hold. Fixed are the bits below
-    the widest gap in ``arcsin sqrt(r)``, r the share of the shots with the rarer value, which scatters by as much for
-    small r as for large; none where all bits are alike.
+    This removes the errors of fixed bits, however many strings the other bits form. A bit counts as fixed if it lies
+    below the widest gap in ``arcsin sqrt(r)``, r the share of the shots with its rarer value. The sampling error of
+    this angle does not depend on r. If r is the same for all bits, none is fixed.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
         weights: ``(n_outcomes,)``, in effective shots.
 
     Returns:
-        ``(n_outcomes, n_bits) bool``, what was read otherwise; equal strings are not merged.
+        ``(n_outcomes, n_bits) bool``, the strings with these bits set; equal ones are not merged.
 
     Example:
         >>> read = np.array([[False, False, True], [True, False, True], [True, True, True], [False, False, True]])
@@ -168,36 +168,36 @@ def fix_bits(bits: Bits, weights: Floats) -> Bits:
                [0, 0, 1]])
     """
     ones, shots = weight_of_ones(bits, weights), weights.sum()
-    rarer = np.round(np.minimum(ones, shots - ones) / shots, 12)  # the order of a sum must not part bits that are alike
+    rarer = np.round(np.minimum(ones, shots - ones) / shots, 12)  # so that rounding errors do not make a gap
     angle = np.arcsin(np.sqrt(np.clip(rarer, 0, 1)))
-    upwards = np.sort(angle)
-    gaps = np.diff(upwards)
+    ascending = np.sort(angle)
+    gaps = np.diff(ascending)
     if not gaps.any():
         return bits
-    return np.where(angle <= upwards[np.argmax(gaps)], 2 * ones > shots, bits)
+    return np.where(angle <= ascending[np.argmax(gaps)], 2 * ones > shots, bits)
 
 
-def _one_string(zeros: Floats, ones: Floats, of_ones: Floats, of_zeros: Floats, of_all: Floats) -> Floats:
-    """Give the log density of the biases where the first k bits were sent as 1 and the others as 0, ``(n + 1,)``.
+def _one_string(zeros: Floats, ones: Floats, log_falls: Floats, log_rises: Floats, log_all: Floats) -> Floats:
+    """Return the log density of the biases if the first k bits were sent as 1 and the others as 0, ``(n + 1,)``.
 
-    Bits go by P(1), the highest first. Bits that are read alike must be sent alike, no flip rate may be too large, nor
-    their mean.
+    The bits are in descending order of P(1). The density is 0 if k separates bits with the same P(1), or if a flip rate
+    or the mean flip rate is too large.
 
     Args:
         zeros: ``(n,)`` P(0).
         ones: ``(n,)`` P(1).
-        of_ones: ``(n + 1,)`` log density of the flip rates of the first k bits; `_alike`.
-        of_zeros: of the others.
-        of_all: of both together.
+        log_falls: ``(n + 1,)`` log density of the flip rates of the first k bits, from `_log_density`.
+        log_rises: that of the other n - k bits.
+        log_all: that of all bits together.
     """
     n_bits = len(ones)
-    sent = np.arange(1.0, n_bits)  # ones, where there are zeros as well
+    sent = np.arange(1.0, n_bits)  # number of ones, if zeros were sent as well
     falls, rises = np.cumsum(zeros), np.cumsum(ones[::-1])[::-1]
     ratio = (falls[:-1] / sent) / np.maximum(rises[1:] / sent[::-1], LEVELS[0])
-    apart = np.logaddexp(of_ones[1:-1], -sent * np.log(LARGEST)) - np.log(2) + of_zeros[1:-1]
-    apart -= 0.5 * (np.log(ratio) / ASYMMETRY) ** 2
-    logs = of_all.copy()
-    logs[1:-1] = np.logaddexp(apart, of_all[1:-1]) - np.log(2)
+    separate = np.logaddexp(log_falls[1:-1], -sent * np.log(LARGEST)) - np.log(2) + log_rises[1:-1]
+    separate -= 0.5 * (np.log(ratio) / ASYMMETRY) ** 2
+    logs = log_all.copy()
+    logs[1:-1] = np.logaddexp(separate, log_all[1:-1]) - np.log(2)
     fits = np.append(0.0, falls) + np.append(rises, 0.0) <= _DECOHERED * n_bits
     fits[1:] &= zeros < LARGEST
     fits[:-1] &= ones < 0.5
@@ -205,30 +205,30 @@ def _one_string(zeros: Floats, ones: Floats, of_ones: Floats, of_zeros: Floats, 
     return np.where(fits, logs, -np.inf)
 
 
-def _some_free(ones: Floats, of_fixed: Floats, shots: float) -> float:
-    """Give the log density of the biases where some bits, at least one, are free and the others fixed.
+def _some_free(ones: Floats, log_fixed: Floats, shots: float) -> float:
+    """Return the log density of the biases if at least one bit is free and the others are fixed.
 
-    Every number of free bits is equally probable, and so is every choice of them; that of those read least surely is
-    the one that counts.
+    Every number of free bits is equally probable, and so is every choice of that many. For each number only one choice
+    is counted: the bits that are read least reliably.
 
     Args:
-        ones: ``(n,)`` P(1), of the bit that is read most surely first.
-        of_fixed: ``(n + 1,)`` log density of the flip rates of the first k bits.
-        shots: how many.
+        ones: ``(n,)`` P(1), the most reliably read bit first.
+        log_fixed: ``(n + 1,)`` log density of the flip rates of the first k bits.
+        shots: number of shots.
     """
     n_bits = len(ones)
-    variance = _NOISE[:, None] ** 2 + 0.25 / shots
+    variance = _BIAS_SPREADS[:, None] ** 2 + 0.25 / shots
     even = -0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
-    free = np.logaddexp(np.log1p(-_EVEN), np.log(_EVEN) + even)  # each anywhere in [0, 1], or near 1/2
-    bias = np.logaddexp.reduce(np.cumsum(free[:, ::-1], axis=1)[:, ::-1], axis=0) - np.log(len(_NOISE))
+    free = np.logaddexp(np.log1p(-_EVEN), np.log(_EVEN) + even)  # a P(1) anywhere in [0, 1], or near 1/2
+    bias = np.logaddexp.reduce(np.cumsum(free[:, ::-1], axis=1)[:, ::-1], axis=0) - np.log(len(_BIAS_SPREADS))
     choices = [k * log(2) + log(comb(n_bits, k)) for k in range(n_bits)]
-    return float(np.logaddexp.reduce(bias + of_fixed[:-1] - choices) - np.log(n_bits))
+    return float(np.logaddexp.reduce(bias + log_fixed[:-1] - choices) - np.log(n_bits))
 
 
-def _first(rates: Floats, shots: float) -> Floats:
-    """Give what `_alike` must know of the first k of some rates, for k from 0 to all of them.
+def _prefix_sums(rates: Floats, shots: float) -> Floats:
+    """Return the sums that `_log_density` takes, over the first k of n rates, for each k from 0 to n.
 
-    Of ``(r, n)`` rates: four sums over them for each of s spreads, ``(r, 4, s, n + 1)``.
+    From ``(r, n)`` rates to four sums for each of s spreads, ``(r, 4, s, n + 1)``.
     """
     logs = np.log(rates)[:, None]
     precision = 1 / (SPREADS[:, None] ** 2 + ((1 - rates) / (rates * shots))[:, None])
@@ -239,11 +239,11 @@ def _first(rates: Floats, shots: float) -> Floats:
     return np.asarray(np.cumsum(sums, axis=-1, out=sums))
 
 
-def _alike(sums: Floats) -> Floats:
-    """Give the log density of rates that scatter about one level, both level and spread unknown; of none, 0.
+def _log_density(sums: Floats) -> Floats:
+    """Return the log density of rates that scatter around one level, with level and spread unknown; of no rate, 0.
 
-    The level has a flat prior in ln(rate) and is integrated in closed form; spreads are averaged. From ``(r, 4, s, k)``
-    sums, see `_first`; ``(r, k)``.
+    The level has a flat prior in ln(rate) and is integrated in closed form; the spreads are averaged. From
+    ``(r, 4, s, k)`` sums, see `_prefix_sums`, to ``(r, k)``.
     """
     precision, first, second, density = sums.swapaxes(0, 1)
     some = precision[:, 0] > 0

@@ -1,4 +1,4 @@
-"""A few strings read off a deconvolution: its heaviest ones, weighed again under the same kernel, as few as do."""
+"""Reduce a deconvolution to a few strings: its heaviest ones, reweighed under the same kernel, as few as suffice."""
 
 from dataclasses import replace
 from operator import attrgetter
@@ -12,68 +12,67 @@ from qcluster.core.sparse.under_kernel import Few, weigh_prefixes
 from qcluster.core.sparse.weights import fit_weights
 
 _MOST = 40
-"""Heaviest strings that are looked at."""
+"""Most strings considered, the heaviest ones."""
 SHORTER = (1, 2, 3, 4, 6, 8, 12)
-"""Shorter lists of which rates are learned, too: rates that are off at some places look like strings else."""
-_WEIGHING, _LEARNING, _WEIGHED = 64, 4, 4
-"""Rounds of weighing strings, of learning rates with them, and of weighing in each of these. Strings that faults flip
-nearly half of the time into each other are told apart slowly: 16 rounds leave them alike."""
+"""Lengths of the shorter lists for which fault rates are learned, too: otherwise wrong rates could pass for strings."""
+_WEIGHT_ROUNDS, _RATE_ROUNDS, _INNER_ROUNDS = 64, 4, 4
+"""EM rounds: over the weights of strings; over fault rates; and over the weights in each round of these. If faults turn
+two strings into each other in nearly half of the shots, EM separates them slowly: after 16 rounds they weigh alike."""
 _STRENGTH = 0.002
 """Weight of the calibration against the counts, in faults per shot."""
 _SLACK = 0.01
-"""Nats per shot that a shorter list may explain less: the kernel is not quite what the machine does."""
+"""Nats per shot that a shorter list may explain less than the best: the kernel is only a model of the machine."""
 _GAP = 2.5
-"""How many times smaller the first weight left out of a shorter list must be than the last one kept."""
+"""Least ratio of the last weight that a shorter list keeps to the first that it leaves out."""
 _TINY = 1e-300
 
 
 def read_off(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words: Words | None = None) -> Few:
-    """Read strings off a deconvolution, and describe the counts by as few of them as explain these best.
+    """Describe counts by as few of the heaviest strings of a deconvolution as explain them best.
 
-    The heaviest strings are weighed, 1 to 40 of them, by expectation maximisation beside a uniform share, and the
-    number is taken that describes the shots best: each further string costs its weight and its distance to the nearest
-    heavier one. For this list, and for shorter ones, the rates of the places are learned, held by the calibration. Of
-    those that then describe the shots best, or nearly and end at a visible step in weight, the shortest list is kept.
+    The 1 to 40 heaviest strings are weighed by EM beside a uniform share, and the list that describes the shots best is
+    chosen: each further string costs its weight and its distance to the nearest heavier one. For this list and for some
+    shorter ones the fault rates are then learned, with the calibration as prior. The list that now describes the shots
+    best is returned; or the shortest one that does so nearly as well and ends at a clear step in weight.
 
     Args:
         kernel: of the calibration.
-        ideal: ``(2^m,)`` a deconvolution under it.
-        scale: multiple of its noise that this undid.
+        ideal: ``(2^m,)`` a deconvolution under this kernel.
+        scale: multiple of its noise that the deconvolution assumed.
         counts: ``(2^m,)`` shots.
-        words: ``(2^m, n_words)`` the string that each number means; None where the number is the string.
+        words: ``(2^m, n_words)`` the string of each number; None if the number is the string.
     """
     rows, sent = np.flatnonzero(counts), np.argsort(-ideal, kind="stable")[:_MOST]
-    if words is not None:  # a number that was not read means no string
+    if words is not None:  # the string of a number that was not read is not known
         sent = sent[counts[sent] > 0]
-    meant, flat = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
+    sent_words, even = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
     scaled = kernel.scaled(scale)
-    weighed = weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale)
+    weighed = weigh_prefixes(scaled, sent, sent_words, rows, counts[rows], even, None, _WEIGHT_ROUNDS, scale=scale)
     longest = max(weighed, key=attrgetter("explained"))
     shorter = [few for few in weighed if len(few.weights) < len(longest.weights) and len(few.weights) in SHORTER]
-    fits = [_learned(few, counts) for few in [*shorter, longest]]
-    shortest = max(fits, key=attrgetter("explained"))
-    weights = shortest.weights
+    fits = [_learn_rates(few, counts) for few in [*shorter, longest]]
+    best = max(fits, key=attrgetter("explained"))
+    weights = best.weights
     nearly = [
         few
         for few in fits
         if len(few.weights) < len(weights)
-        and few.explained >= shortest.explained - _SLACK
+        and few.explained >= best.explained - _SLACK
         and weights[len(few.weights) - 1] >= _GAP * weights[len(few.weights)]
     ]
-    return nearly[0] if nearly else shortest  # from the shortest list on
+    return nearly[0] if nearly else best  # fits are in order of length, the shortest first
 
 
-def _learned(few: Few, counts: Floats) -> Few:
-    """Learn the rates of the places with the strings, by turns."""
+def _learn_rates(few: Few, counts: Floats) -> Few:
+    """Learn fault rates and weights of the strings by turns."""
     prior, rows, shots = few.kernel, np.flatnonzero(counts), float(counts.sum())
-    likelihood = 0.0
-    for _ in range(_LEARNING):
+    for _ in range(_RATE_ROUNDS):
         kernel = learn_rates(few.kernel, prior, counts, few.ideal, strength=_STRENGTH * shots)
         columns = kernel.columns(few.strings, rows).T * kernel.size
         weights, background, total = fit_weights(
-            columns, counts[rows] / shots, few.shares[None, :-1], few.shares[-1:], _WEIGHED
+            columns, counts[rows] / shots, few.shares[None, :-1], few.shares[-1:], _INNER_ROUNDS
         )
-        likelihood = float(counts[rows] @ np.log(np.maximum(total[0], _TINY)))
         few = replace(few, weights=weights[0] / max(weights.sum(), _TINY), uniform=float(background[0]), kernel=kernel)
+    likelihood = float(counts[rows] @ np.log(np.maximum(total[0], _TINY)))
     net = likelihood - few.length - prior_cost(few.kernel, prior, _STRENGTH * shots)
     return replace(few, explained=net / shots).sorted()

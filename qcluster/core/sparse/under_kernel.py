@@ -1,6 +1,7 @@
-"""A few strings seen through a circuit's noise kernel: their likelihoods, weights and description lengths.
+"""A few strings seen through the noise kernel of a circuit: their likelihoods, weights and description lengths.
 
-``P(y) = b 2^-m + (1 - b) sum_k w_k E(y | c_k)`` on the numbers of the observed strings, E the kernel.
+``P(y) = b 2^-m + (1 - b) sum_k w_k E(y | c_k)``, E the kernel. Strings y and c are given by number: their index in the
+``2^m`` vectors of the kernel.
 """
 
 from collections.abc import Sequence
@@ -17,15 +18,15 @@ from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.uncertainty.response import Strings, under_columns
 
 LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
-"""How many of the heaviest strings are tried, and all of them."""
+"""Numbers of strings that are tried by default, besides all of them."""
 _TINY = 1e-300
-_NEARLY_ALL = 0.97
-"""Predicted raw fidelity from which a little noise more is a large multiple."""
+_MAX_PREDICTED = 0.97
+"""Largest predicted raw fidelity in a ratio of noise: above it, a little further noise is a large multiple."""
 
 
 @dataclass(frozen=True, eq=False)
 class Few:
-    """A few strings that explain counts through a kernel, beside uniform noise."""
+    """A few strings that, with uniform noise, explain counts through a kernel."""
 
     strings: Indices
     """``(k,)`` numbers, heaviest first."""
@@ -34,47 +35,47 @@ class Few:
     uniform: float
     """Share of the shots that is uniform noise."""
     kernel: Kernel
-    """Through which they are seen."""
+    """The noise through which the strings are seen."""
     scale: float
-    """Multiple of the calibrated or measured noise that the kernel started from."""
+    """Multiple of the calibrated or measured noise at which the kernel started."""
     words: Words
-    """``(k, n_words)`` the strings that the numbers mean, packed."""
+    """``(k, n_words)`` the strings themselves, packed."""
     length: float
     """Description length of the strings, in nats."""
     explained: float
-    """Log-likelihood of a shot above uniform noise, less what strings and learned rates cost, in nats."""
+    """Log-likelihood per shot above uniform noise, less the cost of strings and learned rates, in nats."""
 
     def sorted(self) -> "Few":
-        """Order strings by weight, and let the weights sum to 1."""
+        """Order the strings by weight, and normalise the weights."""
         order = np.argsort(-self.weights, kind="stable")
         weights = self.weights[order] / max(self.weights.sum(), _TINY)
         return replace(self, strings=self.strings[order], words=self.words[order], weights=weights)
 
     @property
     def shares(self) -> Floats:
-        """``(k + 1,)`` share of the shots that each string sent, and last of uniform noise."""
+        """``(k + 1,)`` share of the shots that each string sent; last, that of uniform noise."""
         return np.append((1 - self.uniform) * self.weights, self.uniform)
 
     @property
     def pure(self) -> Floats:
-        """``(2^m,)`` probability of each number, without noise."""
+        """``(2^m,)`` probability of each number without noise."""
         return np.bincount(self.strings, self.weights, self.kernel.size).astype(np.float64)
 
     @property
     def ideal(self) -> Floats:
-        """``(2^m,)`` the same, with its share of uniform noise."""
+        """``(2^m,)`` the same, including the share of uniform noise."""
         return (1 - self.uniform) * self.pure + self.uniform / self.kernel.size
 
     def fidelity(self, vector: Floats) -> float:
-        """Give the Hellinger fidelity of the strings alone to what was read, ``(2^m,)`` of any sum."""
+        """Return the Hellinger fidelity of the strings without noise to a vector of counts, ``(2^m,)`` of any sum."""
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
     def response(self, rows: Indices, shots: Floats) -> Strings:
-        """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots.
+        """Return an object that reweighs the strings for resampled shots.
 
         Args:
-            rows: ``(n_rows,)`` numbers that were read.
-            shots: ``(n_rows,)`` how often.
+            rows: ``(n_rows,)`` observed numbers.
+            shots: ``(n_rows,)`` their shots.
         """
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
@@ -94,59 +95,62 @@ def weigh_prefixes(
     scale: float = 1.0,
     lengths: Sequence[int] = LENGTHS,
 ) -> list[Few]:
-    """Weigh the first strings of a list by EM, for several lengths of it at once.
+    """Fit the weights of the first strings of a list by EM, for several lengths of the list at once.
 
-    The first string costs nothing: every list has one. Each further one costs its weight and its distance to the
-    nearest string before it.
+    The first string costs nothing, since every list has one. Each further one costs its weight and its distance to the
+    nearest string before it: see `joining_costs`.
 
     Args:
-        kernel: through which they are seen.
+        kernel: the noise.
         strings: ``(k,)`` numbers.
-        words: ``(k, n_words)`` the strings that they mean, packed.
-        rows: ``(n_rows,)`` numbers that were read.
-        shots: ``(n_rows,)`` how often.
+        words: ``(k, n_words)`` the same strings, packed.
+        rows: ``(n_rows,)`` observed numbers.
+        shots: ``(n_rows,)`` their shots.
         start: ``(k,)`` weights to start from.
-        uniform: share of uniform noise, held; None: learned, from that of one string more.
-        rounds: of EM.
-        scale: of the kernel, to be told in the results.
-        lengths: of the list, beside all of it.
+        uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.
+        rounds: number of EM rounds.
+        scale: multiple of the noise in the kernel, recorded in the results.
+        lengths: lengths to try; the complete list is always tried.
+
+    Returns:
+        One fit for each length, the shortest list first.
     """
-    k, whole = len(strings), float(shots.sum())
-    many = np.array([one for one in lengths if one < k] + [k])
+    k, total = len(strings), float(shots.sum())
+    sizes = np.array([length for length in lengths if length < k] + [k])
     columns = kernel.columns(strings, rows).T * kernel.size
-    weights = np.where(np.arange(k) < many[:, None], start, 0.0)
+    weights = np.where(np.arange(k) < sizes[:, None], start, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    if uniform is not None:  # what is read of a string includes its part of the noise
-        columns, background = (1 - uniform) * columns + uniform, np.zeros(len(many))
+    if uniform is not None:  # each string carries its part of the noise
+        columns, background = (1 - uniform) * columns + uniform, np.zeros(len(sizes))
     else:
-        background = 1 / (many + 1.0)
+        background = 1 / (sizes + 1.0)
         weights *= 1 - background[:, None]
-    part = (shots / whole).astype(np.float32)
-    light, background, _ = fit_weights(columns.astype(np.float32), part, weights.astype(np.float32), background, rounds)
-    weights = light.astype(np.float64)
+    shares, likelihood = (shots / total).astype(np.float32), columns.astype(np.float32)
+    single, background, _ = fit_weights(likelihood, shares, weights.astype(np.float32), background, rounds)
+    weights = single.astype(np.float64)
     explained = np.log(np.maximum(weights @ columns + background[:, None], _TINY)) @ shots
     if uniform is not None:
-        weights, background = (1 - uniform) * weights, np.full(len(many), uniform)
+        weights, background = (1 - uniform) * weights, np.full(len(sizes), uniform)
     n_bits = kernel.index.n_bits
-    costs = np.append(0.0, joining_costs(n_bits, whole)[nearest_earlier(words, n_bits)])
-    found = []
-    for i, length in enumerate(many.tolist()):
+    costs = np.append(0.0, joining_costs(n_bits, total)[nearest_earlier(words, n_bits)])
+    fits = []
+    for i, length in enumerate(sizes.tolist()):
         cost = float(costs[:length].sum())
-        net, share = (float(explained[i]) - cost) / whole, float(background[i])
+        net, share = (float(explained[i]) - cost) / total, float(background[i])
         few = Few(strings[:length], weights[i, :length], share, kernel, scale, words[:length], cost, net)
-        found.append(few.sorted())
-    return found
+        fits.append(few.sorted())
+    return fits
 
 
 def noise_ratio(shown: float, predicted: float) -> float:
-    """Give how many times the predicted noise counts show: the ratio of the logarithms of two raw fidelities.
+    """Return how many times the predicted noise the counts show: the ratio of the logarithms of two raw fidelities.
 
     Args:
         shown: Hellinger fidelity of the counts to some strings.
-        predicted: the same of what the kernel makes of these strings.
+        predicted: Hellinger fidelity of the same strings to what the kernel makes of them.
 
     Example:
         >>> round(noise_ratio(0.81, 0.9), 2)
         2.0
     """
-    return log(max(shown, _TINY)) / log(min(predicted, _NEARLY_ALL))
+    return log(max(shown, _TINY)) / log(min(predicted, _MAX_PREDICTED))

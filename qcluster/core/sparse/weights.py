@@ -1,6 +1,6 @@
-"""EM over the weights of strings and of uniform noise, what a string is read as being held.
+"""EM for the weights of strings and of uniform noise, with the likelihoods P(y|c) fixed.
 
-For every kind of noise: P(y|c) comes as numbers.
+It serves every noise model, because P(y|c) enters as an array of numbers.
 """
 
 from typing import TypeVar
@@ -11,29 +11,30 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 
 Real = TypeVar("Real", np.float32, np.float64)
-"""The precision of the work."""
+"""The working precision."""
 
-FAINT = 1e-6
-"""Smallest share of uniform noise."""
+LEAST_BACKGROUND = 1e-6
+"""Smallest share of uniform noise, unless it is exactly zero."""
 
 
 def fit_weights(
     columns: NDArray[Real], shares: NDArray[Real], weights: NDArray[Real], background: Floats, rounds: int
 ) -> tuple[NDArray[Real], Floats, NDArray[Real]]:
-    """Raise the likelihood of ``P(y) = b + sum_k w_k P(y|c_k)`` by EM (Dempster, Laird & Rubin, 1977) over w and b.
+    """Fit w and b in ``P(y) = b + sum_k w_k P(y|c_k)`` by EM (Dempster, Laird & Rubin, 1977).
 
     All probabilities are multiples of the uniform one. A round multiplies each weight by ``sum_y W(y) P(y|c) / P(y)``,
-    W the share of the shots: two products of a matrix and a vector.
+    where W is the share of the shots. It costs two products of a matrix and a vector.
 
     Args:
-        columns: ``(..., k, u)`` P(y|c) of k strings.
-        shares: ``(u,)`` share of the shots of each string that was read.
-        weights: ``(..., p, k)`` share of the shots that each string sent, in p mixtures of these strings.
-        background: ``(..., p)`` share of uniform noise; zero stays zero, all else stays above `FAINT`.
-        rounds: how many.
+        columns: ``(..., k, u)`` P(y|c) of u observed strings, given each of k sent strings.
+        shares: ``(u,)`` share of the shots of each observed string.
+        weights: ``(..., p, k)`` share of the shots that each string sent, in p mixtures of these strings: the start.
+        background: ``(..., p)`` share of uniform noise. Zero stays zero, any other share stays above
+            `LEAST_BACKGROUND`.
+        rounds: number of EM rounds.
 
     Returns:
-        Weights, background, and P(y) ``(..., p, u)``. Weights and background of a mixture sum to 1.
+        Weights, background, and P(y) ``(..., p, u)``. The weights and the background of a mixture sum to 1.
 
     Example:
         >>> columns = np.array([[3.6, 0.2, 0.1, 0.1], [0.1, 0.1, 0.2, 3.6]])
@@ -43,14 +44,14 @@ def fit_weights(
         ([[0.64, 0.3]], [0.06])
     """
     background, transposed = background[..., None], columns.swapaxes(-1, -2)
-    least = np.where(background > 0, FAINT, 0.0)
+    least = np.where(background > 0, LEAST_BACKGROUND, 0.0)
     total = weights @ columns + background.astype(columns.dtype, copy=False)
     for _ in range(rounds):
         ratio = shares / total
         weights = weights * np.matmul(ratio, transposed)
         background = background * ratio.sum(axis=-1, keepdims=True, dtype=np.float64)
-        whole = weights.sum(axis=-1, keepdims=True) + background
-        weights = (weights / whole).astype(columns.dtype, copy=False)
-        background = np.maximum(background / whole, least)
+        norm = weights.sum(axis=-1, keepdims=True) + background
+        weights = (weights / norm).astype(columns.dtype, copy=False)
+        background = np.maximum(background / norm, least)
         total = weights @ columns + background.astype(columns.dtype, copy=False)
     return weights, background[..., 0], total

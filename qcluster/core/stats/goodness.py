@@ -1,4 +1,4 @@
-"""Does a prediction explain counts, shot noise allowed for? Valid where most strings are seen once or never, too."""
+"""Goodness of fit of predicted counts under shot noise. Valid even where most strings are seen once or never."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,16 +10,16 @@ from qcluster.core.arrays import Floats, upper_triangle
 from qcluster.core.counts.bits import Bits
 
 _ROWS, _EXACT = 1 << 13, 1 << 24
-"""Strings whose signs are held in memory at once; shots that single precision counts exactly."""
-_FILLED = 5.0
-"""Counts that are expected of a well filled cell (the rule of thumb for Pearson's test)."""
+"""Strings whose signs are held in memory at once; number of shots that single precision counts exactly."""
+_WELL_FILLED = 5.0
+"""Least expected count of a cell in Pearson's test (the usual rule of thumb)."""
 _GRID = np.geomspace(1e-9, 60.0, 400)
-"""Expected counts at which the moments of the deviance are tabled."""
+"""Expected counts at which the moments of the deviance are tabulated."""
 
 
 @lru_cache(maxsize=1)
-def _moments() -> tuple[Floats, Floats]:
-    """Mean and variance of ``c ln(c / mu) - (c - mu)``, c ~ Poisson(mu), at `_GRID`."""
+def _deviance_moments() -> tuple[Floats, Floats]:
+    """Mean and variance of ``c ln(c / mu) - (c - mu)``, c ~ Poisson(mu), for each mu of `_GRID`."""
     counts = np.arange(0, 200)[:, None].astype(np.float64)
     logs = np.cumsum(np.log(np.maximum(counts, 1)), axis=0)
     chance = np.exp(counts * np.log(_GRID) - _GRID - logs)
@@ -29,7 +29,7 @@ def _moments() -> tuple[Floats, Floats]:
 
 
 def collisions(shots: Floats) -> float:
-    """Estimate ``sum_y p(y)^2`` without bias: the share of pairs of shots that agree.
+    """Return an unbiased estimate of ``sum_y p(y)^2``: the share of pairs of shots that agree.
 
     Example:
         >>> collisions(np.array([2.0, 2.0]))
@@ -42,17 +42,18 @@ def collisions(shots: Floats) -> float:
 def beyond_uniform(bits: Bits, shots: Floats) -> float:
     """Measure by how much counts differ from uniform noise, in standard deviations.
 
-    The largest of three: collisions between shots, which see single strings; Pearson's chi-square of the marginals of
-    all bits; and that of the correlations of all pairs of bits, which see a structure blurred by flips where no string
-    is read twice.
+    This is the largest of three statistics: collisions between shots, which detect single strings; Pearson's chi-square
+    of the marginals of all bits; and that of the correlations of all pairs of bits, which detects a structure blurred
+    by flips even where no string is read twice.
 
     Args:
-        bits: ``(n_outcomes, n_bits) bool`` distinct strings.
+        bits: ``(n_outcomes, n_bits) bool``, distinct strings.
         shots: ``(n_outcomes,)``.
 
     Returns:
-        Under uniform noise each has mean 0 and spread 1 (collisions of a few bits less), and the largest some 0.7, with
-        chi-square's tail: it exceeds 4 once in a hundred counts of one to three bits, once in a thousand of 20.
+        The largest statistic. Under uniform noise each has mean 0 and standard deviation 1 (for a few bits, collisions
+        have less), and the largest has mean 0.5 to 0.8 and the tail of chi-square: it exceeds 4 in one of a hundred
+        sets of counts of one to three bits, in one of a thousand of 20 bits.
         Cost: one product of ``(n_bits, n_outcomes)`` matrices.
 
     Example:
@@ -61,22 +62,21 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
         True
     """
     n_bits, total = bits.shape[1], float(shots.sum())
-    strings = 2.0**-n_bits
-    pairs = 0.5 * total * (total - 1) * strings
+    expected = 0.5 * total * (total - 1) * 2.0**-n_bits
     equal = 0.5 * float(shots @ (shots - 1))
-    found = [(equal - pairs) / np.sqrt(pairs + 1)]
+    statistics = [(equal - expected) / np.sqrt(expected + 1)]
     mean, gram = _correlations(bits, shots)
     squares = mean**2 / total, gram[upper_triangle(n_bits)] ** 2 / total
-    found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
-    return float(max(found))
+    statistics += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
+    return float(max(statistics))
 
 
 def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
-    """Give the sums over shots of the signs of all bits, ``(n,)``, and of the products of two, ``(n, n)``.
+    """Return the sums over shots of the signs of all bits, ``(n,)``, and of the products of pairs, ``(n, n)``.
 
     Whole shots are counted in single precision, which is exact up to 2^24 of them and twice as fast. Most strings of
-    large counts were read once, and the product of a matrix with its own transpose costs half: what was read more often
-    is added.
+    large counts are read once, and a product of a matrix with its own transpose costs half: so every string is first
+    counted once, and the remaining shots of repeated strings are added.
     """
     n_bits = bits.shape[1]
     mean, gram = np.zeros(n_bits), np.zeros((n_bits, n_bits))
@@ -88,18 +88,18 @@ def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
         signs *= -2
         signs += 1
         weights = weights.astype(dtype)
-        again = np.flatnonzero(weights != 1)
+        repeated = np.flatnonzero(weights != 1)
         mean += weights @ signs
         gram += signs.T @ signs
-        gram += signs[again].T @ (signs[again] * (weights[again] - 1)[:, None])
+        gram += signs[repeated].T @ (signs[repeated] * (weights[repeated] - 1)[:, None])
     return mean, gram
 
 
 def pearson_misfit(expected: Floats, counts: Floats) -> float:
-    """Give how far Pearson's chi-square lies above its mean, in standard deviations, on cells that are well filled.
+    """Return Pearson's chi-square of the well-filled cells, in standard deviations above its mean.
 
-    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells in which at least five counts are expected: there the
-    statistic of a true prediction is distributed as chi-square with k degrees of freedom (Pearson, 1900).
+    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells with at least five expected counts. For a true prediction
+    the sum has a chi-square distribution with k degrees of freedom (Pearson, 1900).
 
     Args:
         expected: ``(m,)`` mu, above 0.
@@ -109,14 +109,14 @@ def pearson_misfit(expected: Floats, counts: Floats) -> float:
         >>> round(pearson_misfit(np.array([100.0, 100.0]), np.array([120.0, 80.0])), 1)
         3.0
     """
-    filled = expected >= _FILLED
-    cells = int(filled.sum())
-    excess = float(((counts - expected)[filled] ** 2 / expected[filled]).sum()) - cells
-    return excess / float(np.sqrt(2 * max(cells, 1)))
+    filled = expected >= _WELL_FILLED
+    n_cells = int(filled.sum())
+    excess = float(((counts - expected)[filled] ** 2 / expected[filled]).sum()) - n_cells
+    return excess / float(np.sqrt(2 * max(n_cells, 1)))
 
 
 def deviance(counts: Floats, expected: Floats) -> Floats:
-    """Give the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c where mu are expected.
+    """Return the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c from expected counts mu.
 
     Args:
         counts: ``(m,)``.
@@ -132,7 +132,7 @@ def deviance(counts: Floats, expected: Floats) -> Floats:
 
 
 def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
-    """Give mean and standard deviation of the deviance, where shot noise alone is at work.
+    """Return the mean and the standard deviation of the deviance under shot noise alone.
 
     Args:
         expected: ``(..., m)`` counts.
@@ -142,20 +142,20 @@ def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
         >>> round(float(mean)), round(float(spread))
         (100, 14)
     """
-    return usual_deviance(expected), 2 * np.sqrt(_summed(expected, _moments()[1]))
+    return usual_deviance(expected), 2 * np.sqrt(_sum_over_cells(expected, _deviance_moments()[1]))
 
 
 def usual_deviance(expected: Floats) -> Floats:
-    """Give the mean that `shot_noise` gives, alone."""
-    return 2 * _summed(expected, _moments()[0])
+    """Return the mean of the deviance under shot noise alone: the first result of `shot_noise`."""
+    return 2 * _sum_over_cells(expected, _deviance_moments()[0])
 
 
 def misfit(counts: Floats, noisy: Floats) -> tuple[float, float]:
-    """Give the deviance of counts beyond what shot noise makes of it, and one standard deviation of that.
+    """Return by how much the deviance of counts exceeds its mean under shot noise, and its standard deviation there.
 
     Args:
         counts: ``(m,)``.
-        noisy: ``(m,)`` what is expected, of any sum; nothing below a billionth of a shot.
+        noisy: ``(m,)``, the expected distribution, of any sum. Expected counts are raised to at least 1e-9.
 
     Example:
         >>> beyond, spread = misfit(np.array([120.0, 80.0]), np.array([0.5, 0.5]))
@@ -167,14 +167,14 @@ def misfit(counts: Floats, noisy: Floats) -> tuple[float, float]:
     return float(deviance(counts, expected) - usual), float(spread)
 
 
-def _summed(expected: Floats, tabled: Floats) -> Floats:
-    """Add up a tabled moment over the last axis; one half is its value for large counts.
+def _sum_over_cells(expected: Floats, table: Floats) -> Floats:
+    """Sum a tabulated moment over the last axis, by linear interpolation; for large counts its value is one half.
 
-    The grid is geometric, so that places in it are computed and not searched for.
+    The grid is geometric, so that positions in it are computed rather than searched for.
     """
     first, step = np.log(_GRID[0]), np.log(_GRID[1] / _GRID[0])
-    place = np.clip((np.log(expected) - first) / step, 0, len(_GRID) - 1)
-    below = np.minimum(place.astype(np.intp), len(_GRID) - 2)
-    slopes = np.diff(tabled)
-    value = tabled[below] + (place - below) * slopes[below]
+    position = np.clip((np.log(expected) - first) / step, 0, len(_GRID) - 1)
+    below = np.minimum(position.astype(np.intp), len(_GRID) - 2)
+    slopes = np.diff(table)
+    value = table[below] + (position - below) * slopes[below]
     return np.asarray(np.where(expected < _GRID[-1], value, 0.5).sum(axis=-1))

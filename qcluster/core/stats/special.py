@@ -1,8 +1,8 @@
-"""Functions of arrays that numpy lacks: gamma functions, and two of probabilities.
+"""Array functions that NumPy lacks: gamma functions, and functions of probabilities.
 
-The gamma functions move the argument up by the recurrence and use Stirling's series there (NIST DLMF 5.5.2, 5.11.1,
-5.11.2). `exp_digamma` and `mean_root`, in which the deconvolution spends most of its time, take in single precision a
-seventh of the time of scipy's functions and less.
+The gamma functions shift the argument upwards by the recurrence and use Stirling's series there (NIST DLMF 5.5.2,
+5.11.1, 5.11.2). `exp_digamma` and `mean_root`, in which the deconvolution spends most of its time, take at most a
+seventh of the time of SciPy's functions in single precision.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from qcluster.core.arrays import Floats
 
 
 def log_gamma(a: Floats) -> Floats:
-    """Give ``ln Gamma(a)`` for ``a > 0``, with an error of 1e-7, or of the last digits where it is large.
+    """Return ``ln Gamma(a)`` for ``a > 0``, with an error of 1e-7, or of the last digits where the value is large.
 
     Example:
         >>> np.round(np.exp(log_gamma(np.array([1.0, 5.0]))), 6)
@@ -30,7 +30,7 @@ def log_gamma(a: Floats) -> Floats:
 
 
 def digamma(a: Floats) -> Floats:
-    """Give ``psi(a)``, the derivative of `log_gamma`, for ``a > 0``, with an error of 1e-7.
+    """Return ``psi(a)``, the derivative of `log_gamma`, for ``a > 0``, with an error of 1e-7.
 
     Example:
         >>> np.round(digamma(np.array([1.0])), 6)
@@ -45,9 +45,9 @@ def digamma(a: Floats) -> Floats:
 
 @np.errstate(over="ignore")
 def exp_digamma(a: Floats) -> Floats:
-    """Give ``exp(psi(a))``, the geometric mean of a Gamma variable, with one exponential and no spare arrays.
+    """Return ``exp(psi(a))``, the geometric mean of a Gamma variable of shape `a`. It takes only one exponential.
 
-    Relative error 5e-6; in single precision 2e-5 for `a` of at least 0.1, and 1e-4 down to 0.03, where it is 1e-14.
+    Relative error 5e-6; in single precision 2e-5 for a >= 0.1, and 1e-4 down to a = 0.03, where the value is 1e-14.
 
     Example:
         >>> bool(np.isclose(exp_digamma(np.array([2.5]))[0], np.exp(digamma(np.array([2.5]))[0]), rtol=1e-5))
@@ -66,7 +66,7 @@ def exp_digamma(a: Floats) -> Floats:
     lowered = -3 * square
     lowered += 1
     square -= 1
-    square *= i  # beyond single precision for more than 7e12: a term that vanishes there
+    square *= i  # overflows single precision for a > 7e12, where this term vanishes
     lowered /= square
     lowered -= series
     np.exp(lowered, out=lowered)
@@ -75,7 +75,7 @@ def exp_digamma(a: Floats) -> Floats:
 
 
 def mean_root(a: Floats) -> Floats:
-    """Give ``Gamma(a + 1/2) / Gamma(a)``, the mean of the square root of a Gamma variable of shape `a`.
+    """Return ``Gamma(a + 1/2) / Gamma(a)``, the mean of the square root of a Gamma variable of shape `a`.
 
     Relative error 2.2e-5.
 
@@ -90,24 +90,24 @@ def mean_root(a: Floats) -> Floats:
 
 
 def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
-    """Give the relative entropy of Dirichlet distributions to a symmetric one, ``(n,)`` nats.
+    """Return the Kullback-Leibler divergence of Dirichlet distributions from symmetric ones, ``(n,)`` nats.
 
     Args:
-        shape: ``(n, k)`` parameters.
-        prior: ``(n, 1)`` the parameter, k times, of the distribution that they are compared with.
+        shape: ``(n, k)``, parameters of the distributions.
+        prior: ``(n, 1)``, the one parameter of each symmetric Dirichlet distribution.
 
     Example:
         >>> dirichlet_divergence(np.array([[1.0, 1.0], [2.0, 1.0]]), np.ones((2, 1))).round(3).tolist()
         [0.0, 0.193]
     """
-    k, every = shape.shape[1], np.hstack([shape, shape.sum(axis=1, keepdims=True)])
-    logs, slopes, of_prior = log_gamma(every), digamma(every), log_gamma(np.hstack([prior * k, prior]))
-    normaliser = logs[:, -1] - of_prior[:, 0] + k * of_prior[:, 1] - logs[:, :-1].sum(axis=1)
+    k, with_sum = shape.shape[1], np.hstack([shape, shape.sum(axis=1, keepdims=True)])
+    logs, slopes, prior_logs = log_gamma(with_sum), digamma(with_sum), log_gamma(np.hstack([prior * k, prior]))
+    normaliser = logs[:, -1] - prior_logs[:, 0] + k * prior_logs[:, 1] - logs[:, :-1].sum(axis=1)
     return np.asarray(normaliser + ((shape - prior) * (slopes[:, :-1] - slopes[:, -1:])).sum(axis=1))
 
 
 def softmax(log: Floats) -> Floats:
-    """Turn log weights into probabilities along the last axis.
+    """Convert log weights to probabilities along the last axis.
 
     Example:
         >>> softmax(np.log([3.0, 1.0])).round(2).tolist()
@@ -119,21 +119,21 @@ def softmax(log: Floats) -> Floats:
 
 
 def unevenness(shares: NDArray[Any]) -> Floats:
-    """Tell how far shares along the last axis are from even ones: ``-ln F``, F the largest Hellinger fidelity with even
-    shares of 1, 2, 4, ... of them. What a Clifford circuit puts out has 0.
+    """Return how far shares along the last axis are from equal ones: ``-ln F``, with F the largest Hellinger fidelity
+    to 1, 2, 4, ... equal shares. It is 0 for the output of a Clifford circuit.
 
     Example:
         >>> unevenness(np.array([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])).round(3).tolist()
         [-0.0, 0.105]
     """
     falling = np.sqrt(np.maximum(-np.sort(-shares, axis=-1), 0))
-    many = 1 << np.arange(falling.shape[-1].bit_length())
-    best = (np.cumsum(falling, axis=-1)[..., many - 1] ** 2 / many).max(axis=-1)
+    sizes = 1 << np.arange(falling.shape[-1].bit_length())
+    best = (np.cumsum(falling, axis=-1)[..., sizes - 1] ** 2 / sizes).max(axis=-1)
     return np.asarray(-np.log(np.maximum(best / shares.sum(axis=-1), 1e-12)), dtype=np.float64)
 
 
 def perplexity(shares: NDArray[Any]) -> Floats:
-    """Give the effective number of shares along the last axis: the exponential of their entropy in nats.
+    """Return the effective number of shares along the last axis: the exponential of their entropy in nats.
 
     Example:
         >>> perplexity(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).round(6).tolist()

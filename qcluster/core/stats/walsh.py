@@ -1,11 +1,12 @@
-"""Walsh transforms of vectors over all bitstrings; a linear index for strings too wide for that.
+"""Walsh transforms of vectors over all bitstrings, and a linear index for strings that are too wide for such vectors.
 
-The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its
-value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip
-pattern moves every string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still
-computed exactly. The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability
-t, adds about ``t 2^-m`` to each value, far below one shot. (Where the map's rows depend on each other, as those for 17
-bits and m of 14 to 16 do, half of the indices stand for twice as many strings, and the others for none.)
+The last axis of a vector has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its
+value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``. A flip
+pattern then shifts the index of every string by the same amount, so that a noise kernel which is an XOR-convolution
+stays one and is still computed exactly. The price is that 2^(n-m) strings share each index, and that the far tail of a
+kernel, of total probability t, adds about ``t 2^-m`` to each value, far below one shot. (Where the rows of the map are
+linearly dependent, as they are for 17 bits and m of 14 to 16, half of the indices are shared by twice as many strings,
+and the others are unused.)
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ from qcluster.core.arrays import Floats, Indices, read_only
 from qcluster.core.counts.bits import Words, pack
 
 _RADIX = 5
-"""Bits transformed by one matrix product."""
-_SINGLE = 16
-"""Bits from which single precision is used: its error, 1e-7 of the largest value, is spread over so many entries that
-it stays far below one shot."""
-_MAP = 0
-"""Seed of the random map: strings have the same numbers in every run, and on every machine."""
+"""Number of bits transformed by one matrix product."""
+_SINGLE_FROM = 16
+"""Number of bits from which single precision is used. Its error, 1e-7 of the largest value, is spread over so many
+entries that it stays far below one shot."""
+_MAP_SEED = 0
+"""Seed of the random map, fixed so that strings have the same indices in every run and on every machine."""
 
 
 @lru_cache(maxsize=16)
@@ -35,17 +36,16 @@ def _hadamard(bits: int, dtype: np.dtype[Any]) -> NDArray[np.floating[Any]]:
 
 
 def _dtype(m: int) -> np.dtype[Any]:
-    """Give the precision of transforms of ``2^m`` numbers."""
-    return np.dtype(np.float32 if m >= _SINGLE else np.float64)
+    """Return the precision used for transforms of ``2^m`` numbers."""
+    return np.dtype(np.float32 if m >= _SINGLE_FROM else np.float64)
 
 
 def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats:
-    """Give the Walsh-Hadamard transform ``v^(k) = sum_x (-1)^(k.x) v(x)``; twice is 2^m times the vector.
+    """Return the Walsh-Hadamard transform ``v^(k) = sum_x (-1)^(k.x) v(x)``; applied twice, it multiplies v by 2^m.
 
     Args:
-        vector: (..., 2^m). Cost: m 2^m additions, as matrix products; 30 ms for m = 20, where single precision is
-            used inside.
-        dtype: the precision used inside, where it must be another.
+        vector: ``(..., 2^m)``. Cost: m 2^m additions, as matrix products; 30 ms for m = 20, in single precision.
+        dtype: precision of the computation; by default single precision from m = 16 on.
 
     Example:
         >>> walsh(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
@@ -54,20 +54,20 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
     m = int(vector.shape[-1]).bit_length() - 1
     kind = _dtype(m) if dtype is None else np.dtype(dtype)
     result: NDArray[np.floating[Any]] = vector.astype(kind, copy=False)
-    below = 0
-    while below < m:
-        bits = min(_RADIX, m - below)
+    first = 0
+    while first < m:
+        bits = min(_RADIX, m - first)
         signs = _hadamard(bits, kind)
-        cube = result.reshape(-1, 1 << bits, 1 << below)
-        result = signs @ cube if below else cube[:, :, 0] @ signs
-        below += bits
+        cube = result.reshape(-1, 1 << bits, 1 << first)
+        result = signs @ cube if first else cube[:, :, 0] @ signs
+        first += bits
     return np.array(result, dtype=np.float64).reshape(vector.shape)
 
 
 def convolve(vectors: Floats, spectrum: Floats) -> Floats:
-    """Give the XOR-convolutions ``sum_x v(x) e(y xor x)`` of vectors ``(..., 2^m)`` with e, whose transform is given.
+    """Return the XOR-convolutions ``sum_x v(x) e(y xor x)`` of vectors v ``(..., 2^m)`` with e; `spectrum` is e^.
 
-    The map is symmetric: it is its own adjoint.
+    The convolution is a symmetric map, so it is its own adjoint.
 
     Example:
         >>> convolve(np.array([1.0, 0.0]), walsh(np.array([0.9, 0.1]))).round(3).tolist()
@@ -77,10 +77,10 @@ def convolve(vectors: Floats, spectrum: Floats) -> Floats:
 
 
 def rounding(vectors: Floats) -> Floats:
-    """Give what rounding leaves in each entry of a convolution of vectors ``(..., 2^m)`` at best, ``(..., 1)``.
+    """Return a lower estimate of the rounding error in a convolution of vectors ``(..., 2^m)``, ``(..., 1)``.
 
-    Where the exact value is less than that, what `convolve` gives is anything up to some hundred times as much, or 0: a
-    number of shots divided by it would overflow.
+    Where an exact value is smaller than this, `convolve` may return 0 or up to some hundred times this error. Shots
+    must not be divided by such a value, since the quotient could overflow.
 
     Example:
         >>> bool(rounding(np.array([1.0, 0.0]))[0] < 1e-15)
@@ -93,36 +93,36 @@ def rounding(vectors: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class LinearIndex:
-    """Number bitstrings so that the number of ``x xor y`` is the xor of their numbers."""
+    """Linear map from bitstrings to indices: the index of ``x xor y`` is the XOR of the indices of x and y."""
 
     n_bits: int
     """Width of the strings."""
     widest: int | None = None
-    """Most bits of a number: wider strings are hashed. None: strings of any width are numbered by their value."""
+    """Largest width of an index; wider strings are hashed. None: the index is the value of a string at any width."""
 
     @property
     def n_index(self) -> int:
-        """Width m of the numbers; n_bits where strings are numbered by their value."""
+        """Width m of the indices, in bits."""
         return self.n_bits if self.widest is None else min(self.widest, self.n_bits)
 
     @property
     def size(self) -> int:
-        """How many numbers there are, 2^m."""
+        """Number of indices, 2^m."""
         return 1 << self.n_index
 
     @property
     def exact(self) -> bool:
-        """True when every string has a number of its own."""
+        """True when every string has an index of its own, its value."""
         return self.n_index == self.n_bits
 
     @cached_property
     def _rows(self) -> Words:
-        """(m, n_words): string bits whose parity is each bit of the number."""
-        rng = np.random.default_rng(_MAP)
+        """``(m, n_words)``: for each bit of the index, the string bits whose parity it is."""
+        rng = np.random.default_rng(_MAP_SEED)
         return pack(rng.random((self.n_index, self.n_bits)) < 0.5)
 
     def of(self, words: Words) -> Indices:
-        """Give the numbers (n_strings,) of packed strings (n_strings, n_words)."""
+        """Return the indices ``(n_strings,)`` of packed strings ``(n_strings, n_words)``."""
         if self.exact:
             return words[:, 0].astype(np.intp)
         result = np.zeros(len(words), dtype=np.intp)
@@ -132,23 +132,23 @@ class LinearIndex:
         return result
 
     def vector(self, words: Words, weights: Floats) -> Floats:
-        """Give the weights of packed strings by their numbers, (2^m,); those of one number add up."""
+        """Return the weights of packed strings as a vector over indices, ``(2^m,)``; those of equal index add up."""
         return np.bincount(self.of(words), weights, self.size).astype(np.float64, copy=False)
 
 
-def most_frequent(numbers: Indices, weights: Floats) -> Indices:
-    """Give, for each number that strings have, ascending, the row of the most frequent of these: the first of equals.
+def most_frequent(indices: Indices, weights: Floats) -> Indices:
+    """Return, for each distinct index in ascending order, the row of its most frequent string (the first of equals).
 
-    Where strings are hashed, that is the string which a number means.
+    Where strings are hashed, this string represents the index.
 
     Args:
-        numbers: ``(n_strings,)`` of the strings.
-        weights: ``(n_strings,)`` how often each was read.
+        indices: ``(n_strings,)``, index of each string.
+        weights: ``(n_strings,)``, how often each was read.
 
     Example:
         >>> most_frequent(np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 5.0, 5.0])).tolist()
         [1, 2]
     """
-    order = np.lexsort((-weights, numbers))
-    _, first = np.unique(numbers[order], return_index=True)
+    order = np.lexsort((-weights, indices))
+    _, first = np.unique(indices[order], return_index=True)
     return np.asarray(order[first])

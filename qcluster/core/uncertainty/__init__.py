@@ -1,1 +1,1 @@
-"""How answers move when the shots are drawn anew, and the intervals that follow."""
+"""How answers change when the shots are resampled, and the confidence intervals that follow."""

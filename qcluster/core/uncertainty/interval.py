@@ -1,6 +1,6 @@
-"""`Interval`: between which values an average lies, by a bootstrap over shots."""
+"""`Interval`: a confidence interval of an expectation value, by a bootstrap over shots."""
 
-from __future__ import annotations  # np.random.Generator would import numpy.random, for a tenth of the time
+from __future__ import annotations  # else np.random.Generator would import numpy.random, a tenth of the import time
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ from qcluster.core.counts.observables import diagonal
 from qcluster.core.uncertainty.response import Response
 
 _AT_ONCE = 1 << 22
-"""Numbers held in memory at once."""
+"""Largest number of values held in memory at once."""
 _MOST_SHOTS = 2**53
-"""Beyond, whole shots are no longer exact."""
+"""Largest number of shots up to which whole shots are exact."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An average, and between which values it lies."""
+    """A confidence interval of an expectation value."""
 
     value: float
-    """What the answer says."""
+    """The expectation value in the answer."""
     low: float
     """Lower end."""
     high: float
     """Upper end."""
     level: float
-    """Probability with which the interval is meant to hold the value."""
+    """Nominal confidence level."""
     standard_error: float
-    """Root mean square deviation of the redrawn answers from the value."""
+    """Root mean square deviation of the resampled answers from the value."""
 
 
 @own_errstate
@@ -51,85 +51,86 @@ def intervals(
     samples: int = 200,
     seed: int | np.random.Generator | None = 0,
 ) -> list[Interval]:
-    """Give an interval for each of several observables, from one set of resamples.
+    """Return an interval for each of several observables, from one set of resamples.
 
-    Shots are redrawn from the observed strings (a multinomial distribution), `response` tells what the answer would
-    then be, and the spread of these answers about the one given makes the interval. It stays within what the observable
-    can be, and is nowhere narrower than Wilson's interval for so many shots: that all of them agree is no proof. For
-    the counts themselves it is Wilson's interval.
+    Shots are resampled from the observed strings (a multinomial distribution), `response` computes the answer for each
+    resample, and the interval is made from the spread of these answers about `answer`. It stays within the range of the
+    observable, and is never narrower than Wilson's interval for as many shots, since even shots that all agree prove
+    little. For the counts themselves it is Wilson's interval.
 
     Args:
         raw: the counts.
         answer: the mitigated distribution.
-        response: how the answer moves with the counts; None where it is the counts themselves, for which the spread is
-            ``sqrt(variance / shots)`` and nothing needs to be redrawn.
-        observables, level, samples, seed: see `qcluster.Mitigation.interval`; the spread of 200 samples is known to 5%.
+        response: how the answer changes with the counts; None if it is the counts themselves, whose standard error
+            is ``sqrt(variance / shots)`` without resampling.
+        observables, level, samples, seed: see `qcluster.Mitigation.interval`; 200 samples give the spread within 5%.
 
     Raises:
-        ValueError, TypeError: wrong level, samples or observable.
+        ValueError, TypeError: the level, the number of samples or an observable is invalid.
     """
-    from statistics import NormalDist  # brings fractions, decimals and random: a tenth of what the package imports
+    from statistics import NormalDist  # imports fractions, decimal and random: a tenth of the package's import time
 
     if isinstance(observables, (str, Mapping)) or not isinstance(observables, Iterable):
-        raise TypeError(f"observables must be a list of them; got {observables!r}: of one alone, ask `interval`")
+        raise TypeError(f"observables must be a list; got {observables!r}: for a single one, use `interval`")
     if not isinstance(level, Real) or not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level!r}")
     samples = check_whole("samples", samples, 2)
-    read = [diagonal(observable, raw.n_bits) for observable in observables]
+    operators = [diagonal(observable, raw.n_bits) for observable in observables]
     if not raw.n_outcomes:
         raise ValueError("an interval needs counts of at least one shot; got none")
 
     def values(words: Words) -> Floats:
-        columns = [one.values(words) / one.unit for one in read]
-        return np.stack(columns, axis=1) if read else np.zeros((len(words), 0))
+        columns = [operator.values(words) / operator.unit for operator in operators]
+        return np.stack(columns, axis=1) if operators else np.zeros((len(words), 0))
 
     means = answer.probabilities @ values(answer.words)
     variances = answer.probabilities @ (values(answer.words) - means) ** 2
     if response is None:
-        spread = np.sqrt(variances / raw.shots)
+        errors = np.sqrt(variances / raw.shots)
     else:
-        redrawn = _redraw(raw, response, values, samples, make_rng(seed))
-        spread = np.sqrt(((redrawn - means) ** 2).mean(axis=0))
+        resampled = _resample(raw, response, values, samples, make_rng(seed))
+        errors = np.sqrt(((resampled - means) ** 2).mean(axis=0))
     z = -NormalDist().inv_cdf((1 - level) / 2)
-    found = []
-    redrawn_z = z if response is not None else 0.0  # of the counts themselves, Wilson's interval alone
-    for mean, variance, error, one in zip(means.tolist(), variances.tolist(), spread.tolist(), read, strict=True):
-        ends = one.low / one.unit, one.high / one.unit
-        low, high = _ends(mean, variance, *ends, raw.shots, z, redrawn_z * error)
-        found.append(Interval(*(part * one.unit for part in (mean, low, high)), float(level), error * one.unit))
-    return found
+    result = []
+    resampled_z = z if response is not None else 0.0  # for the counts themselves, Wilson's interval only
+    for mean, variance, error, one in zip(means.tolist(), variances.tolist(), errors.tolist(), operators, strict=True):
+        bounds = one.low / one.unit, one.high / one.unit
+        low, high = _ends(mean, variance, *bounds, raw.shots, z, resampled_z * error)
+        result.append(Interval(*(part * one.unit for part in (mean, low, high)), float(level), error * one.unit))
+    return result
 
 
-def _redraw(raw: Distribution, response: Response, values: Any, samples: int, rng: np.random.Generator) -> Floats:
-    """Draw shots anew, as many draws at once as memory allows, and collect what the answers say."""
+def _resample(raw: Distribution, response: Response, values: Any, samples: int, rng: np.random.Generator) -> Floats:
+    """Return the values in the answers to resampled counts, ``(samples, q)``, computed in batches to bound memory."""
     shots = int(min(max(1, round(raw.shots)), _MOST_SHOTS))
     levels = rng.permutation((np.arange(samples) + 0.5) / samples)
     step = max(1, _AT_ONCE // max(raw.n_outcomes, response.width))
-    collected = []
+    batches = []
     for start in range(0, samples, step):
         part = levels[start : start + step]
         draws: Floats = rng.multinomial(shots, raw.probabilities, size=len(part)).astype(np.float64)
         draws *= raw.shots / shots
-        collected.append(response.redo(draws, part, values))
-    return np.vstack(collected)
+        batches.append(response.redo(draws, part, values))
+    return np.vstack(batches)
 
 
 def _ends(
-    mean: float, variance: float, low: float, high: float, shots: float, z: float, least: float
+    mean: float, variance: float, low: float, high: float, shots: float, z: float, margin: float
 ) -> tuple[float, float]:
-    """Join ``mean +- least`` with Wilson's interval for as many shots, more where values spread less than bits do."""
-    reach = high - low
-    if reach <= 0:
+    """Return the ends of the union of ``mean +- margin`` and Wilson's interval for a bit of the same mean, scaled to
+    ``[low, high]``; values that vary less than this bit count as more shots, in proportion."""
+    span = high - low
+    if span <= 0:
         return mean, mean
-    t, least = min(max((mean - low) / reach, 0.0), 1.0), least / reach
-    number = shots * t * (1 - t) / max(variance / reach**2, 0.25 / shots)
+    t, margin = min(max((mean - low) / span, 0.0), 1.0), margin / span
+    number = shots * t * (1 - t) / max(variance / span**2, 0.25 / shots)
     below, above = wilson(t, max(shots, number), z)
-    below, above = max(0.0, min(below, t - least)), min(1.0, max(above, t + least))
-    return min(low + reach * below, mean), max(low + reach * above, mean)
+    below, above = max(0.0, min(below, t - margin)), min(1.0, max(above, t + margin))
+    return min(low + span * below, mean), max(low + span * above, mean)
 
 
 def wilson(share: float, number: float, z: float) -> tuple[float, float]:
-    """Give Wilson's interval (1927) of a share that was seen in a number of draws, `z` standard deviations wide."""
+    """Return Wilson's interval (1927) for a share observed in a number of draws, at `z` standard deviations."""
     centre = (share + z * z / (2 * number)) / (1 + z * z / number)
     half = z * sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
     return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)

@@ -1,8 +1,8 @@
-"""How an answer moves when the shots are drawn anew: one small model of each method, for its intervals.
+"""How an answer changes when the shots are resampled: a small model of each method, for its intervals.
 
-A response takes resampled counts, many at once, and gives what the method's answer would then say about observables.
-What a method chose from the counts (its strings, its clusters, the learned channel) is held; what it estimates given
-that choice is estimated anew. docs/uncertainty.md tells what each holds, and how far the intervals can be trusted.
+A response takes a batch of resampled counts and returns the expectation values in the method's answers to them. What a
+method selects from the counts (its strings, its clusters, the learned channel) is held fixed; what it estimates given
+that selection is estimated again. docs/uncertainty.md lists both, and says how far the intervals can be trusted.
 """
 
 from collections.abc import Callable
@@ -20,59 +20,59 @@ from qcluster.core.noise.bitflips import log_likelihood
 from qcluster.core.noise.prior import SHOTS
 
 Observables = Callable[[Words], Floats]
-"""Packed strings ``(m, n_words)`` to the values ``(m, q)`` of q observables."""
+"""Maps packed strings ``(m, n_words)`` to the values ``(m, q)`` of q observables."""
 
 _ROWS = 4096
 """Strings whose scores are held in memory at once."""
 _FAINT = 1e-12
-"""Least probability of a string under a model."""
+"""Least uniform share of a model, so that no string is impossible."""
 
 
 def sampled_hypotheses(posterior: Floats, levels: Floats) -> NDArray[np.intp]:
-    """Sample the hypothesis of each draw: that at which the summed posterior reaches its level, 0 to 1."""
+    """Sample a hypothesis for each draw by inverting the cumulative posterior at its level, in (0, 1)."""
     return np.asarray(np.minimum(np.searchsorted(np.cumsum(posterior), levels), len(posterior) - 1))
 
 
 class Response(Protocol):
-    """How one answer moves with its counts."""
+    """How one answer changes with its counts."""
 
     @property
     def width(self) -> int:
-        """Numbers held per resample, the resampled counts aside; for bounding memory."""
+        """Values held per resample, in addition to the resampled counts; used to bound memory."""
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
-        """Give the values ``(n_draws, q)`` of observables in the answers to resampled counts.
+        """Return the values ``(n_draws, q)`` of observables in the answers to resampled counts.
 
         Args:
             draws: ``(n_draws, n_outcomes)``, shots of each string of the raw counts.
-            levels: ``(n_draws,)`` evenly spread over (0, 1): which hypothesis a draw is made under.
-            observables: gives the values of q observables.
+            levels: ``(n_draws,)``, evenly spread over (0, 1); each selects the hypothesis that its draw is made under.
+            observables: the q observables.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Strings:
-    """A few strings that are held: one Newton step of the likelihood for every resample.
+    """A mixture of a few fixed strings: each resample takes one Newton step of the likelihood.
 
-    The weights of the strings, the uniform share and what else is estimated follow the resampled scores. A single step
-    from the fitted values has the same distribution as a full fit to first order (Davidson and MacKinnon, 1999,
+    The weights of the strings, the uniform share and any other parameters follow the resampled scores. To first order,
+    a single step from the fitted values has the same distribution as a full fit (Davidson and MacKinnon, 1999,
     "Bootstrap testing in nonlinear models").
     """
 
     words: Words
-    """``(k, n_words)``, packed."""
+    """``(k, n_words)``, the strings, packed."""
     shares: Floats
-    """``(k + 1,)`` fitted, the uniform one last, sum 1; they are the first of the p parameters."""
+    """``(k + 1,)``, fitted shares with sum 1, the uniform one last. They are the first of the p parameters."""
     counts: Floats
-    """``(n_outcomes,)`` shots."""
+    """``(n_outcomes,)``, shots."""
     scores: Callable[[slice], Floats]
-    """Some of the counts to ``(rows, p)``, the slopes of ``ln P(y)`` in the parameters."""
+    """Maps a slice of the counts to ``(rows, p)``, the derivatives of ``ln P(y)`` with respect to the parameters."""
     prior: Floats
-    """``(p,)`` information that the prior has of each parameter."""
+    """``(p,)``, information of the prior about each parameter."""
 
     @property
     def width(self) -> int:
-        """The shares."""
+        """Number of shares."""
         return len(self.shares)
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
@@ -80,11 +80,11 @@ class Strings:
         return self.reweighted(draws) @ observables(self.words)
 
     def reweighted(self, draws: Floats) -> Floats:
-        """Give the weights of the strings ``(n_draws, k)``, sum 1, for resampled counts ``(n_draws, n_outcomes)``.
+        """Return the weights of the strings ``(n_draws, k)``, sum 1, for resampled counts ``(n_draws, n_outcomes)``.
 
-        ``theta + I^-1 (score(draw) - score(counts))``, I the information of the counts: the sum of outer products of
-        the scores, and of the prior. The step keeps the sum of the shares (a Lagrange multiplier); what falls below
-        zero is zero, and shares that are zero stay so.
+        The parameters become ``theta + I^-1 (score(draw) - score(counts))``, where the information I is the sum of the
+        outer products of the scores and of the prior's information. A Lagrange multiplier keeps the sum of the shares.
+        Negative shares are set to zero, and shares that are zero stay zero.
         """
         shares, j = self.shares, len(self.shares)
         information, moved = np.diag(self.prior), np.zeros((len(draws), len(self.prior)))
@@ -94,41 +94,41 @@ class Strings:
             information = information + (score * counts[:, None]).T @ score
             moved += (draws[:, rows] - counts) @ score
         active = np.r_[shares > 1e-9, np.ones(len(information) - j, dtype=bool)]
-        scale = 1 / np.sqrt(np.maximum(np.diag(information)[active], 1e-300))  # of all parameters alike, for the rank
+        scale = 1 / np.sqrt(np.maximum(np.diag(information)[active], 1e-300))  # a common scale, to decide on the rank
         scales = np.outer(scale, scale)
         inverse = np.linalg.pinv(information[np.ix_(active, active)] * scales, rcond=1e-9, hermitian=True) * scales
         step = moved[:, active] @ inverse
-        in_sum = active[:j].sum()
-        pull = inverse[:, :in_sum].sum(axis=1)
-        step -= np.outer(step[:, :in_sum].sum(axis=1) / max(float(pull[:in_sum].sum()), 1e-300), pull)
-        found = np.tile(shares, (len(moved), 1))
-        found[:, active[:j]] += step[:, :in_sum]
-        kept = np.maximum(found[:, :-1], 0.0)
-        return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300))
+        n_shares = active[:j].sum()
+        constraint = inverse[:, :n_shares].sum(axis=1)
+        step -= np.outer(step[:, :n_shares].sum(axis=1) / max(float(constraint[:n_shares].sum()), 1e-300), constraint)
+        updated = np.tile(shares, (len(moved), 1))
+        updated[:, active[:j]] += step[:, :n_shares]
+        weights = np.maximum(updated[:, :-1], 0.0)
+        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
 
 
 def under_flips(
     raw: Distribution, sent: Bits, weights: Floats, background: float, rates: Floats, prior_shots: float = SHOTS
 ) -> Strings:
-    """Hold strings seen through independent flips, whose rates follow the shots as well.
+    """Make the response of strings under independent flips, whose rates are estimated again as well.
 
     Args:
         raw: the counts.
-        sent: ``(k, n)``.
-        weights: ``(k,)`` sum 1.
+        sent: ``(k, n) bool``, the strings.
+        weights: ``(k,)``, sum 1.
         background: share of uniform noise.
-        rates: ``(n, 2)`` P(read 1|0), P(read 0|1).
-        prior_shots: weight of the prior of each rate, in shots: information on the log odds of the flips alone.
+        rates: ``(n, 2)``, P(read 1|0), P(read 0|1).
+        prior_shots: weight of the prior of each rate, in shots. It adds information on the log odds of the flips only.
     """
     flips, shares = rates.ravel(), np.append(weights * (1 - background), background)
     prior = np.append(np.zeros(len(shares)), prior_shots * np.maximum(flips * (1 - flips), 1e-4))
-    return Strings(pack(sent), shares, raw.weights, partial(_of_flips, raw, sent, shares, rates), prior)
+    return Strings(pack(sent), shares, raw.weights, partial(_flip_scores, raw, sent, shares, rates), prior)
 
 
-def _of_flips(raw: Distribution, sent: Bits, shares: Floats, rates: Floats, rows: slice) -> Floats:
-    """Slopes of ``ln P(y)`` in the weights, the uniform share, and the log odds of each flip, ``(rows, k + 1 + 2n)``.
+def _flip_scores(raw: Distribution, sent: Bits, shares: Floats, rates: Floats, rows: slice) -> Floats:
+    """Return the derivatives of ``ln P(y)`` with respect to shares and log odds of flips, ``(rows, k + 1 + 2n)``.
 
-    All probabilities are in units of the uniform one, and no further below it than numbers reach.
+    All probabilities are in units of the uniform one, clipped to the range of floats.
     """
     bits, strings = raw.bits[rows], shares[:-1]
     log = log_likelihood(bits, sent, rates) + sent.shape[1] * np.log(2)
@@ -143,17 +143,17 @@ def _of_flips(raw: Distribution, sent: Bits, shares: Floats, rates: Floats, rows
 
 
 def under_columns(words: Words, shares: Floats, counts: Floats, columns: Floats) -> Strings:
-    """Hold strings whose likelihoods are given, and with them the noise.
+    """Make the response of strings under a fixed noise model, given by their likelihoods.
 
     Args:
-        words: ``(k, n_words)`` the strings, packed.
-        shares: ``(k + 1,)`` sum 1, the uniform one last.
-        counts: ``(n_outcomes,)`` shots.
-        columns: ``(n_outcomes, k + 1)`` probability of each observed string under each string and uniform noise.
+        words: ``(k, n_words)``, the strings, packed.
+        shares: ``(k + 1,)``, sum 1, the uniform one last.
+        counts: ``(n_outcomes,)``, shots.
+        columns: ``(n_outcomes, k + 1)``, probability of each observed string given each string, then uniform noise.
     """
-    return Strings(words, shares, counts, partial(_of_columns, shares, columns), np.zeros(len(shares)))
+    return Strings(words, shares, counts, partial(_column_scores, shares, columns), np.zeros(len(shares)))
 
 
-def _of_columns(shares: Floats, columns: Floats, rows: slice) -> Floats:
-    """Slopes of ``ln P(y)`` in the shares."""
+def _column_scores(shares: Floats, columns: Floats, rows: slice) -> Floats:
+    """Return the derivatives of ``ln P(y)`` with respect to the shares, ``(rows, k + 1)``."""
     return np.asarray(columns[rows] / np.maximum(columns[rows] @ shares, 1e-300)[:, None])

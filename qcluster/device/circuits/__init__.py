@@ -1,1 +1,1 @@
-"""Compiled circuits: how they are timed, twirled, scheduled, measured, and written to files."""
+"""Compiled circuits: timing, twirling, scheduling, measurements, and the files they are stored in."""

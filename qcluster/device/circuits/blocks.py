@@ -1,8 +1,9 @@
-"""Runs of gates on one pair of qubits, taken as the one gate that they make.
+"""Runs of gates on one pair of qubits, merged into a single two-qubit unitary.
 
-Compilers write a two-qubit operation as several gates with angles in between that have no meaning of their own: two cz
-may make an iSWAP, three a SWAP, and only the whole is Clifford. A run from the first to the last two-qubit gate of a
-pair, while neither qubit meets another, is one unitary here; faults inside are carried to its end.
+Compilers write one two-qubit operation as several gates with rotations in between: an iSWAP as two cz, a SWAP as three.
+The rotations are often not Clifford gates, although the product of the whole run is. A run extends from the first to
+the last two-qubit gate on a pair, as long as neither qubit interacts with a third. It is treated as one unitary, and
+the faults inside it are propagated to its end.
 """
 
 from __future__ import annotations
@@ -19,17 +20,22 @@ from qcluster.device.circuits.timeline import has_blocks, is_measurement
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-_QUARTER = np.pi / 4
-_SAME = 1e-7
+_QUARTER_PI = np.pi / 4
+_TOLERANCE = 1e-7
 _HADAMARD = np.array([[1, 1], [1, -1]], dtype=complex) / np.sqrt(2)
-_SWAPPED = [0, 2, 1, 3]
-_ONE = np.concatenate([np.eye(2, dtype=complex)[None], pauli.PAULIS])
-_PAIRS = np.einsum("jab,icd->ijcadb", _ONE, _ONE).reshape(16, 4, 4)
-"""(16, 4, 4): Pauli i on the second qubit times Pauli j on the first, the first being the lower bit."""
+_SWAPPED_ORDER = [0, 2, 1, 3]
+_ONE_QUBIT_PAULIS = np.concatenate([np.eye(2, dtype=complex)[None], pauli.PAULIS])
+"""(4, 2, 2): I, X, Y, Z."""
+_TWO_QUBIT_PAULIS = np.einsum("jab,icd->ijcadb", _ONE_QUBIT_PAULIS, _ONE_QUBIT_PAULIS).reshape(16, 4, 4)
+"""(16, 4, 4): entry 4 i + j is Pauli i on the second qubit times Pauli j on the first, which is the lower bit."""
 
 
 def find_blocks(circuit: QuantumCircuit) -> dict[int, int]:
-    """Find runs of two or more two-qubit gates on one pair: position of the first gate, and of the last."""
+    """Find the runs of two or more two-qubit gates on one pair of qubits.
+
+    Returns:
+        For each run, the position of its first gate in ``circuit.data`` and that of its last.
+    """
     index = {bit: i for i, bit in enumerate(circuit.qubits)}
     latest: dict[int, int] = {}
     first: dict[int, int] = {}
@@ -40,10 +46,10 @@ def find_blocks(circuit: QuantumCircuit) -> dict[int, int]:
             for q in qubits:
                 latest.pop(q, None)
         elif len(qubits) == 2 and item.name != "barrier":
-            before = latest.get(qubits[0], -1)
-            joined = before >= 0 and before == latest.get(qubits[1], -2)
-            first[i] = first[before] if joined else i
-            if joined:
+            previous = latest.get(qubits[0], -1)
+            continues = previous >= 0 and previous == latest.get(qubits[1], -2)
+            first[i] = first[previous] if continues else i
+            if continues:
                 blocks[first[i]] = i
             latest.update(dict.fromkeys(qubits, i))
     return blocks
@@ -51,50 +57,53 @@ def find_blocks(circuit: QuantumCircuit) -> dict[int, int]:
 
 @dataclass(eq=False)
 class Block:
-    """A run of gates on qubits a and b while it is being read."""
+    """A run of gates on qubits a and b, accumulated gate by gate."""
 
     a: int
-    """First qubit, the lower bit of the matrices."""
+    """First qubit; it is the lower bit of the matrices."""
     b: int
     """Second qubit."""
     last: int
-    """Position of the last gate in the circuit."""
+    """Position of the run's last gate in the circuit."""
     unitary: pauli.Matrix
-    """(4, 4) of all gates so far, with what was pending on the qubits before."""
+    """(4, 4) product of all gates so far, including those pending on the two qubits before the run."""
     faults: list[tuple[pauli.Matrix, Floats]] = field(default_factory=list)
-    """The unitary when a fault struck, and its rates (4, 4), [Pauli on a, Pauli on b]."""
+    """For each fault, the unitary up to it and its rates (4, 4), indexed by [Pauli on a, Pauli on b]."""
 
-    def gate(self, matrix: pauli.Matrix, qubits: tuple[int, ...]) -> None:
-        """Add a gate on one of the qubits or both, in either order."""
+    def add_gate(self, matrix: pauli.Matrix, qubits: tuple[int, ...]) -> None:
+        """Apply a gate on one of the two qubits, or on both in either order."""
         if len(qubits) == 2:
-            whole = matrix if qubits == (self.a, self.b) else matrix[np.ix_(_SWAPPED, _SWAPPED)]
+            on_pair = matrix if qubits == (self.a, self.b) else matrix[np.ix_(_SWAPPED_ORDER, _SWAPPED_ORDER)]
         else:
-            still = np.eye(2)
-            sides = (still, matrix) if qubits[0] == self.a else (matrix, still)
-            whole = np.asarray(np.kron(*sides), dtype=complex)
-        self.unitary = np.asarray(whole @ self.unitary, dtype=complex)
+            identity = np.eye(2)
+            factors = (identity, matrix) if qubits[0] == self.a else (matrix, identity)
+            on_pair = np.asarray(np.kron(*factors), dtype=complex)
+        self.unitary = np.asarray(on_pair @ self.unitary, dtype=complex)
 
-    def fault(self, rates: Floats) -> None:
-        """Note a fault, with rates (4, 4)."""
+    def add_pair_fault(self, rates: Floats) -> None:
+        """Record a fault at this point with the given rates, (4, 4)."""
         self.faults.append((self.unitary, rates))
 
-    def fault_of(self, qubit: int, rates: Floats) -> None:
-        """Note a fault of one qubit, with rates (3,)."""
-        table = np.zeros((4, 4))
-        table[(slice(1, None), 0) if qubit == self.a else (0, slice(1, None))] = rates
-        self.fault(table)
+    def add_fault(self, qubit: int, rates: Floats) -> None:
+        """Record a fault of one qubit at this point, with rates (3,) of X, Y, Z."""
+        pair_rates = np.zeros((4, 4))
+        pair_rates[(slice(1, None), 0) if qubit == self.a else (0, slice(1, None))] = rates
+        self.add_pair_fault(pair_rates)
 
     def faults_at_end(self, after_a: pauli.Matrix, after_b: pauli.Matrix) -> Floats:
-        """Carry all faults to the end of the run, before the gates `after_a` and `after_b` that are still pending.
+        """Propagate all faults to the end of the run, to just before the pending gates `after_a` and `after_b`.
 
-        A Pauli that turns into a sum of Paulis is taken for each with its squared share.
+        A Pauli that becomes a sum of Paulis is replaced by a mixture of them, weighted by the squared coefficients.
+
+        Returns:
+            (4, 4) rates, indexed by [Pauli on a, Pauli on b].
         """
         end = np.kron(after_b, after_a).conj().T @ self.unitary
         total = np.zeros(16)
-        for then, rates in self.faults:
-            rest = end @ then.conj().T
-            turned = rest @ _PAIRS @ rest.conj().T
-            squares = (np.einsum("iab,jba->ij", _PAIRS, turned).real / 4) ** 2
+        for before, rates in self.faults:
+            rest = end @ before.conj().T
+            propagated = rest @ _TWO_QUBIT_PAULIS @ rest.conj().T
+            squares = (np.einsum("iab,jba->ij", _TWO_QUBIT_PAULIS, propagated).real / 4) ** 2
             total += squares @ rates.T.ravel()
         return total.reshape(4, 4).T
 
@@ -102,19 +111,23 @@ class Block:
 def pass_on(
     angles: tuple[float, float, float], before: dict[str, pauli.Matrix], after: dict[str, pauli.Matrix]
 ) -> tuple[dict[str, pauli.Matrix], dict[str, pauli.Matrix]]:
-    """Carry rotations that mean nothing before a coupling like iSWAP or SWAP past it, to the other qubit.
+    """Move rotations from before an iSWAP-like or SWAP-like interaction to the other qubit after it.
 
-    The coupling is ``exp(i (a XX + b YY + c ZZ))``, between one-qubit gates of "a" and "b" before and after it. These
-    stay as they are where it is of another kind.
+    Args:
+        angles: (a, b, c) of the interaction ``exp(i (a XX + b YY + c ZZ))``.
+        before, after: one-qubit gates on the qubits "a" and "b" around the interaction.
+
+    Returns:
+        The new `before` and `after`. An interaction of any other kind leaves both unchanged.
     """
     x, y, z = (abs(angle) for angle in angles)
-    if abs(x - _QUARTER) > _SAME or abs(y - _QUARTER) > _SAME:
+    if abs(x - _QUARTER_PI) > _TOLERANCE or abs(y - _QUARTER_PI) > _TOLERANCE:
         return before, after
-    if abs(z - _QUARTER) < _SAME:
-        turn = np.eye(2) if angles[0] * angles[1] * angles[2] > 0 else pauli.PAULIS[2]
-        moved = {q: turn @ before[q] @ turn for q in before}
+    if abs(z - _QUARTER_PI) < _TOLERANCE:
+        conjugator = np.eye(2) if angles[0] * angles[1] * angles[2] > 0 else pauli.PAULIS[2]
+        moved = {q: conjugator @ before[q] @ conjugator for q in before}
         before = {q: np.eye(2, dtype=complex) for q in before}
-    elif z < _SAME:
+    elif z < _TOLERANCE:
         split = {q: pauli.split_x(_HADAMARD @ before[q] @ _HADAMARD, from_zero=False) for q in before}
         before = {q: _HADAMARD @ rest @ _HADAMARD for q, (rest, _) in split.items()}
         moved = {q: _HADAMARD @ pauli.x_rotation(angle) @ _HADAMARD for q, (_, angle) in split.items()}

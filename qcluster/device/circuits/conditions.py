@@ -1,6 +1,7 @@
-"""What the classical program of a circuit computes: its conditions and stores, as tables over the bits that they read.
+"""Truth tables of a circuit's classical program: of its conditions and stores, over the bits that they read.
 
-A variable is so many more bits, behind those of the circuit, so that a program is a list of tables whatever its types.
+Variables are treated as additional bits, numbered after those of the circuit. Tables over bits therefore describe a
+program whatever the types of its variables.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
 MOST_READ = 10
-"""Most bits that one condition may read: its table has 2^10 rows."""
+"""Maximum number of bits that one condition or stored expression may read; its table then has 2^10 rows."""
 
 _BINARY: dict[str, Callable[[int, int], int]] = {
     "BIT_AND": lambda a, b: a & b,
@@ -40,19 +41,19 @@ _BINARY: dict[str, Callable[[int, int], int]] = {
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A number that the program computes of some bits."""
+    """A number that the program computes from bits, tabulated for all values of these bits."""
 
     bits: tuple[int, ...]
-    """Numbers of the bits that it reads, at most `MOST_READ`."""
+    """Indices of the bits that it depends on, at most `MOST_READ`."""
     values: npt.NDArray[np.int64]
-    """(2^n,) its value; bit i of the position is the value of ``bits[i]``."""
+    """(2^n,) value for each setting of the bits: bit i of the row number is the value of ``bits[i]``."""
 
     def bit(self, place: int) -> Table:
-        """One bit of the value."""
+        """Return the table of one bit of the value."""
         return Table(self.bits, self.values >> place & 1)
 
     def where_zero(self, bits: Container[int]) -> Table:
-        """Give the same where some bits are 0: of those that are left."""
+        """Restrict the table to rows in which the given bits are 0; the result depends on the other bits only."""
         known = [i for i, bit in enumerate(self.bits) if bit in bits]
         rows = np.arange(len(self.values))
         kept = (rows & sum(1 << i for i in known)) == 0
@@ -61,53 +62,57 @@ class Table:
 
 @dataclass
 class Memory:
-    """Numbers of the classical bits and of the variables of a circuit, as seen from one of its scopes."""
+    """Indices of a circuit's classical bits and variables, as seen from one of its scopes."""
 
     places: dict[Any, tuple[int, ...]]
-    """Numbers of each classical bit and variable, the lowest first."""
+    """Index of each classical bit of this scope."""
     taken: list[int]
-    """(1,) how many numbers are in use, shared by all scopes."""
+    """(1,) number of indices in use; shared by all scopes."""
     blank: set[int]
-    """Numbers of the classical bits that nothing has written so far, which are 0; shared by all scopes."""
+    """Indices of the classical bits that nothing has written yet, so that they are 0; shared by all scopes."""
     shared: dict[Any, tuple[int, ...]] = field(default_factory=dict)
-    """Numbers of variables, shared by all scopes."""
+    """Indices of the bits of each variable, lowest first; shared by all scopes."""
     counters: dict[Any, int] = field(default_factory=dict)
-    """Value of each variable that a loop counts with, in the pass that is read, as long as nothing is stored there."""
+    """Value of each loop variable in the current pass, until the program stores something else in it."""
 
     @classmethod
     def of(cls, circuit: QuantumCircuit) -> Memory:
-        """Number the bits of a circuit from 0."""
+        """Index the classical bits of a circuit from 0."""
         n = circuit.num_clbits
         return cls({bit: (i,) for i, bit in enumerate(circuit.clbits)}, [n], set(range(n)))
 
     def inside(self, block: QuantumCircuit, clbits: Any) -> Memory:
-        """Give the numbers in a block, of which `clbits` are the outer bits."""
+        """Return the memory as seen from a block whose bits are `clbits` of this scope, in order."""
         inner = {bit: self.places[outer] for bit, outer in zip(block.clbits, clbits, strict=True)}
         return Memory(inner, self.taken, self.blank, self.shared, self.counters)
 
     def counting(self, variable: Any, value: int) -> Memory:
-        """Give the numbers in a pass of a loop that counts with a variable."""
+        """Return the memory as seen from a pass of a loop in which the loop variable has this value."""
         return replace(self, counters={**self.counters, variable: value})
 
-    def locate(self, what: Any) -> tuple[int, ...]:
-        """Find the numbers of a bit, a register or a variable, the lowest first; ValueError for one of another type."""
-        if what in self.places:
-            return self.places[what]
-        if hasattr(what, "prefix"):
-            return tuple(number for bit in what for number in self.places[bit])
-        if not getattr(what, "standalone", False):
-            return self.locate(what.var)
-        if what not in self.shared:
-            width = _width(what.type)
-            self.shared[what] = tuple(range(self.taken[0], self.taken[0] + width))
+    def locate(self, operand: Any) -> tuple[int, ...]:
+        """Find the indices of a bit, a register or a variable, lowest first.
+
+        Raises:
+            ValueError: the variable is neither a bit nor an unsigned integer.
+        """
+        if operand in self.places:
+            return self.places[operand]
+        if hasattr(operand, "prefix"):
+            return tuple(index for bit in operand for index in self.places[bit])
+        if not getattr(operand, "standalone", False):
+            return self.locate(operand.var)
+        if operand not in self.shared:
+            width = _width(operand.type)
+            self.shared[operand] = tuple(range(self.taken[0], self.taken[0] + width))
             self.taken[0] += width
-        return self.shared[what]
+        return self.shared[operand]
 
     def table(self, node: Any) -> Table:
         """Tabulate a condition ``(bit or register, value)``, a bit, a register or an expression.
 
         Raises:
-            ValueError: it reads more than `MOST_READ` bits, or computes in a way that is not known here.
+            ValueError: it reads more than `MOST_READ` bits, or uses an unsupported type or operation.
         """
         if isinstance(node, tuple):
             table = self.table(node[0])
@@ -122,8 +127,8 @@ class Memory:
         from qiskit.circuit.classical import expr
 
         if isinstance(node, expr.Expr):
-            read = [var for var in expr.iter_vars(node) if var not in self.counters]
-            return tuple(number for var in read for number in self.locate(var))
+            variables = [var for var in expr.iter_vars(node) if var not in self.counters]
+            return tuple(index for var in variables for index in self.locate(var))
         return self.locate(node)
 
     def _value(self, node: Any, setting: dict[int, int]) -> int:
@@ -133,25 +138,26 @@ class Memory:
             case expr.Value():
                 return int(node.value)
             case expr.Cast():
-                inner = self._value(node.operand, setting)
-                return int(bool(inner)) if _width(node.type) == 1 else inner & _ones(node.type)
+                operand = self._value(node.operand, setting)
+                return int(bool(operand)) if _width(node.type) == 1 else operand & _ones(node.type)
             case expr.Unary():
-                inner = self._value(node.operand, setting)
-                return int(not inner) if node.op.name == "LOGIC_NOT" else ~inner & _ones(node.type)
+                operand = self._value(node.operand, setting)
+                return int(not operand) if node.op.name == "LOGIC_NOT" else ~operand & _ones(node.type)
             case expr.Binary() if node.op.name in _BINARY:
-                one, two = self._value(node.left, setting), self._value(node.right, setting)
-                return _BINARY[node.op.name](one, two) & _ones(node.type)
+                left, right = self._value(node.left, setting), self._value(node.right, setting)
+                return _BINARY[node.op.name](left, right) & _ones(node.type)
             case expr.Index():
                 return self._value(node.target, setting) >> self._value(node.index, setting) & 1
             case expr.Expr() if not isinstance(node, expr.Var):
-                what = getattr(getattr(node, "op", None), "name", type(node).__name__)
-                raise ValueError(f"the classical program must compute with bits and whole numbers; got {what}")
+                operation = getattr(getattr(node, "op", None), "name", type(node).__name__)
+                raise ValueError(f"the classical program must compute with bits and whole numbers; got {operation}")
             case expr.Var() if node in self.counters:
                 return self.counters[node]
-        return sum(setting[number] << i for i, number in enumerate(self.locate(node)))
+        return sum(setting[index] << i for i, index in enumerate(self.locate(node)))
 
 
 def _width(kind: Any) -> int:
+    """Return the number of bits of a classical type; ValueError where it is neither a bool nor an unsigned integer."""
     from qiskit.circuit.classical import types
 
     if isinstance(kind, types.Bool):
@@ -162,4 +168,5 @@ def _width(kind: Any) -> int:
 
 
 def _ones(kind: Any) -> int:
+    """Return the largest value of a classical type: all its bits are 1."""
     return (1 << _width(kind)) - 1

@@ -1,4 +1,4 @@
-"""What is out of order on a machine: found in compiled circuits that use it, left out of the target for new ones."""
+"""Parts of a machine that are out of order: find them in a compiled circuit, and remove them from a target."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def dead_parts(profile: Profile, calibration: Calibration) -> tuple[str, ...]:
-    """Name what a compiled circuit uses although the machine says that it is out of order.
+    """List the parts that a compiled circuit uses although the calibration marks them as out of order.
 
-    Names such as "qubit 3", "ecr on (4, 5)" or "readout of qubit 7", sorted by qubit; none where all is well.
+    Returns:
+        Names such as "qubit 3", "ecr on (4, 5)" or "readout of qubit 7", sorted by qubit. Empty if there are none.
 
     Example:
         >>> import dataclasses
@@ -31,24 +32,24 @@ def dead_parts(profile: Profile, calibration: Calibration) -> tuple[str, ...]:
         ('readout of qubit 1',)
     """
     faulty = {q for q in profile.active.tolist() if q < calibration.n_qubits and calibration.is_faulty(q)}
-    found: set[tuple[tuple[int, ...], str]] = {((q,), f"qubit {q}") for q in faulty}
+    parts: set[tuple[tuple[int, ...], str]] = {((q,), f"qubit {q}") for q in faulty}
     for gate, qubits in profile.gates:
         if not faulty.intersection(qubits) and calibration.is_dead(gate, qubits):
             place = f"({', '.join(map(str, qubits))})" if len(qubits) > 1 else f"qubit {qubits[0]}"
-            found.add((qubits, f"{gate} on {place}"))
+            parts.add((qubits, f"{gate} on {place}"))
     for qubit in profile.measured[profile.measured >= 0].tolist():
         if qubit not in faulty and calibration.is_dead("measure", (qubit,)):
-            found.add(((qubit,), f"readout of qubit {qubit}"))
-    return tuple(name for _, name in sorted(found))
+            parts.add(((qubit,), f"readout of qubit {qubit}"))
+    return tuple(name for _, name in sorted(parts))
 
 
 def living_target(target: Target, calibration: Calibration) -> Any:
-    """Copy a target without what is dead: no circuit is laid out over an edge that the machine says is broken."""
+    """Copy a target without its dead qubits, couplings and gates, so that no circuit is laid out over them."""
     from qiskit.transpiler import Target
 
     dead = {(q,) for q in calibration.dead_qubits.nonzero()[0].tolist()}
     dead |= {tuple(pair) for pair in calibration.couplings[calibration.dead_couplings].tolist()}
-    live = Target(
+    living = Target(
         num_qubits=target.num_qubits,
         dt=target.dt,
         granularity=target.granularity,
@@ -60,26 +61,27 @@ def living_target(target: Target, calibration: Calibration) -> Any:
     for name in target.operation_names:
         operation, places = target.operation_from_name(name), target[name]
         if isinstance(operation, type):
-            live.add_instruction(operation, name=name)
+            living.add_instruction(operation, name=name)
             continue
         if places is not None and None not in places:
             places = {
-                qubits: known
-                for qubits, known in places.items()
+                qubits: properties
+                for qubits, properties in places.items()
                 if qubits not in dead
                 and not any((q,) in dead for q in qubits)
-                and not (getattr(known, "error", None) or 0.0) >= 1
+                and not (getattr(properties, "error", None) or 0.0) >= 1
             }
             if not places:
                 continue
-        live.add_instruction(operation, places, name=name)
-    return live
+        living.add_instruction(operation, places, name=name)
+    return living
 
 
 def can_hold(target: Target, circuit: QuantumCircuit) -> bool:
-    """Tell whether a target has the kinds of operations that a circuit needs: measurements, and gates on two qubits.
+    """Return whether a target has measurements, and gates on as many qubits (one, two) as the circuit needs.
 
-    Qiskit's layout panics on a target that lacks them, where it ought to say that the circuit does not fit.
+    Without this check, Qiskit's layout pass panics on such a target, where it should report that the circuit does not
+    fit.
     """
     needed = {
         min(len(qubits), 2) for item, qubits, _, _ in steps(circuit) if item.name not in SILENT and not has_blocks(item)

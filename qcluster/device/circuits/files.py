@@ -1,4 +1,4 @@
-"""Circuits that users hand over: OpenQASM 2, OpenQASM 3 and QPY files."""
+"""Read circuits from users' files: OpenQASM 2, OpenQASM 3 and QPY."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
 SUFFIXES = {".qasm", ".qasm3", ".qpy"}
-"""How the names of circuit files end."""
+"""File name suffixes of circuit files."""
 MOST_OPERATIONS = 1_000_000
-"""Most operations of an OpenQASM circuit, those within its gates counted each time the gate is used."""
+"""Maximum number of operations of an OpenQASM circuit, with all gates that the file defines expanded."""
 MOST_WITHIN = 50_000
-"""Most operations of all gates that an OpenQASM file defines, those of the gates within them counted too: a parser of
-version 3 writes them out, used or not, some 5,000 in a second."""
+"""Maximum number of operations, fully expanded, of all gates that an OpenQASM file defines. The parser of version 3
+expands every definition, used or not, at some 5,000 operations per second."""
 MOST_BITS = 100_000
-"""Most bits, quantum and classical, that the registers of an OpenQASM file may declare."""
+"""Maximum number of bits, quantum and classical, that the registers of an OpenQASM file may declare."""
 
 _DEEPEST = 200
-"""Most levels of gates within gates."""
+"""Maximum depth of nested gate definitions."""
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _VERSION_2 = re.compile(r"\bOPENQASM\s+2\b")
 _REGISTER = re.compile(r"\b(?:qreg|creg)\s+(\w+)\s*\[\s*(\d+)\s*\]|\b(?:qubit|bit)\s*\[\s*(\d+)\s*\]\s*(\w+)")
@@ -36,11 +36,14 @@ _UNINDEXED = re.compile(r"\w++(?!\s*\[)")
 
 
 def read_circuits(path: Path) -> list[QuantumCircuit]:
-    """Read the circuits of a file, at least one: ``.qpy``, or else OpenQASM 2 (which must say so) or 3.
+    """Read the circuits of a file: QPY (``.qpy``), OpenQASM 2 (if the text declares that version) or OpenQASM 3.
+
+    Returns:
+        At least one circuit. The circuit of an OpenQASM file is named after the file.
 
     Raises:
-        StorageError: the file cannot be read as what its name says, includes another file than the standard gates,
-            holds no circuit, or one that is too large.
+        StorageError: the file cannot be read in the format that its suffix names, includes a file other than the
+            standard gates, contains no circuit, or contains one that is too large.
     """
     try:
         if path.suffix not in SUFFIXES:
@@ -49,9 +52,9 @@ def read_circuits(path: Path) -> list[QuantumCircuit]:
         if not content.strip():
             raise ValueError("it is empty")
         circuits = load_circuits(content) if path.suffix == ".qpy" else [parse_qasm(content.decode("utf-8-sig"))]
-    except (OSError, ValueError) as error:  # not there, no text, no circuit
-        said = getattr(error, "strerror", None) or error
-        raise StorageError(f"cannot read circuits from {path}: {said}") from error
+    except (OSError, ValueError) as error:  # no such file, not text, or no valid circuit
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"cannot read circuits from {path}: {reason}") from error
     if not circuits:
         raise StorageError(f"cannot read circuits from {path}: it holds none")
     if path.suffix != ".qpy":
@@ -60,10 +63,10 @@ def read_circuits(path: Path) -> list[QuantumCircuit]:
 
 
 def parse_qasm(text: str) -> QuantumCircuit:
-    """Read a circuit from OpenQASM 2 (which must say so) or 3. No file but the standard gates is included.
+    """Parse OpenQASM 2 (if the text declares that version) or OpenQASM 3. Only the standard gates may be included.
 
     Raises:
-        ValueError: the text is neither, or declares or includes what it may not.
+        ValueError: the text is not valid OpenQASM, includes another file, or exceeds a limit of this module.
     """
     from qiskit import qasm2, qasm3
 
@@ -78,8 +81,10 @@ def parse_qasm(text: str) -> QuantumCircuit:
 
 
 def _check_size(text: str) -> None:
-    """Refuse what would become too large, before a parser writes it out: registers beyond any machine, and gates that
-    use the one before them twice, and so double at each level."""
+    """Refuse text that would expand to too large a circuit, before a parser expands it.
+
+    Such are registers beyond any machine, and gates that each use the previous one twice, doubling at every level.
+    """
     code = _COMMENTS.sub(" ", text)
     registers = {old or new: int(size or length) for old, size, length, new in _REGISTER.findall(code)}
     declared = sum(registers.values())
@@ -88,27 +93,27 @@ def _check_size(text: str) -> None:
     sizes: dict[str, int] = {}
     levels: dict[str, int] = {}
     outside, start = [], 0
-    while found := _GATE.search(code, start):
-        end = _closing(code, found.end())
-        used = [_WORD.findall(statement) for statement in code[found.end() : end].split(";") if statement.strip()]
-        levels[found[1]] = 1 + max((levels.get(word, 0) for words in used for word in words), default=0)
-        sizes[found[1]] = sum(max(1, sum(sizes.get(word, 0) for word in words)) for words in used)
-        if levels[found[1]] > _DEEPEST:
+    while definition := _GATE.search(code, start):
+        name, end = definition[1], _closing(code, definition.end())
+        body = [_WORD.findall(statement) for statement in code[definition.end() : end].split(";") if statement.strip()]
+        levels[name] = 1 + max((levels.get(word, 0) for words in body for word in words), default=0)
+        sizes[name] = sum(max(1, sum(sizes.get(word, 0) for word in words)) for words in body)
+        if levels[name] > _DEEPEST:
             raise ValueError(f"its gates must be nested in {_DEEPEST} levels or fewer")
-        outside.append(code[start : found.start()])
+        outside.append(code[start : definition.start()])
         start = end + 1
     if sum(sizes.values()) > MOST_WITHIN:
         raise ValueError(f"the gates it defines must have {MOST_WITHIN:,} operations or fewer, written out")
     total = 0
     for statement in "".join([*outside, code[start:]]).split(";"):
-        once = max(1, sum(sizes.get(word, 0) for word in _WORD.findall(statement)))
-        total += once * max((registers.get(word, 1) for word in _UNINDEXED.findall(statement)), default=1)
+        size = max(1, sum(sizes.get(word, 0) for word in _WORD.findall(statement)))
+        total += size * max((registers.get(word, 1) for word in _UNINDEXED.findall(statement)), default=1)
     if total > MOST_OPERATIONS:
         raise ValueError(f"it must have {MOST_OPERATIONS:,} operations or fewer, its gates written out")
 
 
 def _closing(code: str, start: int) -> int:
-    """Find the brace that closes the one before `start`; the end where there is none."""
+    """Return the position of the brace that closes the one just before `start`, or the end of the text."""
     depth = 1
     for brace in re.finditer(r"[{}]", code[start:]):
         depth += 1 if brace[0] == "{" else -1

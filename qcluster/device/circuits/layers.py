@@ -1,4 +1,4 @@
-"""Layers of two-qubit gates, and which qubits are twirled around each: the strategies of IBM's runtime."""
+"""Layers of two-qubit gates, and the qubits that are twirled around each: the strategies of IBM's runtime."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 STRATEGIES = ("active", "active-accum", "active-circuit", "all")
-"""Which qubits are twirled around a layer of two-qubit gates: those of its gates ("active"), those that gates and
-measurements have met so far ("active-accum") or meet anywhere in the circuit ("active-circuit"), or all."""
+"""Which qubits are twirled around a layer of two-qubit gates: the qubits of its gates ("active"), all qubits that a
+gate or a measurement has used so far ("active-accum") or uses anywhere in the circuit ("active-circuit"), or all qubits
+("all")."""
 
-_TURNS = ("x", "sx", "u", "u3", "r", "rx")
-"""Gates out of which a machine can make a Pauli that flips."""
+_FLIPPING = ("x", "sx", "u", "u3", "r", "rx")
+"""Gates from which a machine can build a Pauli that flips a qubit."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Hold two-qubit gates that run side by side, and the qubits that wait meanwhile and are twirled as well."""
+    """Two-qubit gates that run in parallel, and the idle qubits that are twirled with them."""
 
     gates: tuple[Any, ...]
     """Instructions of the circuit, no two of them on one qubit."""
     idle: tuple[Any, ...] = ()
-    """Qubits."""
+    """Qubits that are twirled but have no gate in the layer."""
     closed: bool = False
-    """Whether barriers keep what is before the layer and behind it there."""
+    """Whether barriers separate the layer from what precedes and follows it."""
 
     @property
     def qubits(self) -> tuple[Any, ...]:
@@ -38,39 +39,43 @@ class Layer:
 
 
 Plan = list[Any]
-"""A circuit in order, each part a `Layer` or an instruction that is not twirled."""
+"""A circuit in order; each part is a `Layer` or an instruction that is not twirled."""
 
 
 def plan_gates(circuit: Any, choose: Callable[[Any], bool]) -> Plan:
-    """Take each gate that is chosen as a layer of its own, without barriers; the order is the circuit's."""
+    """Make each chosen gate a layer by itself, without barriers, in the order of the circuit."""
     return [Layer((item,)) if _is_chosen(item, choose) else item for item in circuit.data]
 
 
 def plan_layers(circuit: Any, choose: Callable[[Any], bool], strategy: str, spare: Collection[Any]) -> Plan:
-    """Collect the gates that are chosen in layers, each gate in the earliest that it can be in.
+    """Group the chosen gates into layers, each gate in the earliest possible one.
 
-    The rule is that of samplomatic, by which the runtime twirls: gates of a layer share no qubit, and none moves past a
-    barrier, a measurement or a reset. Nothing moves past control flow, a box or a `store`. Gates that are not chosen
-    stand between layers.
+    The rules are those of samplomatic, which the runtime uses for twirling: gates of a layer share no qubit, and no
+    gate moves past a barrier, a measurement or a reset on its qubits. Nothing moves past control flow, a box or a
+    `store`. Gates that are not chosen are placed between layers. Gates inside blocks are not grouped.
 
-    Gates inside of blocks are not collected. `spare` are the qubits that may be twirled while they wait.
+    Args:
+        circuit: the circuit.
+        choose: returns whether an operation is to be twirled; only two-qubit operations are considered.
+        strategy: one of `STRATEGIES` except "active".
+        spare: qubits that may be twirled while they are idle.
     """
     ordered = _in_order(circuit, choose)
-    met: dict[Any, None] = {}  # a set that keeps its order, so that the same seed gives the same twirls
+    used: dict[Any, None] = {}  # an ordered set, so that the same seed gives the same twirls
     if strategy != "active-accum":
-        met = dict.fromkeys(circuit.qubits)
+        used = dict.fromkeys(circuit.qubits)
     if strategy == "active-circuit":
         touched = {q for _, gate, item in ordered if gate or is_measurement(item.name) for q in item.qubits}
-        met = {q: None for q in circuit.qubits if q in touched}
+        used = {q: None for q in circuit.qubits if q in touched}
     parts: Plan = []
-    for (_, chosen), found in groupby(ordered, key=lambda entry: entry[:2]):
-        items = [item for _, _, item in found]
+    for (_, chosen), group in groupby(ordered, key=lambda entry: entry[:2]):
+        items = [item for _, _, item in group]
         if chosen:
             busy = {qubit for item in items for qubit in item.qubits}
-            met |= dict.fromkeys(qubit for item in items for qubit in item.qubits)
-            parts.append(Layer(tuple(items), tuple(q for q in met if q not in busy and q in spare), closed=True))
+            used |= dict.fromkeys(qubit for item in items for qubit in item.qubits)
+            parts.append(Layer(tuple(items), tuple(q for q in used if q not in busy and q in spare), closed=True))
         else:
-            met |= dict.fromkeys(q for item in items if is_measurement(item.name) for q in item.qubits)
+            used |= dict.fromkeys(q for item in items if is_measurement(item.name) for q in item.qubits)
             parts += items
     return parts
 
@@ -80,39 +85,40 @@ def _is_chosen(item: Any, choose: Callable[[Any], bool]) -> bool:
 
 
 def _in_order(circuit: Any, choose: Callable[[Any], bool]) -> list[tuple[int, bool, Any]]:
-    """Sort instructions by (layer, whether they are the layer's gates).
+    """Sort instructions by layer: return (layer number, whether it is one of the layer's gates, instruction).
 
-    Gates come in the earliest layer that they can be in; all else as late as it can, before the gates of its layer: a
-    qubit must not be measured before others' gates only because it has none any more. Along each qubit and bit the
-    number never falls, and sorting is stable, so that the order of any two instructions that share one stays.
+    A chosen gate is placed in the earliest possible layer. Any other instruction comes as late as possible, before the
+    gates of its layer, so that a qubit without further gates is not measured before other qubits' gates. Layer numbers
+    never decrease along a qubit or a classical bit, and the sort is stable: two instructions that share one keep their
+    order.
     """
     reached: dict[Any, int] = dict.fromkeys((*circuit.qubits, *circuit.clbits), 0)
-    found = []
+    earliest = []
     for item in circuit.data:
-        known = item.name in {"barrier", "delay", "reset"} or is_measurement(item.name) or not item.clbits
-        everywhere = has_blocks(item) or item.name == "store" or not known
+        local = item.name in {"barrier", "delay", "reset"} or is_measurement(item.name) or not item.clbits
+        everywhere = has_blocks(item) or item.name == "store" or not local
         wires = list(reached) if everywhere else [*item.qubits, *item.clbits]
-        now = max((reached[wire] for wire in wires), default=0)
+        layer = max((reached[wire] for wire in wires), default=0)
         chosen = _is_chosen(item, choose)
-        reached |= dict.fromkeys(wires, now + (chosen or everywhere or item.name == "barrier"))
-        found.append((now, chosen, item, wires))
-    ahead = dict.fromkeys(reached, len(found))
+        reached |= dict.fromkeys(wires, layer + (chosen or everywhere or item.name == "barrier"))
+        earliest.append((layer, chosen, item, wires))
+    following = dict.fromkeys(reached, len(earliest))
     ordered = []
-    for now, chosen, item, wires in reversed(found):
-        late = now if chosen else min((ahead[wire] for wire in wires), default=now)
-        ahead |= dict.fromkeys(wires, late)
-        ordered.append((late, chosen, item))
+    for layer, chosen, item, wires in reversed(earliest):
+        latest = layer if chosen else min((following[wire] for wire in wires), default=layer)
+        following |= dict.fromkeys(wires, latest)
+        ordered.append((latest, chosen, item))
     ordered.reverse()
     return sorted(ordered, key=lambda entry: entry[:2])
 
 
 def turning_qubits(circuit: Any, target: Target | None) -> set[Any]:
-    """Find the qubits on which a machine can make Paulis; all where there is no target."""
+    """Find the qubits on which a machine can apply any Pauli; all qubits where there is no target."""
     if target is None:
         return set(circuit.qubits)
-    names = [name for name in _TURNS if name in target.operation_names]
+    available = [name for name in _FLIPPING if name in target.operation_names]
     return {
         qubit
         for i, qubit in enumerate(circuit.qubits)
-        if any(target.instruction_supported(name, (i,)) for name in names)
+        if any(target.instruction_supported(name, (i,)) for name in available)
     }

@@ -1,4 +1,4 @@
-"""What a compiled circuit asks of a machine: who is measured where, which gates, how long, how much waiting."""
+"""Facts of a compiled circuit that matter for its noise: measurements, gates, durations and idle times."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Profile(Frozen):
-    """Hold the facts of one compiled circuit that decide how it fails, and the circuit itself.
+    """A compiled circuit and the facts that determine its noise.
 
-    Qubits are physical, classical bits are numbered as in the circuit (bit j is column j of counts).
+    Qubits are physical qubits. Classical bits are numbered as in the circuit: bit j is column j of the counts.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -60,29 +60,29 @@ class Profile(Frozen):
     name: str
     """Name of the circuit."""
     registers: tuple[tuple[str, int], ...]
-    """Classical registers as (name, size), first register on the lowest bits."""
+    """Classical registers as (name, size); the first register has the lowest bits."""
     n_qubits: int
-    """Number of qubits of the compiled circuit, which is the machine's."""
+    """Number of qubits of the compiled circuit, normally that of the machine."""
     measured: npt.NDArray[np.int64]
-    """(n_bits,) physical qubit whose last measurement a bit holds; -1 for a bit that holds none."""
+    """(n_bits,) physical qubit that was last measured into each bit; -1 for a bit without a measurement."""
     mid_circuit: npt.NDArray[np.bool_]
-    """(n_bits,) True where the qubit goes on after that measurement, or it sits in a block of control flow."""
+    """(n_bits,) True where the qubit is used after that measurement, or the measurement is inside control flow."""
     gates: Mapping[Place, int]
-    """How often each gate sits at each place; no measurements, delays or barriers."""
+    """Number of uses of each gate on each tuple of qubits, without measurements, delays and barriers."""
     active: npt.NDArray[np.int64]
-    """(n_active,) sorted physical qubits that carry a gate or a measurement."""
+    """(n_active,) sorted physical qubits that have a gate or a measurement."""
     busy: Floats
-    """(n_qubits,) seconds under gates and measurements."""
+    """(n_qubits,) seconds that each qubit spends in gates and measurements."""
     idle: Floats
-    """(n_qubits,) seconds of waiting between a qubit's first and last operation, delays included."""
+    """(n_qubits,) seconds that each qubit is idle between its first and last operation, delays included."""
     duration: float
-    """Seconds from the first operation to the end of the last; 0 where no lengths are known."""
+    """Seconds from the start of the first operation to the end of the last; 0 where no durations are known."""
     two_qubit_depth: int
-    """Length of the longest chain of gates on two or more qubits."""
+    """Depth of the circuit, counting only gates on two or more qubits."""
     qpy: bytes
-    """The compiled circuit in Qiskit's QPY format, which reads back exactly, layout included."""
+    """The compiled circuit in Qiskit's QPY format, layout included."""
     dt: float | None = None
-    """Seconds per unit of the circuit's delays, where they are given in "dt"."""
+    """Seconds per unit of the circuit's delays given in "dt"; None where that unit is not known."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -101,12 +101,12 @@ class Profile(Frozen):
 
     @cached_property
     def circuit(self) -> QuantumCircuit:
-        """The compiled circuit; read anew from `qpy`, so that changing it changes no other profile."""
+        """The compiled circuit, read from `qpy`; changing it does not affect any other profile."""
         return load_circuits(self.qpy)[0]
 
     @property
     def counts_by_kind(self) -> dict[str, int]:
-        """How often each kind of gate is used, {"cz": 9, ...}."""
+        """Number of uses of each kind of gate, such as {"cz": 9}."""
         kinds: Counter[str] = Counter()
         for (gate, _), count in self.gates.items():
             kinds[gate] += count
@@ -118,7 +118,7 @@ class Profile(Frozen):
         return sum(count for (_, qubits), count in self.gates.items() if len(qubits) > 1)
 
     def counts_by_qubit(self, gate: str) -> npt.NDArray[np.int64]:
-        """Count a kind of gate on each qubit, (n_qubits,); a two-qubit gate counts on both."""
+        """Count the uses of a kind of gate on each qubit, (n_qubits,). A two-qubit gate counts on both qubits."""
         uses = np.zeros(self.n_qubits, dtype=np.int64)
         for (kind, qubits), count in self.gates.items():
             if kind == gate:
@@ -126,16 +126,16 @@ class Profile(Frozen):
         return uses
 
     def to_json(self) -> str:
-        """Write everything, the circuit included, as JSON text."""
+        """Serialise the profile, circuit included, as JSON text."""
         gates = [[gate, qubits, count] for (gate, qubits), count in self.gates.items()]
         return write_document(self, FORMAT, VERSION, gates=gates)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Profile:
-        """Read what `to_json` wrote; ValueError where the text is no profile or from a newer version."""
+        """Read the output of `to_json`; ValueError if the text is not a profile, or comes from a newer version."""
         content = check_format(text, FORMAT, VERSION)
-        content = {"dt": None, **content}  # older profiles have none
+        content = {"dt": None, **content}  # older profiles have no dt
         fields: dict[str, Any] = {field.name: content[field.name] for field in dataclasses.fields(cls)}
         fields["registers"] = tuple((name, size) for name, size in content["registers"])
         sizes = [size if isinstance(name, str) and type(size) is int else -1 for name, size in fields["registers"]]
@@ -148,12 +148,12 @@ class Profile(Frozen):
         return cls(**fields)
 
     def save(self, path: str | Path) -> None:
-        """Write to a file, whole or not at all; StorageError where it cannot be written."""
+        """Write the profile to a file, completely or not at all; StorageError if the file cannot be written."""
         write_whole(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
-        """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
+        """Read a file written by `save`; ValueError if it is not a profile, StorageError if it cannot be read."""
         with of_file(path):
             return cls.from_json(load_text(Path(path)))
 
@@ -162,19 +162,20 @@ class Profile(Frozen):
 def read_profile(
     circuit: QuantumCircuit, calibration: Calibration | None = None, *, dt: float | None = None
 ) -> Profile:
-    """Read the facts off a compiled circuit.
+    """Collect the facts of a compiled circuit in a `Profile`.
 
-    Every operation starts as soon as its qubits are free; delays are part of the circuit, so for a scheduled circuit
-    this is its schedule. Of branches in control flow all gates count once, and their length is not known.
+    Times assume that every operation starts as soon as its qubits are free. A scheduled circuit has its delays written
+    out, so these are then the times of its schedule. In control flow, every block's gates are counted once, and its
+    duration is taken as 0.
 
     Args:
-        circuit: compiled for the machine, so that its qubits are the physical ones; scheduled if idling matters.
-        calibration: gives the lengths of gates and measurements; without it every length is 0 but that of delays.
+        circuit: compiled for the machine, so that its qubits are the physical ones; scheduled if idle times matter.
+        calibration: provides the durations of gates and measurements; without it, only delays take time.
         dt: seconds per unit of a delay given in "dt"; needed only if there are such delays.
 
     Raises:
-        ValueError: two branches of control flow write one bit from different qubits, or dt is missing.
-        TypeError: what is no circuit, or no calibration.
+        ValueError: blocks of control flow may measure different qubits into the same bit, or dt is missing.
+        TypeError: `circuit` is not a circuit, or `calibration` is not a calibration.
 
     Example:
         >>> from qiskit import QuantumCircuit

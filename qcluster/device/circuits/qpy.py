@@ -1,4 +1,4 @@
-"""Circuits in Qiskit's QPY format, and what it drops: the units of delays."""
+"""Read and write circuits in Qiskit's QPY format, and preserve the units of delays, which QPY drops."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
 _IN_SECONDS = {"s", "ms", "us", "ns", "ps"}
-"""Units of delays that are times by themselves, where dt is the clock's of a machine."""
+"""Absolute units of delays, in contrast to dt, which depends on the machine."""
 
 _UNITS = "qcluster_delay_units"
-"""Where the metadata of a written circuit hold the units of its delays, in the order of `_scopes`."""
+"""Metadata key for the units of a circuit's delays, in the order of `_scopes`."""
 
 
 _VERSION = 7
-"""Where QPY has the version of Qiskit that wrote it, three bytes behind the number of its format, by which alone it is
-read."""
+"""Offset in a QPY file of the Qiskit version that wrote it, three bytes after the format number. Only the format number
+matters for reading."""
 _WITH_ENCODING = range(10, 13)
-"""Formats of QPY that leave expressions of parameters to a library."""
+"""QPY format numbers under which parameter expressions are encoded by an external library."""
 _ENCODING = 18
-"""Where they name it: p for sympy, e for symengine."""
+"""Offset of the byte that names this library: p for sympy, e for symengine."""
 _RELEASE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{1,2})")
 
 
 def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes:
-    """Write circuits in Qiskit's QPY format: registers, layout, metadata and float parameters exactly.
+    """Serialise circuits in Qiskit's QPY format; registers, layout, metadata and float parameters are kept exactly.
 
-    QPY drops the units of delays: 100 ns would be read back as 100 dt, and a free length as of no unit that Qiskit
-    knows. Where there are such, the units are written beside, among the metadata, from where `load_circuits` takes
-    them.
+    QPY drops the units of delays: 100 ns would be read back as 100 dt, and a delay whose length is a parameter would
+    get a unit that Qiskit does not know. Where a circuit has such delays, their units are stored in its metadata, and
+    `load_circuits` restores them.
 
     Args:
-        circuits: what to write.
-        qiskit: version of Qiskit that wrote what this is to be compared with, such as "2.6.1", to be named in place of
-            this one's.
+        circuits: circuits to write.
+        qiskit: version of Qiskit to record as the writer instead of the installed one, such as "2.6.1", so that the
+            result can be compared with bytes that this version wrote.
     """
     from qiskit import qpy
 
@@ -52,11 +52,14 @@ def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes
 
 
 def load_circuits(data: bytes) -> list[QuantumCircuit]:
-    """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY, or hold a delay whose unit is lost.
+    """Read circuits from QPY, such as the output of `dump_circuits`.
 
-    Qiskit 1.2 and older could write expressions of parameters by symengine, which unpickles what it reads, and so runs
-    what a stranger wrote. They are not read: the parser is told that they are sympy's, whose text it reads itself. All
-    else in such a file is as in others.
+    Qiskit 1.2 and older could encode parameter expressions by symengine. Decoding these unpickles them, which would
+    let a file run arbitrary code, so such expressions are refused: the parser is told to expect sympy's text encoding,
+    and fails on them. The rest of such a file is read as usual.
+
+    Raises:
+        ValueError: the bytes are not valid QPY, or contain a delay whose unit is lost.
     """
     from qiskit import qpy
 
@@ -68,28 +71,28 @@ def load_circuits(data: bytes) -> list[QuantumCircuit]:
         circuits = list(qpy.load(io.BytesIO(data)))
     for circuit in circuits:
         units = circuit.metadata.pop(_UNITS, []) if isinstance(circuit.metadata, dict) else []
-        _settle_units(circuit, iter(units), circuit.name)
+        _restore_units(circuit, iter(units), circuit.name)
     return circuits
 
 
 def _with_units(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Give a circuit as it is where all delays are in dt, else a copy that tells their units."""
+    """Return the circuit itself if all its delays are numbers in dt, else a copy with their units in its metadata."""
     delays = [item for scope in _scopes(circuit) for item in scope.data if item.name == "delay"]
     units = [delay.operation.unit for delay in delays]
     if not _IN_SECONDS.intersection(units) and not any(_has_parameters(delay.params[0]) for delay in delays):
         return circuit
-    told = circuit.copy()
-    told.metadata = {**(circuit.metadata or {}), _UNITS: units}
-    return told
+    copy = circuit.copy()
+    copy.metadata = {**(circuit.metadata or {}), _UNITS: units}
+    return copy
 
 
 def _has_parameters(length: Any) -> bool:
-    """Tell whether the length of a delay is a parameter or made of some, rather than a number or a stretch."""
+    """Return whether the length of a delay is a parameter or an expression of parameters."""
     return hasattr(length, "parameters")
 
 
 def _scopes(circuit: QuantumCircuit) -> Iterator[QuantumCircuit]:
-    """Give a circuit, then what its instructions hold, in their order."""
+    """Yield a circuit, then recursively the circuits inside its instructions, in order."""
     yield circuit
     for item in circuit.data:
         for part in _parts(item):
@@ -97,21 +100,22 @@ def _scopes(circuit: QuantumCircuit) -> Iterator[QuantumCircuit]:
 
 
 def _parts(item: Any) -> tuple[QuantumCircuit, ...]:
-    """Circuits that an instruction holds: blocks, or the definition of one that was made of a circuit."""
+    """Return the circuits inside an instruction: its blocks, or its definition where it was made from a circuit."""
     if item.is_standard_gate() or item.name in {"measure", "reset", "delay", "barrier"}:
-        return ()  # without asking for the operation, which takes longer
+        return ()  # decided without reading the operation, which is slower
     if has_blocks(item):
         return tuple(item.operation.blocks)
     from qiskit.circuit import Gate, Instruction
 
-    made = type(item.operation) in (Gate, Instruction) and item.operation.definition is not None
-    return (item.operation.definition,) if made else ()
+    from_circuit = type(item.operation) in (Gate, Instruction) and item.operation.definition is not None
+    return (item.operation.definition,) if from_circuit else ()
 
 
-def _settle_units(scope: QuantumCircuit, units: Iterator[str], name: str) -> None:
-    """Give the delays of a circuit that was read from QPY the units that they had; in place.
+def _restore_units(scope: QuantumCircuit, units: Iterator[str], name: str) -> None:
+    """Give the delays of a circuit read from QPY their original units, in place.
 
-    ValueError where none are told, and a length is no whole number, as those in dt are.
+    Raises:
+        ValueError: a delay has no stored unit, and its length is not a whole number, so that it cannot be in dt.
     """
     from qiskit.circuit import Delay
 
@@ -130,13 +134,13 @@ def _settle_units(scope: QuantumCircuit, units: Iterator[str], name: str) -> Non
         if not (parts := _parts(item)):
             continue
         for part in parts:
-            _settle_units(part, units, name)
-        if any(one.name == "delay" for part in parts for inner in _scopes(part) for one in inner.data):
-            scope.data[i] = item.replace(operation=_holding(item, parts))
+            _restore_units(part, units, name)
+        if any(inner.name == "delay" for part in parts for circuit in _scopes(part) for inner in circuit.data):
+            scope.data[i] = item.replace(operation=_with_parts(item, parts))
 
 
-def _holding(item: Any, parts: tuple[QuantumCircuit, ...]) -> Any:
-    """Give the operation of an instruction with these circuits in place of those that it holds."""
+def _with_parts(item: Any, parts: tuple[QuantumCircuit, ...]) -> Any:
+    """Return the operation of an instruction with the circuits inside it replaced."""
     if has_blocks(item):
         return with_blocks(item.operation, parts)
     operation = item.operation.copy()

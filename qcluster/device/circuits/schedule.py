@@ -1,7 +1,7 @@
-"""Scheduling and dynamical decoupling: waiting made explicit, and filled with pulses.
+"""Scheduling, which writes idle times out as delays, and dynamical decoupling, which fills them with pulses.
 
-A simulator lets an idle qubit decohere only if the wait is written down as a delay. The order is twirl, then schedule,
-then decouple.
+A simulator applies decoherence to an idle qubit only where the idle time is an explicit delay. The order is: twirl,
+then schedule, then decouple.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 DECOUPLING = ("XX", "XpXm", "XY4")
-"""Known decoupling sequences, named as in the runtime's options."""
+"""Supported decoupling sequences, named as in the runtime's options."""
 
 
 def can_schedule(circuit: QuantumCircuit, target: Target) -> bool:
-    """Tell whether a circuit can be scheduled: no control flow, and every operation has a known length."""
+    """Return whether a circuit can be scheduled: no control flow, and a known duration of every operation."""
     if target.dt is None or any(has_blocks(item) for item in circuit.data):
         return False
     places = {(item.name, qubits) for item, qubits, _, _ in steps(circuit) if item.name not in {"barrier", "delay"}}
@@ -35,10 +35,10 @@ def can_schedule(circuit: QuantumCircuit, target: Target) -> bool:
 
 
 def schedule(circuits: Sequence[QuantumCircuit], target: Target, dd: str | None = None) -> list[QuantumCircuit]:
-    """Schedule compiled circuits as late as possible, with explicit delays or decoupling pulses in the gaps.
+    """Schedule compiled circuits as late as possible, and fill the gaps with delays or decoupling pulses.
 
-    Layout, name and metadata stay those of the given circuits. Decoupling is made of the machine's x and rz gates, the
-    latter taking no time; in "XpXm" the second pulse has the opposite direction.
+    Layout, name and metadata are kept. Decoupling pulses consist of x gates, and of rz gates, which take no time; in
+    "XpXm" the second pulse rotates in the opposite direction.
 
     Raises:
         ValueError: dd is unknown, or a circuit cannot be scheduled (control flow, or a gate of unknown length).
@@ -59,10 +59,11 @@ def schedule(circuits: Sequence[QuantumCircuit], target: Target, dd: str | None 
 
 
 def check_delays(circuit: QuantumCircuit, target: Target) -> None:
-    """Refuse delays that are not on the grid of a machine's clock, before Qiskit does in words that tell no cure.
+    """Check that all delays fit the time grid of the machine, and say how to correct one that does not.
 
     Raises:
-        ValueError: the length of one is no multiple of the grid, the message gives the nearest; or it is a parameter.
+        ValueError: the length of a delay is not a multiple of the grid (the message names the nearest multiples), or is
+            a parameter.
     """
     grid = lcm(target.acquire_alignment, target.pulse_alignment)
     if grid == 1 or target.dt is None:
@@ -76,24 +77,24 @@ def check_delays(circuit: QuantumCircuit, target: Target) -> None:
         length = round(delay_seconds(item.operation, target.dt) / target.dt)
         if length % grid:
             below = length // grid * grid
-            near = " and ".join(f"{ticks} dt ({ticks * target.dt * 1e9:.6g} ns)" for ticks in (below, below + grid))
-            raise ValueError(f"{must} {length} dt: the nearest are {near}")
+            nearest = " and ".join(f"{ticks} dt ({ticks * target.dt * 1e9:.6g} ns)" for ticks in (below, below + grid))
+            raise ValueError(f"{must} {length} dt: the nearest are {nearest}")
 
 
 def is_free(delay: Any) -> bool:
-    """Tell whether the length of a delay is a parameter, or has one in it."""
+    """Return whether the length of a delay is a parameter, or an expression of parameters."""
     return bool(getattr(delay.operation.duration, "parameters", None))
 
 
 def settle_delays(compiled: QuantumCircuit, bound: QuantumCircuit) -> None:
-    """Round delays that the compiler turned from seconds to dt with a parameter in them; in place.
+    """Round the parametrised delays of a bound circuit to whole dt, in place; Qiskit rounds constant delays only.
 
     Args:
-        compiled: with the parameters.
-        bound: the same with numbers, which in dt must be whole: Qiskit rounds constants only.
+        compiled: the circuit with free parameters, its delays converted from seconds to dt by the compiler.
+        bound: the same circuit with numbers for the parameters; it is changed.
 
     Raises:
-        ValueError: a length is negative, or too long to be written.
+        ValueError: a length is negative, or too large for a delay.
     """
     for i, item in enumerate(compiled.data):
         if item.name == "delay" and is_free(item) and item.operation.unit == "dt":
@@ -103,16 +104,19 @@ def settle_delays(compiled: QuantumCircuit, bound: QuantumCircuit) -> None:
 
 
 def _scheduled(passes: Any, circuit: QuantumCircuit) -> QuantumCircuit:
-    """Run the passes on a stand-in where they would lose or renumber classical bits: those outside of registers, or in
-    several, or in another order than theirs."""
+    """Run scheduling passes on a circuit, keeping its classical bits.
+
+    The passes would lose or renumber bits that are in no register, in several, or not in register order. Then they run
+    on a copy with a single register.
+    """
     from qiskit.circuit import ClassicalRegister
 
     if [bit for register in circuit.cregs for bit in register] == list(circuit.clbits):
         result: QuantumCircuit = passes.run(circuit)
         return result
-    stand_in = ClassicalRegister(circuit.num_clbits, "bits")
-    found = passes.run(_rewired(circuit, circuit.qubits, circuit.qregs, stand_in, [stand_in]))
-    return _rewired(found, found.qubits, found.qregs, circuit.clbits, circuit.cregs)
+    register = ClassicalRegister(circuit.num_clbits, "bits")
+    scheduled = passes.run(_rewired(circuit, circuit.qubits, circuit.qregs, register, [register]))
+    return _rewired(scheduled, scheduled.qubits, scheduled.qregs, circuit.clbits, circuit.cregs)
 
 
 def _rewired(
@@ -141,7 +145,7 @@ def _passes(target: Target, dd: str | None) -> Any:
         TimeUnitConversion,
     )
 
-    durations = target.durations()  # looked up per gate, where a target would copy its tables
+    durations = target.durations()  # fast to look up; given a target, the pass would copy its tables
     passes: list[Any] = [TimeUnitConversion(target=target), ALAPScheduleAnalysis(durations)]
     if target.acquire_alignment > 1 or target.pulse_alignment > 1:
         passes.append(ConstrainedReschedule(target.acquire_alignment, target.pulse_alignment, target=target))
@@ -154,7 +158,10 @@ def _passes(target: Target, dd: str | None) -> Any:
 
 
 def _sequence(dd: str) -> tuple[list[Any], list[float]]:
-    """Spell a sequence in x and rz(pi), which takes no time: rz then x is a y; x between two rz turns backwards."""
+    """Return the gates of a decoupling sequence and the relative gaps around them.
+
+    The gates are x and rz(pi), which takes no time: rz followed by x is a y, and an x between two rz rotates backwards.
+    """
     from qiskit.circuit.library import RZGate, XGate
 
     x, z = XGate(), RZGate(pi)

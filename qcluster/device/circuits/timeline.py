@@ -1,4 +1,4 @@
-"""Walks over a compiled circuit: measurements, gates, and when each qubit works and waits."""
+"""Basic queries on a compiled circuit: its operations, measurements, gate counts, durations and idle times."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
 
 Place = tuple[str, tuple[int, ...]]
-"""A gate's name and its physical qubits in order: ("cz", (3, 4))."""
+"""A gate's name and its physical qubits in order, such as ("cz", (3, 4))."""
 
 Step = tuple[Any, tuple[int, ...], tuple[int, ...], bool]
-"""An instruction, its qubits, its classical bits (of a `store`: those it writes), and whether it is in a block."""
+"""An instruction, its qubits, its classical bits (for a `store`: those it writes), and whether it is inside a block."""
 
 
 SILENT = frozenset({"barrier", "delay", "break_loop", "continue_loop"})
-"""Instructions that do nothing to a qubit but let it wait."""
+"""Instructions that do not act on a qubit, except that it may have to wait."""
 
 
 def check_circuit(circuit: Any) -> None:
-    """Raise TypeError for what is no circuit, such as a list of them."""
+    """Raise TypeError for anything that is not a circuit, such as a list of circuits."""
     if not (hasattr(circuit, "num_clbits") and hasattr(circuit, "data")):
         raise TypeError(f"circuit must be a QuantumCircuit; got {_kind(circuit)}")
 
 
 def check_calibration(calibration: Any) -> None:
-    """Raise TypeError for what is no calibration, such as the backend that publishes it."""
+    """Raise TypeError for anything that is not a calibration, such as the backend that publishes one."""
     if not hasattr(calibration, "readout"):
         came = _kind(calibration)
         raise TypeError(f"calibration must be a Calibration; got {came}: make it by qcluster.read_calibration(backend)")
@@ -46,7 +46,7 @@ def _kind(came: Any) -> str:
 
 
 def steps(circuit: QuantumCircuit) -> Iterator[Step]:
-    """Go through all operations in order, into the blocks of control flow as well (each block once)."""
+    """Yield all operations in order, those inside blocks of control flow included (each block once)."""
     qubits = {bit: i for i, bit in enumerate(circuit.qubits)}
     clbits = {bit: i for i, bit in enumerate(circuit.clbits)}
     yield from _steps(circuit, qubits, clbits, inside=False)
@@ -63,7 +63,7 @@ def _steps(circuit: Any, qubits: dict[Any, int], clbits: dict[Any, int], *, insi
 
 
 def is_supported(circuit: QuantumCircuit, target: Target) -> bool:
-    """Tell whether a target has every operation of a circuit, blocks of control flow included, on its very qubits."""
+    """Return whether a target has every operation of a circuit on its qubits, blocks of control flow included."""
     return all(
         item.name in SILENT or item.name == "store" or target.instruction_supported(item.name, qubits)
         for item, qubits, *_ in steps(circuit)
@@ -71,51 +71,55 @@ def is_supported(circuit: QuantumCircuit, target: Target) -> bool:
 
 
 def is_measurement(name: str) -> bool:
-    """Tell whether an instruction of this name measures: machines may have others beside "measure", "measure_2"."""
+    """Return whether an instruction of this name is a measurement: "measure", or a variant such as "measure_2"."""
     return name == "measure" or name.startswith("measure_")
 
 
 def has_blocks(item: Any) -> bool:
-    """Tell whether an instruction holds circuits of its own: control flow, or a box."""
+    """Return whether an instruction contains circuits: control flow, or a box."""
     return bool(item.is_control_flow()) or item.name == "box"
 
 
 def with_blocks(operation: Any, blocks: Sequence[QuantumCircuit]) -> Any:
-    """Give control flow, or a box, of other blocks under the same label, which Qiskit drops."""
-    made = operation.replace_blocks(blocks)
-    made.label = operation.label
-    return made
+    """Replace the blocks of control flow or of a box, keeping its label, which Qiskit would drop."""
+    replaced = operation.replace_blocks(blocks)
+    replaced.label = operation.label
+    return replaced
 
 
 def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target", "lvalue", "rvalue")) -> set[Any]:
-    """Find the classical bits in the condition, the target or an expression of an operation.
+    """Find the classical bits, those of registers included, in an operation's condition, target or expressions.
 
-    Instructions list the bits that their blocks use, but not those of a `store`.
+    A `store` needs this, since its instruction does not list its bits.
+
+    Args:
+        operation: any operation.
+        parts: names of the attributes to look at.
     """
     from qiskit.circuit import Clbit
     from qiskit.circuit.classical import expr
 
-    found: set[Any] = set()
+    bits: set[Any] = set()
     for part in parts:
-        place = getattr(operation, part, None)
-        if isinstance(place, expr.Expr):
-            held = [var.var for var in expr.iter_vars(place)]
+        node = getattr(operation, part, None)
+        if isinstance(node, expr.Expr):
+            operands = [var.var for var in expr.iter_vars(node)]
         else:
-            held = [place[0] if isinstance(place, tuple) else place]
-        for one in held:
-            found.update([one] if isinstance(one, Clbit) else one if hasattr(one, "prefix") else ())
-    return found
+            operands = [node[0] if isinstance(node, tuple) else node]
+        for operand in operands:
+            bits.update([operand] if isinstance(operand, Clbit) else operand if hasattr(operand, "prefix") else ())
+    return bits
 
 
 def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Find the physical qubit that each classical bit holds at the end, and whether it was read on the way.
+    """Find the qubit whose outcome each classical bit has at the end, and whether it was measured mid-circuit.
 
     Returns:
         measured: (n_bits,) qubit of the last measurement into the bit, -1 where there is none or a `store` follows it.
-        mid_circuit: (n_bits,) True where that qubit goes on, or the measurement is conditional.
+        mid_circuit: (n_bits,) True where that qubit is used afterwards, or the measurement is inside a block.
 
     Raises:
-        ValueError: control flow may leave the reading of one qubit or of another in a bit.
+        ValueError: depending on control flow, the outcome of one qubit or of another ends up in a bit.
     """
     measured = np.full(circuit.num_clbits, -1, dtype=np.int64)
     mid = np.zeros(circuit.num_clbits, dtype=bool)
@@ -138,7 +142,7 @@ def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def census(circuit: QuantumCircuit) -> tuple[Counter[Place], set[int], int]:
-    """Count gates by kind and place; list the qubits in use; find the depth in gates on two or more qubits."""
+    """Return gate counts by name and qubits, the qubits in use, and the depth in gates on two or more qubits."""
     gates: Counter[Place] = Counter()
     used: set[int] = set()
     depth = np.zeros(circuit.num_qubits, dtype=np.int64)
@@ -157,10 +161,16 @@ def census(circuit: QuantumCircuit) -> tuple[Counter[Place], set[int], int]:
 def lengths(
     circuit: QuantumCircuit, calibration: Calibration | None, dt: float | None, qubits: Sequence[int] | None = None
 ) -> list[float]:
-    """Give the length of each operation of the circuit (not of its blocks) in seconds; 0 where unknown.
+    """Return the duration of each operation of a circuit in seconds; 0 where it is unknown, and for control flow.
 
-    Of a block of control flow `qubits` are its physical ones. Every measurement, whatever it is called, lasts as long
-    as the one whose length the calibration holds, and so does a reset, which measures and then turns the qubit back.
+    Every kind of measurement takes as long as the one in the calibration, and so does a reset, which measures the qubit
+    and then flips it back.
+
+    Args:
+        circuit: the circuit, or a block of one.
+        calibration: provides the durations; without it, only delays take time.
+        dt: seconds per unit of a delay given in "dt".
+        qubits: physical qubits of a block; by default those of the circuit.
     """
     index = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
     result = []
@@ -177,7 +187,11 @@ def lengths(
 
 
 def delay_seconds(operation: Any, dt: float | None) -> float:
-    """Read the length of a delay; ValueError where it is in "dt" and dt is not given, or is still a parameter."""
+    """Return the length of a delay in seconds.
+
+    Raises:
+        ValueError: the length is in "dt" and dt is not given, or it is still a parameter.
+    """
     if getattr(operation.duration, "parameters", None):
         raise ValueError(f"the circuit must have all its parameters bound; a delay lasts {operation.duration}")
     units = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "dt": dt}
@@ -188,11 +202,16 @@ def delay_seconds(operation: Any, dt: float | None) -> float:
 
 
 def occupation(circuit: QuantumCircuit, seconds: Sequence[float]) -> tuple[Floats, Floats, float]:
-    """Sum up the time that each qubit works and waits, each operation starting as soon as its qubits are free.
+    """Sum up busy and idle times of each qubit, every operation starting as soon as its qubits are free.
+
+    Args:
+        circuit: the circuit.
+        seconds: duration of each operation, as from `lengths`.
 
     Returns:
-        busy, idle: (n_qubits,) seconds; waiting before a qubit's first and after its last operation does not count.
-        duration: from the first operation to the end of the last.
+        busy, idle: (n_qubits,) seconds; time before a qubit's first and after its last operation does not count as
+            idle.
+        duration: seconds from the start of the first operation to the end of the last.
     """
     index = {bit: i for i, bit in enumerate(circuit.qubits)}
     n = circuit.num_qubits

@@ -1,1 +1,1 @@
-"""The noise of machines: for Aer, as flip patterns of a circuit, and as a reference circuit measures it."""
+"""Noise of a machine: as an Aer model, as the flip patterns of a circuit, and as measured by a reference circuit."""

@@ -1,8 +1,8 @@
-"""The noise of a machine, from its calibration, for Aer: gate by gate, only where a circuit goes.
+"""Aer noise of a machine, built from its calibration for the gates and qubits that a circuit uses.
 
-Aer's own recipe gives each gate's channel (depolarising and relaxation that together make up the published error).
-Building it only for the places in use takes milliseconds where the model of a whole machine takes seconds, and readout
-keeps its two different errors. Channels are cached by their numbers, so nothing can be stale.
+Each gate's channel follows Aer's own recipe: depolarisation and relaxation that together give the published error.
+Building channels only where they are used takes milliseconds, while the model of a whole machine takes seconds. The two
+readout errors of a qubit stay distinct. Channels are cached by their parameters, so the cache cannot be stale.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) -> Any:
-    """Build Aer's `NoiseModel` of the gates and readouts that compiled circuits use; waiting is `wait_noise`."""
+    """Build an Aer `NoiseModel` of the gates and readouts that compiled circuits use; `wait_noise` adds idle noise."""
     from qiskit_aer.noise import NoiseModel, ReadoutError
 
     places = {(item.name, qubits) for circuit in circuits for item, qubits, _, _ in steps(circuit)}
@@ -42,7 +42,7 @@ def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) ->
 
 
 def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> QuantumCircuit:
-    """Write relaxation behind every delay of the qubits in use of a circuit, within control flow too."""
+    """Insert relaxation after every delay on a circuit's active qubits, in control flow as well."""
     _, used, _ = census(circuit)
 
     def noise_of(delay: Any, qubit: int) -> Any:
@@ -51,19 +51,19 @@ def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | No
         error = gate_channel(*figures(calibration, "delay", (qubit,), delay_seconds(delay, dt)))
         return None if error is None else error.to_instruction()
 
-    return _behind_delays(circuit, range(circuit.num_qubits), noise_of)
+    return _after_delays(circuit, range(circuit.num_qubits), noise_of)
 
 
-def _behind_delays(scope: QuantumCircuit, places: Sequence[int], noise_of: Callable[[Any, int], Any]) -> QuantumCircuit:
-    """Write what `noise_of` gives behind the delays of a circuit, or of a block, on these qubits."""
+def _after_delays(scope: QuantumCircuit, qubits: Sequence[int], noise_of: Callable[[Any, int], Any]) -> QuantumCircuit:
+    """Insert the instruction ``noise_of(delay, qubit)`` after each delay of a circuit or block on physical `qubits`."""
     from qiskit.circuit import Delay
     from qiskit_aer.noise.passes import LocalNoisePass
 
-    noisy: QuantumCircuit = LocalNoisePass(lambda delay, at: noise_of(delay, places[at[0]]), op_types=Delay)(scope)
+    noisy: QuantumCircuit = LocalNoisePass(lambda delay, at: noise_of(delay, qubits[at[0]]), op_types=Delay)(scope)
     for i, item in enumerate(noisy.data):
         if has_blocks(item):
-            outer = [places[noisy.find_bit(qubit).index] for qubit in item.qubits]
-            blocks = [_behind_delays(block, outer, noise_of) for block in item.operation.blocks]
+            outer = [qubits[noisy.find_bit(qubit).index] for qubit in item.qubits]
+            blocks = [_after_delays(block, outer, noise_of) for block in item.operation.blocks]
             noisy.data[i] = item.replace(operation=with_blocks(item.operation, blocks))
     return noisy
 
@@ -71,8 +71,11 @@ def _behind_delays(scope: QuantumCircuit, places: Sequence[int], noise_of: Calla
 def figures(
     calibration: Calibration, name: str, qubits: Iterable[int], wait: float = 0.0
 ) -> tuple[float, float, tuple[tuple[float, float], ...]]:
-    """Look up the arguments of `gate_channel`, unknown figures filled as the calibration fills them (a gate that it
-    does not list does no harm). A delay has length `wait`, no error."""
+    """Look up the arguments of `gate_channel` for a gate, or for a delay of `wait` seconds.
+
+    Missing figures are replaced as in `Calibration.assumed_error`. A gate that the calibration does not list has no
+    error; neither has a delay.
+    """
     qubits = tuple(qubits)
     times = tuple(calibration.coherence(q) for q in qubits)
     if name == "delay":
@@ -83,11 +86,11 @@ def figures(
 
 @lru_cache(maxsize=8192)
 def gate_channel(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> Any:
-    """Build one gate's channel by Aer's recipe for devices; None where there is no noise.
+    """Build the noise channel of one gate by Aer's recipe for devices; None if the gate is noiseless.
 
     Args:
-        error: average gate infidelity, 0 for waiting.
-        seconds: how long it takes.
+        error: average gate infidelity; 0 for a delay.
+        seconds: duration of the gate.
         times: (T1, T2) of each of its qubits, in seconds.
     """
     from qiskit.circuit.library import CZGate, XGate
@@ -96,25 +99,25 @@ def gate_channel(error: float, seconds: float, times: tuple[tuple[float, float],
 
     width = len(times)
     target = Target(num_qubits=width, qubit_properties=[QubitProperties(t1=t1, t2=t2) for t1, t2 in times])
-    known = InstructionProperties(duration=seconds, error=error)
-    target.add_instruction(XGate() if width == 1 else CZGate(), {tuple(range(width)): known})
+    properties = InstructionProperties(duration=seconds, error=error)
+    target.add_instruction(XGate() if width == 1 else CZGate(), {tuple(range(width)): properties})
     errors = basic_device_gate_errors(target=target)
     return errors[0][2] if errors and not errors[0][2].ideal() else None
 
 
 @lru_cache(maxsize=8192)
 def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> Floats:
-    """Give the Pauli twirl of `gate_channel`: the probability of each Pauli error.
+    """Return the Pauli twirl of `gate_channel`: the probability of each Pauli error.
 
     The channel's transfer matrix has the diagonal f = (1, e^(-t/T2), e^(-t/T2), e^(-t/T1)) for I, X, Y, Z on each
     qubit, all but the identity times 1 - p for the depolarising part (`pauli.depolarising_strength`). Then
     P(Q) = 4^-n sum_P (-1)^<P,Q> f_P, where <P,Q> is 1 if the Paulis anticommute.
 
     Args:
-        error, seconds, times: as for `gate_channel`.
+        error, seconds, times: as in `gate_channel`.
 
     Returns:
-        (4,) or (4, 4): axis 0 is the first qubit, order I, X, Y, Z. Sums to 1.
+        (4,) or (4, 4) probabilities, which sum to 1; axis 0 is the first qubit, in the order I, X, Y, Z.
     """
     t1, t2 = np.array(times).T
     t2 = np.minimum(t2, 2 * t1)

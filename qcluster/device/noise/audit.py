@@ -1,4 +1,4 @@
-"""What a reference says of the calibration: expected and measured survival, flips of each bit, places that are off."""
+"""Compare a reference circuit's counts with the calibration: survival, bit flips, and places where it is wrong."""
 
 from __future__ import annotations
 
@@ -11,74 +11,77 @@ from qcluster.core.arrays import Floats
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.device.noise.learned import Learned
 
-_SURE = 3.0
-"""Standard deviations of the logarithm of a factor from which a place is said to be off."""
-_FOUND = 3.0
-"""Standard deviations of its faults from which crosstalk is said to be found."""
+_FACTOR_THRESHOLD = 3.0
+"""Standard deviations by which the logarithm of a factor must differ from 0 for a place to be reported."""
+_CROSSTALK_THRESHOLD = 3.0
+"""Standard deviations by which the number of its faults must exceed 0 for crosstalk to be reported."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """One place of the machine, as a reference and the calibration see it."""
+    """One place of the machine where the measured fault rate differs from the calibrated one."""
 
     name: str
-    """Such as "gates on qubits 4-5", "qubit 3 waiting", "reading bit 2"."""
+    """Description, such as "gates on qubits 4-5", "qubit 3 waiting" or "reading bit 2"."""
     factor: float
-    """How many times as often as calibrated faults happen there."""
+    """Measured fault rate divided by the calibrated one."""
     low: float
-    """Factor one standard deviation lower."""
+    """Lower end of the factor's range of one standard deviation."""
     high: float
-    """Factor one standard deviation higher."""
+    """Upper end of the factor's range of one standard deviation."""
     faults: float
-    """Faults seen there, by expectation."""
+    """Expected number of faults at this place in the counts of the reference."""
 
     def __str__(self) -> str:
-        way, times = "good", (self.factor, self.low, self.high)
+        direction, values = "good", (self.factor, self.low, self.high)
         if self.factor < 1:
-            way, times = "bad", (1 / self.factor, 1 / self.high, 1 / self.low)
-        off, low, high = times
-        return f"the calibration is {off:.1f} times too {way} for {self.name} ({low:.1f} to {high:.1f})"
+            direction, values = "bad", (1 / self.factor, 1 / self.high, 1 / self.low)
+        factor, low, high = values
+        return f"the calibration is {factor:.1f} times too {direction} for {self.name} ({low:.1f} to {high:.1f})"
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceReport:
-    """Compare a reference's counts with what the calibration expects of them; prints as a table."""
+    """Comparison of a reference circuit's counts with the expectation from the calibration; prints as a table."""
 
     title: str
     """Machine, time and shots."""
     survival: float
     """Share of the shots that read the expected string."""
     expected_survival: float
-    """The same by the calibration; nan where the machine publishes no errors, so that there is nothing to compare."""
+    """The same share as predicted by the calibration; nan if the machine publishes no errors to compare with."""
     flips: Floats
-    """(n_bits, 2) how often each bit was flipped, and how often the calibration expects it, or nan."""
+    """(n_bits, 2) measured flip rate of each bit, and the rate predicted by the calibration, or nan."""
     places: tuple[Place, ...]
-    """Where the calibration is off beyond doubt, worst first; none where there is nothing to compare."""
+    """Places where the calibration is significantly wrong, worst first; empty if there is nothing to compare with."""
     crosstalk: tuple[tuple[int, int, float], ...]
-    """Pairs of classical bits that flip together without a known cause, and how often in a shot."""
+    """Pairs of classical bits that flip together without a known cause, and how often per shot."""
 
     @property
     def ratio(self) -> float:
-        """How many times as many faults as calibrated: the ratio of the logarithms of the survivals; or nan."""
+        """Measured number of faults divided by the calibrated one: the ratio of the logarithms of the survivals.
+
+        It is nan where the machine publishes no errors.
+        """
         expected = float(np.clip(self.expected_survival, 1e-9, 1 - 1e-9))
-        return abs(float(np.log(max(self.survival, 1e-9)) / np.log(expected)))  # of none at all, 0, not -0
+        return abs(float(np.log(max(self.survival, 1e-9)) / np.log(expected)))  # abs: without any fault, 0, not -0
 
     @property
     def published(self) -> bool:
-        """Whether the machine publishes errors, with which the reference is compared."""
+        """Whether the machine publishes errors to compare with."""
         return not np.isnan(self.expected_survival)
 
     def __str__(self) -> str:
-        beside = "nothing to compare it with: the machine publishes no errors"
+        comparison = "nothing to compare it with: the machine publishes no errors"
         if self.published:
-            beside = f"{self.expected_survival:.1%} by the calibration ({self.ratio:.1f} times the faults)"
+            comparison = f"{self.expected_survival:.1%} by the calibration ({self.ratio:.1f} times the faults)"
         lines = [
             self.title,
-            f"expected string: {self.survival:.1%} measured, {beside}",
+            f"expected string: {self.survival:.1%} measured, {comparison}",
             "bit   flipped" + "   calibrated" * self.published,
             *(
-                f"{bit:3d}   {one:7.2%}" + f"   {other:10.2%}" * self.published
-                for bit, (one, other) in enumerate(self.flips)
+                f"{bit:3d}   {measured:7.2%}" + f"   {predicted:10.2%}" * self.published
+                for bit, (measured, predicted) in enumerate(self.flips)
             ),
             *map(str, self.places),
             *(f"bits {i} and {j} flip together in {rate:.2%} of the shots" for i, j, rate in self.crosstalk),
@@ -86,21 +89,28 @@ class ReferenceReport:
         return "\n".join(lines)
 
     def plot(self) -> Any:
-        """Draw flips of each bit and the places that are off; see `qcluster.plot.plot_reference`."""
+        """Plot the flips of each bit and the wrong places; see `qcluster.plot.plot_reference`."""
         from qcluster.plot import plot_reference
 
         return plot_reference(self)
 
 
 def audit(title: str, noise: MeasuredNoise, learned: Learned, *, published: bool) -> ReferenceReport:
-    """Make the report of a reference of what it measured and what was learned from that, and of what is published."""
+    """Compile the report of a reference.
+
+    Args:
+        title: first line of the report.
+        noise: flip patterns that the reference measured.
+        learned: factors on the calibrated fault rates, learned from the reference.
+        published: whether the machine publishes errors; if not, nothing is compared with the calibration.
+    """
     places, crosstalk = [], []
     for place, factor, faults in zip(learned.places, learned.factors.tolist(), learned.faults.tolist(), strict=True):
         spread = 1 / np.sqrt(faults + 1)
         if place[0] == "crosstalk":
-            if faults > _FOUND**2:
+            if faults > _CROSSTALK_THRESHOLD**2:
                 crosstalk.append((int(place[1]), int(place[2]), faults / noise.shots))
-        elif published and abs(np.log(max(factor, 1e-9))) > _SURE * spread:
+        elif published and abs(np.log(max(factor, 1e-9))) > _FACTOR_THRESHOLD * spread:
             low, high = factor * np.exp(-spread), factor * np.exp(spread)
             places.append((abs(np.log(factor)) / spread, Place(_name(place), factor, float(low), float(high), faults)))
     return ReferenceReport(
@@ -108,8 +118,8 @@ def audit(title: str, noise: MeasuredNoise, learned: Learned, *, published: bool
         survival=noise.survival,
         expected_survival=learned.survival if published else np.nan,
         flips=np.column_stack([noise.flips, learned.flips if published else np.full(noise.n_bits, np.nan)]),
-        places=tuple(place for _, place in sorted(places, key=lambda found: -found[0])),
-        crosstalk=tuple(sorted(crosstalk, key=lambda found: -found[2])),
+        places=tuple(place for _, place in sorted(places, key=lambda entry: -entry[0])),
+        crosstalk=tuple(sorted(crosstalk, key=lambda pair: -pair[2])),
     )
 
 

@@ -1,4 +1,4 @@
-"""What happens in a compiled circuit, as far as its faults are concerned: the events that `walk` lists."""
+"""Events of a compiled circuit that matter for its faults; `walk` lists them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Turn(NamedTuple):
-    """A one-qubit gate: Pauli j turns into Pauli i with probability ``squares[i, j]``."""
+    """A one-qubit gate: Pauli j becomes Pauli i with probability ``squares[i, j]``."""
 
     qubit: int
     squares: Floats
 
 
 class Coupling(NamedTuple):
-    """A rotation by ``angle`` about the Pauli ``axis`` (0, 1, 2 for X, Y, Z) on both qubits."""
+    """A two-qubit rotation by ``angle`` about XX, YY or ZZ, as ``axis`` is 0, 1 or 2."""
 
     a: int
     b: int
@@ -30,7 +30,7 @@ class Coupling(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Faults of one qubit: rates (3,) of X, Y, Z."""
+    """Faults of one qubit, with rates (3,) of X, Y, Z; ``kind`` is an index into `qcluster.core.noise.faults.KINDS`."""
 
     qubit: int
     rates: Floats
@@ -38,7 +38,7 @@ class Fault(NamedTuple):
 
 
 class PairFault(NamedTuple):
-    """Faults of two qubits: rates (4, 4) of I, X, Y, Z on a (rows) and on b."""
+    """Gate faults of two qubits, with rates (4, 4) of I, X, Y, Z on a (rows) and on b (columns)."""
 
     a: int
     b: int
@@ -54,44 +54,47 @@ class Measure(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """A qubit put back to |0>."""
+    """A reset of a qubit to |0>."""
 
     qubit: int
 
 
 class Store(NamedTuple):
-    """A number that the program computes, written into bits, the lowest first."""
+    """A number computed by the program and written into classical bits, lowest first."""
 
     bits: tuple[int, ...]
     table: Table
 
 
 class Group(NamedTuple):
-    """Paulis on some qubits, of which one strikes."""
+    """A random Pauli on some qubits."""
 
     qubits: tuple[int, ...]
     paulis: npt.NDArray[np.int64]
-    """(n, n_qubits) of 0, 1, 2, 3 for I, X, Y, Z."""
+    """(n, n_qubits) the possible Paulis: 0, 1, 2, 3 for I, X, Y, Z."""
     shares: Floats
     """(n,) probabilities, which sum to 1."""
 
 
 class Change(NamedTuple):
-    """What one body in place of another does to what follows: a Pauli of each group, and bits left to chance."""
+    """Effect of running one body of control flow in place of another."""
 
     groups: tuple[Group, ...]
+    """A random Pauli strikes in each group."""
     bits: tuple[int, ...]
+    """Classical bits that become random."""
 
 
 class Branch(NamedTuple):
-    """A body that runs by what the program computes: body ``table.values[setting of the bits]``."""
+    """Control flow: the program runs body ``table.values[setting of the bits]``."""
 
     table: Table
     bodies: tuple[tuple[Event | None, ...], ...]
+    """Events of each body."""
     changes: dict[tuple[int, int], Change]
-    """By pairs of bodies, the lower number first."""
+    """Effect of exchanging two bodies, by pair of body numbers, the lower one first."""
     repeats: bool
-    """True for a pass of a loop, whose bits in the end say nothing of how often it ran."""
+    """True for a pass of a `while` loop; the final values of its bits do not show how often it ran."""
 
 
 Event = Union[Turn, Coupling, Fault, PairFault, Measure, Reset, Store, Branch]  # noqa: UP007  (refers to itself)

@@ -1,9 +1,9 @@
-"""The flip patterns of a compiled circuit's own faults, from the machine's calibration.
+"""Flip patterns of a compiled circuit's faults, from the machine's calibration.
 
-Under Pauli noise (twirling makes it so) each fault flips one pattern of measured bits. The observables Z_j that are
-read at the end are carried backwards through the circuit; a Pauli fault flips bit j if it anticommutes with Z_j as it
-is at that place. This is exact for Clifford circuits; where a rotation by another angle turns X into cos X + sin Y,
-the fault is averaged over draws that take Y with probability sin^2.
+Under Pauli noise, which twirling brings about, each fault flips one pattern of measured bits. The observables Z_j that
+are measured at the end are propagated backwards through the circuit; a Pauli fault flips bit j if it anticommutes with
+the propagated Z_j at its place. This is exact for Clifford circuits. Where a rotation by another angle turns X into
+cos X + sin Y, the pattern is averaged over random draws that take Y with probability sin^2.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class RunLike(Protocol):
-    """What the faults of a run follow from: fields of `qcluster.device.run.Run`, which asks for them here."""
+    """Fields of `qcluster.device.run.Run` from which its faults are derived; that module imports this one."""
 
     @property
     def counts(self) -> Distribution: ...
@@ -59,10 +59,10 @@ class RunLike(Protocol):
 
 
 class ReferenceLike(Protocol):
-    """What knows better than the calibration; `qcluster.device.noise.measured.MeasuredReference` does."""
+    """A measured reference, such as `qcluster.device.noise.measured.MeasuredReference`."""
 
     def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-        """Give the fault masks of a run at the rates that the reference measured."""
+        """Return the fault masks of a run, with the rates that the reference measured."""
 
 
 @own_errstate
@@ -78,30 +78,31 @@ def fault_masks(
 ) -> FaultMasks:
     """Find which measured bits each fault of a compiled circuit flips, and how often the calibration expects it.
 
-    The first-order physics of the machine, for `qcluster.core.noise.kernel`: depolarising gate errors, decoherence
-    during gates and waits, readout errors with the decay before the measurement. Pairs of neighbouring measured
-    qubits are listed as crosstalk with rate 0, for a fit to find.
+    These are the first-order effects of the machine's noise, as input to `qcluster.core.noise.kernel`: depolarising
+    gate errors, decoherence during gates and idle times, and readout errors that include the decay before the
+    measurement. Crosstalk between measured neighbouring qubits is listed with rate 0, for a fit to determine.
 
     Args:
         circuit: compiled for the machine, so that its qubits are the physical ones.
-        calibration: of that machine, at best of that day. What is dead scrambles its qubits; see
-            `Calibration.assumed_error`.
-        idle: True counts the waiting of an unscheduled circuit too, run as late as possible, which is what hardware
-            does; False counts explicit delays only, which is what a simulator does.
+        calibration: calibration of that machine, ideally of the same day. A gate that is out of order scrambles its
+            qubits; see `Calibration.assumed_error`.
+        idle: True also counts idle times of an unscheduled circuit, run as late as possible, as hardware does; False
+            counts explicit delays only, as a simulator does.
         dt: seconds per unit of a delay given in "dt"; needed only if there are such delays.
-        draws: branches to average over where the circuit is not Clifford.
-        seed: of these branches.
-        counts: of the circuit, from which it is read how often the conditions of its control flow hold; without them,
-            each bit of a condition is as often 0 as 1.
+        draws: number of random draws to average over where the circuit is not Clifford.
+        seed: seed of these draws.
+        counts: counts of the circuit, from which the probabilities of conditions in its control flow are estimated.
+            Without them, each bit of a condition is 0 or 1 with equal probability.
 
     Returns:
-        FaultMasks. Cost: some 20 microseconds a gate, a millisecond where the circuit is not Clifford.
+        FaultMasks. Cost: some 20 microseconds per gate, a millisecond where the circuit is not Clifford.
 
     Raises:
-        ValueError: gates on more than two qubits, free parameters, a qubit outside the calibration, counts of another
-            width, a classical program that cannot be read (see `qcluster.device.circuits.conditions`).
-        TypeError: what is no circuit, or no calibration.
-        CalibrationError: the calibration lists no such gate there.
+        ValueError: the circuit has gates on more than two qubits, free parameters, qubits outside the calibration, or a
+            classical program that is not supported (see `qcluster.device.circuits.conditions`); or the counts have
+            another width.
+        TypeError: `circuit` is not a circuit, or `calibration` is not a calibration.
+        CalibrationError: the calibration lists no gate of a name that the circuit uses.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -111,23 +112,23 @@ def fault_masks(
         >>> fault_masks(circuit, Calibration.ideal(2)).expected_faults
         0.0
     """
-    back = _go_back(circuit, calibration, idle, dt, draws, seed, counts)
-    masks, rates, kind, _ = back.collect()
+    backward = _propagate(circuit, calibration, idle, dt, draws, seed, counts)
+    masks, rates, kind, _ = backward.collect()
     masks, rates, kind = merge_masks(masks, rates, kind)
-    return FaultMasks(circuit.num_clbits, masks, rates, kind, back.readout, back.rotations)
+    return FaultMasks(circuit.num_clbits, masks, rates, kind, backward.readout, backward.rotations)
 
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """Flip patterns of a circuit's faults, with the place that each comes from."""
+    """Flip patterns of a circuit's faults, each with the place where the faults occur."""
 
     places: tuple[tuple[Any, ...], ...]
-    """("pair", a, b): gates on two qubits; ("gate", q): on one; ("idle", q): waiting; ("crosstalk", i, j): classical
-    bits that hold coupled qubits, which no calibration knows of."""
+    """("pair", a, b): gates on two qubits; ("gate", q): gates on one qubit; ("idle", q): idle times; ("crosstalk", i,
+    j): classical bits of coupled qubits, about whose crosstalk a calibration says nothing."""
     place: npt.NDArray[np.int64]
-    """(n_masks,) which place."""
+    """(n_masks,) index into `places`."""
     masks: Words
-    """(n_masks, n_words) packed patterns, distinct at each place."""
+    """(n_masks, n_words) packed patterns, distinct within each place."""
     rates: Floats
     """(n_masks,) expected number per shot; 0 for crosstalk."""
     readout: Floats
@@ -147,21 +148,27 @@ def located_faults(
     draws: int = 64,
     counts: Distribution | None = None,
 ) -> Located:
-    """Find what `fault_masks` finds, place by place; arguments, errors and cost as there."""
-    back = _go_back(circuit, calibration, idle, dt, draws, 0, counts)
-    masks, rates, _, at = back.collect()
+    """Find the same faults as `fault_masks`, place by place; arguments, errors and cost are as there."""
+    backward = _propagate(circuit, calibration, idle, dt, draws, 0, counts)
+    masks, rates, _, place = backward.collect()
     keep = masks.any(axis=1)
-    keys, slot = np.unique(np.column_stack([at, masks])[keep], axis=0, return_inverse=True)
-    total = np.bincount(slot.ravel(), rates[keep], len(keys)).astype(np.float64)
-    what = keys[:, 1:], total, back.readout, circuit.num_clbits, back.rotations
-    return Located(tuple(back.places), keys[:, 0].astype(np.int64), *what)
+    distinct, slot = np.unique(np.column_stack([place, masks])[keep], axis=0, return_inverse=True)
+    return Located(
+        places=tuple(backward.places),
+        place=distinct[:, 0].astype(np.int64),
+        masks=distinct[:, 1:],
+        rates=np.bincount(slot.ravel(), rates[keep], len(distinct)).astype(np.float64),
+        readout=backward.readout,
+        n_bits=circuit.num_clbits,
+        rotations=backward.rotations,
+    )
 
 
-def _go_back(
+def _propagate(
     circuit: QuantumCircuit, calibration: Calibration, idle: bool, dt: float | None, draws: int,
     seed: int | np.random.Generator | None, counts: Distribution | None,
 ) -> Backward:  # fmt: skip
-    """Carry what is read back through a circuit, past all its faults; pairs of neighbours are noted last."""
+    """Propagate the measured observables backwards through a circuit and record its faults, crosstalk last."""
     rng = make_rng(seed)
     check_circuit(circuit)
     check_calibration(calibration)
@@ -177,30 +184,31 @@ def _go_back(
         )
     events = walk(circuit, calibration, idle=idle, dt=dt)
     clifford = all(is_clifford(event) for event in events)
-    back = Backward(circuit.num_clbits, 1 if clifford else draws, rng, counts)
+    backward = Backward(circuit.num_clbits, 1 if clifford else draws, rng, counts)
     for event in reversed(events):
         if event is not None:
-            back.step(event)
+            backward.step(event)
     for i, j in _neighbours(circuit, calibration):
-        back.note(back.single[[i]] ^ back.single[[j]], np.zeros(1), CROSSTALK, ("crosstalk", i, j))
-    return back
+        backward.record(backward.single[[i]] ^ backward.single[[j]], np.zeros(1), CROSSTALK, ("crosstalk", i, j))
+    return backward
 
 
 @own_errstate
 def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-    """Find the fault masks of a run, as `fault_masks` does, from the circuit and the calibration that it carries.
+    """Find the fault masks of a run, as `fault_masks` does, from the run's circuit and calibration.
 
-    A run with a reference has the rates that this measured (see `qcluster.device.noise.learned`). Waiting counts on
-    hardware, and where the simulated circuit was scheduled; readout errors are symmetric where measurements were
-    twirled. `Run.faults` gives the same, and None where there is nothing to go by.
+    If the run has a reference, the rates are those that it measured (see `qcluster.device.noise.learned`). Idle times
+    count on hardware, and in a simulation if the circuit was scheduled. Readout errors are symmetric if measurements
+    were twirled. `Run.faults` returns the same, or None where fault masks cannot be found.
 
     Args:
-        run: from `execute`, or read back from a saved job.
-        dt: seconds per unit of delay, where the run's own profile does not say.
+        run: a run from `execute`, or from a saved job.
+        dt: seconds per unit of a delay given in "dt"; by default as in the run's profile.
         draws: as in `fault_masks`.
 
     Raises:
-        ValueError: as `fault_masks` does.
+        TypeError: `run` is not a run.
+        ValueError, CalibrationError: as in `fault_masks`.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -212,14 +220,14 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         (2, 2)
     """
     if not hasattr(run, "profile"):
-        raise TypeError(f"run must be a Run; got {type(run).__name__}: of a circuit and its calibration, fault_masks")
+        raise TypeError(f"run must be a Run; got {type(run).__name__}: for a circuit and its calibration, fault_masks")
     if run.reference is not None:
         return run.reference.faults_of(run, dt=dt, draws=draws)
-    return as_twirled(fault_masks(**facts_of(run, dt, draws)), run)
+    return as_twirled(fault_masks(**fault_arguments(run, dt, draws)), run)
 
 
-def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
-    """Give what `fault_masks` and `located_faults` ask, of a run."""
+def fault_arguments(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
+    """Return the arguments of `fault_masks` or `located_faults` for a run."""
     return {
         "circuit": run.profile.circuit,
         "calibration": run.calibration,
@@ -231,27 +239,29 @@ def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
 
 
 def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
-    """Exchange the two readout errors of the bits that a run measured with flips, undone in its counts, in the share of
-    twirls that had them flipped: half, and readout is symmetric, unless the number of twirls is odd.
+    """Average the two readout errors of each bit as measurement twirls do.
 
-    The decay before the measurement goes with them: the Paulis that undo the twirl of a last gate come as late as
-    possible, so that the qubit has waited flipped as often as not. A delay of the user's own after them is not
-    twirled; there the decay is right on average only."""
+    In the twirls that flip a bit before it is read, and flip it back in the counts, its two errors are exchanged. With
+    an even number of twirls these are half of all, and readout is symmetric.
+
+    Decay before the measurement is averaged too. This is right because the Paulis that undo the twirl of a last gate
+    come as late as possible, so that the qubit was flipped while it waited in half of the cases. A delay of the user's
+    own after them is not twirled; there the decay is right only on average.
+    """
     flipped = flipped_share(run.flips, run.options)[:, None]
     return replace(faults, readout=(1 - flipped) * faults.readout + flipped * faults.readout[:, ::-1])
 
 
 def flipped_share(flips: npt.NDArray[np.bool_], options: Mapping[str, Any]) -> Floats:
-    """Give the share of twirls in which each bit was flipped before it was read, ``(n_bits,)``: by our flips, or half
-    where the runtime flips."""
+    """Return the share of twirls that flip each bit before it is read, (n_bits,); one half where the runtime twirls."""
     return np.full(flips.shape[1], 0.5) if flips_served(options) else np.asarray(flips.mean(axis=0))
 
 
 @own_errstate
 def known_faults(run: RunLike) -> tuple[FaultMasks | None, str]:
-    """Find the fault masks of a run; where there are none, None and the reason in words.
+    """Find the fault masks of a run; where that is impossible, return None and the reason.
 
-    The reason is empty where the run is known to have no noise.
+    The reason is empty if the run is known to be noiseless.
     """
     from qiskit.exceptions import QiskitError
 
@@ -267,7 +277,7 @@ def known_faults(run: RunLike) -> tuple[FaultMasks | None, str]:
 
 
 def _neighbours(circuit: QuantumCircuit, calibration: Calibration) -> list[tuple[int, int]]:
-    """Pairs of classical bits that hold coupled qubits."""
+    """List the pairs of classical bits that are measured from coupled qubits."""
     measured, _ = measurements(circuit)
     bit_of = {int(qubit): bit for bit, qubit in enumerate(measured) if qubit >= 0}
     pairs = {tuple(sorted((int(a), int(b)))) for a, b in calibration.couplings}

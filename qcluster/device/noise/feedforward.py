@@ -1,9 +1,9 @@
-"""What it does to a circuit that its classical program takes the wrong branch.
+"""Effect on a circuit of running the wrong branch of its classical program.
 
-Where one body runs in place of another, the state differs by ``D = U_other U_one^``. Written as a sum of Paulis,
-``D = sum_P c_P P``, it is taken for a fault P with probability ``|c_P|^2``: exact where bodies are Paulis, as the
-corrections of teleportation are, and the Pauli twirl of D elsewhere. What a body does by measurements, resets or a
-program of its own leaves its qubits and bits to chance.
+Where one body runs in place of another, the state differs by ``D = U_other U_one^``. Expanded in Paulis,
+``D = sum_P c_P P``, this is treated as a fault P with probability ``|c_P|^2``. That is exact where the bodies are
+Paulis, as the corrections of teleportation are, and the Pauli twirl of D elsewhere. Qubits that a body measures, resets
+or uses in control flow, and bits that it writes, are taken to become random.
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ if TYPE_CHECKING:
     from qcluster.device.circuits.conditions import Memory
 
 _MOST_QUBITS = 5
-"""Most qubits that gates may join in a body, to write their matrix as Paulis: 4^5 of them."""
+"""Maximum number of qubits that a body's gates may connect for D to be expanded in Paulis, of which there are 4^5."""
 _NEGLIGIBLE = 1e-9
 
 
 class Body(NamedTuple):
-    """A block of control flow, where it lies in the circuit."""
+    """A block of control flow, with the qubits and bits that it acts on."""
 
     circuit: QuantumCircuit
     qubits: tuple[int, ...]
-    """(n_qubits,) physical."""
+    """(n_qubits,) physical qubits."""
     memory: Memory
-    """Numbers of its classical bits."""
+    """Indices of its classical bits."""
 
 
 def change(one: Body | None, other: Body | None, signs: Mapping[int, int]) -> Change:
-    """Find what it does that one body runs in place of another; None is one that does nothing.
+    """Find the effect of running one body in place of another.
 
-    Signs are of qubits that are in a known state before: 1 for |0>, -1 for |1>.
+    Args:
+        one, other: the two bodies; None is an empty one.
+        signs: qubits that are in a known state beforehand: 1 for |0>, -1 for |1>.
     """
     items = [list(_items(body)) if body is not None else [] for body in (one, other)]
     groups: list[Group] = []
-    for qubits in _joined([places for side in items for _, places in side]):
+    for qubits in _connected([places for side in items for _, places in side]):
         if len(qubits) > _MOST_QUBITS or not all(_is_gate(item) for item in _on(items[0] + items[1], qubits)):
-            groups += [_anything(q) for q in qubits]
+            groups += [_depolarised(q) for q in qubits]
             continue
         matrices = [_matrix(side, qubits) for side in items]
         empty = any(not list(_on(side, qubits)) for side in items)
@@ -57,7 +59,7 @@ def change(one: Body | None, other: Body | None, signs: Mapping[int, int]) -> Ch
 
 
 def _items(body: Body) -> Iterator[tuple[Any, tuple[int, ...]]]:
-    """Instructions that act on qubits, and the physical ones."""
+    """Yield the instructions of a body that act on qubits, with their physical qubits."""
     index = dict(zip(body.circuit.qubits, body.qubits, strict=True))
     for item in body.circuit.data:
         if item.qubits and item.name not in {"barrier", "delay"}:
@@ -65,7 +67,7 @@ def _items(body: Body) -> Iterator[tuple[Any, tuple[int, ...]]]:
 
 
 def written_bits(body: Body | None) -> Iterator[int]:
-    """Numbers of the bits that a body may write."""
+    """Yield the indices of the classical bits that a body may write."""
     if body is None:
         return
     for item in body.circuit.data:
@@ -78,16 +80,17 @@ def written_bits(body: Body | None) -> Iterator[int]:
                 yield from written_bits(Body(block, (), body.memory.inside(block, item.clbits)))
 
 
-def _joined(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Sets of qubits that instructions join, each sorted."""
-    home: dict[int, set[int]] = {}
+def _connected(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return the sets of qubits that instructions on these qubits connect, each set sorted."""
+    component: dict[int, set[int]] = {}
     for qubits in places:
-        together = set().union(*(home.get(q, {q}) for q in qubits))
-        home.update(dict.fromkeys(together, together))
-    return sorted({tuple(sorted(group)) for group in home.values()})
+        merged = set().union(*(component.get(q, {q}) for q in qubits))
+        component.update(dict.fromkeys(merged, merged))
+    return sorted({tuple(sorted(group)) for group in component.values()})
 
 
 def _on(items: list[tuple[Any, tuple[int, ...]]], qubits: tuple[int, ...]) -> Iterator[Any]:
+    """Yield the instructions that act on a connected set of qubits."""
     return (item for item, places in items if places[0] in qubits)
 
 
@@ -96,6 +99,7 @@ def _is_gate(item: Any) -> bool:
 
 
 def _matrix(items: list[tuple[Any, tuple[int, ...]]], qubits: tuple[int, ...]) -> npt.NDArray[np.complex128]:
+    """Multiply the gates on a connected set of qubits."""
     from qiskit.circuit import QuantumCircuit
     from qiskit.quantum_info import Operator
 
@@ -107,7 +111,10 @@ def _matrix(items: list[tuple[Any, tuple[int, ...]]], qubits: tuple[int, ...]) -
 
 
 def _paulis(matrix: npt.NDArray[np.complex128], qubits: tuple[int, ...], signs: Mapping[int, int]) -> Group:
-    """Write a unitary as Paulis; on a qubit in |0> or |1>, Z is a sign, so that what differs by it adds up first."""
+    """Expand a unitary in Paulis, and return them with their squared amplitudes as probabilities.
+
+    On a qubit in |0> or |1>, Z is only a sign: amplitudes of Paulis that differ by it are added before squaring.
+    """
     from qiskit.quantum_info import Operator, SparsePauliOp
 
     terms = SparsePauliOp.from_operator(Operator(matrix))
@@ -124,5 +131,6 @@ def _paulis(matrix: npt.NDArray[np.complex128], qubits: tuple[int, ...], signs: 
     return Group(qubits, np.array(list(amplitudes), dtype=np.int64)[kept], shares[kept] / shares[kept].sum())
 
 
-def _anything(qubit: int) -> Group:
+def _depolarised(qubit: int) -> Group:
+    """Return a uniformly random Pauli on one qubit."""
     return Group((qubit,), np.arange(4)[:, None], np.full(4, 0.25))

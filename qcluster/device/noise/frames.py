@@ -1,9 +1,9 @@
-"""Clifford circuits under Pauli noise, hundreds of qubits wide: one stabilizer run, and Pauli frames for the shots.
+"""Simulate Clifford circuits of hundreds of qubits under Pauli noise by Pauli frames.
 
-A shot of such a circuit is a noiseless shot with the errors carried through to the measurements, and a Pauli carried
-through a Clifford gate stays a Pauli. So one noiseless shot comes from the stabilizer method, and of all others only
-the Pauli they differ by is followed, as bits, for all shots at once. Random Z before the first gate and after each
-measurement, which change nothing, make the shots as random as quantum mechanics has them (Gidney, arXiv:2103.02202).
+A Pauli error propagated through a Clifford gate stays a Pauli. So a noisy shot differs from a noiseless one by a Pauli
+only, its frame. One noiseless reference shot is simulated by the stabilizer method. For all other shots only the frames
+are tracked, as bits and for all shots at once. A random Z on each qubit at the start and after each measurement, which
+has no physical effect, gives the shots their quantum randomness (Gidney, arXiv:2103.02202).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _GATES = {"h", "s", "sdg", "sx", "sxdg", "cx", "cz", "swap", "ecr"}
 
 
 def quarter_turns(angle: Any) -> int | None:
-    """Read an angle as a number of quarter turns, 0 to 3; None where it is none, or not a number yet."""
+    """Return an angle as a number of quarter turns, 0 to 3; None if it is not a multiple of one, or is a parameter."""
     try:
         turns = float(angle) / (pi / 2)
     except TypeError:
@@ -43,7 +43,7 @@ def quarter_turns(angle: Any) -> int | None:
 
 
 def is_clifford(circuit: QuantumCircuit) -> bool:
-    """Tell whether `sample_clifford` can run a circuit: Clifford gates only, and no control flow."""
+    """Return whether `sample_clifford` can run a circuit: only supported Clifford gates, and no control flow."""
     for item, _, _, _ in steps(circuit):
         if item.name == "rz" and quarter_turns(item.params[0]) is not None:
             continue
@@ -55,38 +55,38 @@ def is_clifford(circuit: QuantumCircuit) -> bool:
 def sample_clifford(
     circuits: Sequence[QuantumCircuit], shots: Sequence[int], calibration: Calibration, *, dt: float | None, seed: int
 ) -> list[Distribution]:
-    """Sample circuits of which `is_clifford` holds under the Pauli twirl of a machine's noise.
+    """Sample circuits for which `is_clifford` holds, under the Pauli twirl of a machine's noise.
 
-    Arguments as of `qcluster.device.noise.simulate.simulate`. Cost: some 30 us per gate and circuit for 8192 shots,
-    whatever the width.
+    Arguments are as in `qcluster.device.noise.simulate.simulate`. Cost: some 30 us per gate and circuit for 8192 shots,
+    at any width.
     """
     rng = make_rng(seed)
     references = noiseless_outcomes(circuits, 1, seed)
     counts = []
-    for circuit, amount, reference, child in zip(circuits, shots, references, rng.spawn(len(circuits)), strict=True):
-        bits = _Frames(circuit.num_qubits, amount, child).run(circuit, reference[0], calibration, dt)
-        counts.append(Distribution(bits, np.ones(amount)))
+    for circuit, n_shots, reference, child in zip(circuits, shots, references, rng.spawn(len(circuits)), strict=True):
+        bits = _Frames(circuit.num_qubits, n_shots, child).run(circuit, reference[0], calibration, dt)
+        counts.append(Distribution(bits, np.ones(n_shots)))
     return counts
 
 
 def noiseless_outcomes(circuits: Sequence[QuantumCircuit], shots: int, seed: int) -> list[Rows]:
-    """Run Clifford circuits without noise: the different outcomes of each, (n_outcomes, n_measurements) bool.
+    """Run Clifford circuits without noise, and return the distinct outcomes of each, (n_outcomes, n_measurements) bool.
 
-    A bit that is measured twice would hide the first outcome, so outcomes go to bits of their own.
+    Every measurement has a column of its own, even where two write the same classical bit.
     """
     from qiskit_aer import AerSimulator
 
-    bare = [_spelled(circuit) for circuit in circuits]
+    bare = [_for_stabilizer(circuit) for circuit in circuits]
     result = AerSimulator(method="stabilizer").run(bare, shots=shots, seed_simulator=seed).result()
-    counted = [result.data(i)["counts"] if circuit.num_clbits else {"0x0": shots} for i, circuit in enumerate(bare)]
+    counts = [result.data(i)["counts"] if circuit.num_clbits else {"0x0": shots} for i, circuit in enumerate(bare)]
     return [
-        integers_to_bits([int(key, 16) for key in read], circuit.num_clbits)
-        for read, circuit in zip(counted, bare, strict=True)
+        integers_to_bits([int(key, 16) for key in keys], circuit.num_clbits)
+        for keys, circuit in zip(counts, bare, strict=True)
     ]
 
 
-def _spelled(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The bare gates on the qubits in use, with rz as s, z and sdg, and one classical bit per measurement."""
+def _for_stabilizer(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Reduce a circuit to gates on its active qubits, with rz as s, z or sdg, and one bit per measurement."""
     from qiskit.circuit import CircuitInstruction, QuantumCircuit
     from qiskit.circuit.library import SdgGate, SGate, ZGate
 
@@ -107,7 +107,7 @@ def _spelled(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 class _Frames:
-    """The Pauli by which each shot differs from the reference: x and z, (n_qubits, n_shots) bool."""
+    """Pauli by which each shot differs from the reference shot: its x and z parts, (n_qubits, n_shots) bool."""
 
     def __init__(self, n_qubits: int, shots: int, rng: np.random.Generator) -> None:
         self.rng, self.shots = rng, shots
@@ -115,10 +115,10 @@ class _Frames:
         self.z = rng.integers(2, size=(n_qubits, shots), dtype=np.uint8).astype(bool)
 
     def run(self, circuit: QuantumCircuit, reference: Rows, calibration: Calibration, dt: float | None) -> Rows:
-        """Carry the frames through a circuit; returns the bits of every shot, (n_shots, n_bits)."""
+        """Propagate the frames through a circuit, and return the bits of every shot, (n_shots, n_bits)."""
         bits = np.zeros((circuit.num_clbits, self.shots), dtype=bool)
         _, used, _ = census(circuit)
-        fresh = set(used)  # still in |0>, which waiting does not change; its Pauli twirl would
+        fresh = set(used)  # qubits still in |0>, which relaxation leaves unchanged although its Pauli twirl does not
         outcomes = iter(reference.tolist())
         for item, qubits, clbits, _ in steps(circuit):
             name = item.name
@@ -155,10 +155,10 @@ class _Frames:
             z[a] ^= x[b]
         elif name == "swap":
             x[[a, b]], z[[a, b]] = x[[b, a]], z[[b, a]]
-        elif name == "ecr":  # a Pauli times exp(-i pi/4 Z_a X_b): what anticommutes with Z_a X_b picks it up
-            turned = x[a] ^ z[b]
-            z[a] ^= turned
-            x[b] ^= turned
+        elif name == "ecr":  # a Pauli times exp(-i pi/4 Z_a X_b), which multiplies by Z_a X_b what anticommutes with it
+            anticommutes = x[a] ^ z[b]
+            z[a] ^= anticommutes
+            x[b] ^= anticommutes
 
     def _measure(self, qubit: int, reference: bool, errors: Floats) -> Rows:
         outcome: Rows = self.x[qubit] ^ reference
@@ -171,7 +171,7 @@ class _Frames:
         self.z[qubit] ^= self.rng.integers(2, size=self.shots, dtype=np.uint8).astype(bool)
 
     def _noise(self, qubits: tuple[int, ...], shares: Floats) -> None:
-        """Draw the shots that err, then their Pauli; flat index of (..., 4) is one digit I, X, Y, Z per qubit."""
+        """Draw the shots with an error, then their Paulis: the flat index into shares has a base-4 digit per qubit."""
         flat = shares.ravel()
         n_errors = self.rng.binomial(self.shots, 1 - flat[0]) if flat[0] < 1 else 0
         if not n_errors:

@@ -1,8 +1,8 @@
-"""Fault rates of a run, learned from its reference circuit: how far off the calibration is, place by place.
+"""Fault rates learned from a reference circuit: how far off the calibration is, place by place.
 
-The reference has the gates of the circuit at the same places, and hence its faults, though these flip other bits there.
-What its counts tell about a place (a pair of qubits with a gate, a qubit that waits, a bit that is read) is a factor on
-the calibrated rates, and the same factor holds in the circuit.
+A reference has the same gates at the same places as its circuit, and hence the same faults, although these flip other
+bits. From its counts, a factor on the calibrated rates is learned for each place (a pair of qubits with gates, a qubit
+that is idle, a bit that is read). The same factors apply to the circuit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
 from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks, scaled_readout
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, convolve
-from qcluster.device.noise.faults import Located, RunLike, as_twirled, facts_of, located_faults
+from qcluster.device.noise.faults import Located, RunLike, as_twirled, fault_arguments, located_faults
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
@@ -27,162 +27,176 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
 
 _INDEX_BITS = 16
-"""Patterns wider than this are hashed."""
+"""Wider patterns are hashed to this number of bits."""
 _ROUNDS = 100
-"""Of expectation maximisation."""
-_WIDTHS = {"pair": 0.7, "idle": 0.7, "gate": 0.2, "readout": 0.3}
-"""Width of the Cauchy prior of the logarithm of a factor: what is calibrated daily and directly is off by less."""
-_UNKNOWN = 1e-4
-"""Expected rate of crosstalk between two neighbours, of which no calibration knows."""
-_UNSURE = 3.0
-"""Width of its prior."""
+"""Number of rounds of expectation maximisation."""
+_PRIOR_WIDTHS = {"pair": 0.7, "idle": 0.7, "gate": 0.2, "readout": 0.3}
+"""Width of the Cauchy prior on the logarithm of a factor, by kind of place: smaller for what is calibrated daily and
+directly."""
+_CROSSTALK_RATE = 1e-4
+"""Prior rate per shot of crosstalk between two neighbours, which no calibration lists."""
+_CROSSTALK_WIDTH = 3.0
+"""Width of the prior on the logarithm of its factor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What a reference tells about a calibration."""
+    """Factors on a calibration's fault rates that were learned from a reference."""
 
     places: tuple[tuple[Any, ...], ...]
-    """As in `Located`, and behind them ("readout", bit) for each bit."""
+    """As in `Located`, followed by ("readout", bit) for each bit."""
     factors: Floats
-    """(n_places,) how many times as often as calibrated faults happen there; in units of 1e-4 a shot for crosstalk."""
+    """(n_places,) fault rate divided by the calibrated one; for crosstalk the rate in units of 1e-4 per shot."""
     faults: Floats
-    """(n_places,) faults seen there, by expectation: what each factor rests on."""
+    """(n_places,) estimated number of faults in the reference's counts, on which each factor is based."""
     expected: Floats
-    """(n_places,) faults that the calibration expects in as many shots."""
+    """(n_places,) number of faults that the calibration predicts for as many shots."""
     survival: float
-    """Share of shots that the calibration expects to read the expected string."""
+    """Share of shots that read the expected string, as predicted by the calibration."""
     flips: Floats
-    """(n_bits,) how often the calibration expects each bit flipped."""
+    """(n_bits,) probability that each bit is flipped, as predicted by the calibration."""
 
 
 def learn(
     references: Sequence[tuple[Profile, str, Distribution, Floats]], calibration: Calibration, *, idle: bool
 ) -> Learned:
-    """Learn a factor for each place from references' counts, by expectation maximisation held by the calibration.
+    """Learn a factor on the calibrated fault rate of each place from the counts of references.
 
-    The number of faults of each pattern is Poisson, and its posterior mean a correlation in the Walsh domain (see
-    `qcluster.core.noise.kernel.learn_rates`); places share it out by their rates. The logarithm of a
-    factor has a Cauchy prior: one place that is far off is likelier than several that are off by less.
+    The factors are found by expectation maximisation, with the calibration as prior. The number of faults of each
+    pattern is Poisson-distributed, and its posterior mean is a correlation, computed in the Walsh domain (see
+    `qcluster.core.noise.kernel.learn_rates`). It is divided among places in proportion to their rates. The logarithm of
+    a factor has a Cauchy prior: one place with a large deviation is likelier than several with smaller ones.
 
     Args:
-        references: circuit, expected string and counts of references of one circuit, and the share of twirls
-            ``(n_bits,)`` in which each bit was flipped before it was read.
-        calibration: what the machine published.
-        idle: whether waiting counts, as in `qcluster.device.noise.faults.fault_masks`.
+        references: references of one circuit, each as its profile, expected string, counts, and the share of twirls
+            (n_bits,) in which each bit was flipped before it was read.
+        calibration: calibration that the machine published.
+        idle: whether idle times count, as in `qcluster.device.noise.faults.fault_masks`.
 
     Returns:
         Learned. Cost: some 400 transforms of 2^n numbers, n at most 16: 0.1 s for 10 bits, 3 s from 16.
 
     Raises:
-        ValueError, CalibrationError: as `qcluster.device.noise.faults.fault_masks` does.
+        ValueError, CalibrationError: as in `qcluster.device.noise.faults.fault_masks`.
     """
     parts = [_part(*each, calibration, idle=idle) for each in references]
     places = tuple(dict.fromkeys(place for part in parts for place in part.places))
-    number = {place: k for k, place in enumerate(places)}
-    at = [np.array([number[place] for place in part.places], dtype=np.int64)[part.place] for part in parts]
-    width = np.array([_WIDTHS.get(name, _UNSURE) for name, *_ in places])
+    index = {place: k for k, place in enumerate(places)}
+    at = [np.array([index[place] for place in part.places], dtype=np.int64)[part.place] for part in parts]
+    width = np.array([_PRIOR_WIDTHS.get(name, _CROSSTALK_WIDTH) for name, *_ in places])
     exposure = np.sum(
         [np.bincount(k, part.rates, len(places)) * part.seen.sum() for part, k in zip(parts, at, strict=True)], axis=0
     )
     factors, faults = _maximise(parts, at, width, exposure)
     share = np.array([part.seen.sum() for part in parts])
     share /= share.sum()
-    alone = np.array([part.kernel(part.rates).patterns[0] for part in parts])
+    survival = np.array([part.kernel(part.rates).patterns[0] for part in parts])
     flips = np.asarray(share @ np.array([part.flips for part in parts]))
-    return Learned(places, factors, faults, exposure, float(share @ alone), flips)
+    return Learned(places, factors, faults, exposure, float(share @ survival), flips)
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One reference circuit's faults by the calibration, and the patterns that it read."""
+    """One reference: the faults that the calibration predicts, and the flip patterns in its counts."""
 
     index: LinearIndex
-    """Numbers of the patterns."""
+    """Maps patterns to numbers."""
     places: tuple[tuple[Any, ...], ...]
-    """As in `Learned`."""
+    """As in `Learned`, for this reference alone."""
     place: npt.NDArray[np.int64]
-    """(n_masks,) place of each fault, among its own."""
+    """(n_masks,) index into `places`."""
     shifts: npt.NDArray[np.int64]
-    """(n_masks,) number of its pattern."""
+    """(n_masks,) number of each fault's pattern."""
     rates: Floats
-    """(n_masks,) expected number per shot."""
+    """(n_masks,) expected number of each fault per shot."""
     seen: Floats
-    """(2^m,) shots of each number."""
+    """(2^m,) number of shots with each pattern."""
     flips: Floats
-    """(n_bits,) how often each bit is expected flipped."""
+    """(n_bits,) predicted probability that each bit is flipped."""
 
     def kernel(self, rates: Floats) -> Kernel:
-        """Of these faults at such rates."""
+        """Return the noise kernel of these faults at the given rates."""
         return Kernel.of_patterns(self.index, self.shifts, rates)
 
 
 def _part(
     profile: Profile, expected: str, counts: Distribution, flipped: Floats, calibration: Calibration, *, idle: bool
 ) -> _Part:
-    known = located_faults(profile.circuit, calibration, idle=idle, dt=profile.dt)
-    n_bits = known.n_bits
+    """Prepare one reference: predict its faults, and count the flip patterns that it read."""
+    located = located_faults(profile.circuit, calibration, idle=idle, dt=profile.dt)
+    n_bits = located.n_bits
     index = LinearIndex(n_bits, _INDEX_BITS)
     sent = parse_bitstrings([expected])[0]
-    as_sent, as_other = (known.readout[np.arange(n_bits), value.astype(int)] for value in (sent, ~sent))
-    readout = (1 - flipped) * as_sent + flipped * as_other
-    singles = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
+    as_sent, as_flipped = (located.readout[np.arange(n_bits), value.astype(int)] for value in (sent, ~sent))
+    readout = (1 - flipped) * as_sent + flipped * as_flipped
+    readout_rates = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
     return _Part(
         index=index,
-        places=(*known.places, *(("readout", bit) for bit in range(n_bits))),
-        place=np.r_[known.place, len(known.places) + np.arange(n_bits)],
-        shifts=index.of(np.vstack([known.masks, pack(np.eye(n_bits, dtype=bool))])),
-        rates=np.r_[_with_crosstalk(known), np.maximum(singles, 1e-7)],
+        places=(*located.places, *(("readout", bit) for bit in range(n_bits))),
+        place=np.r_[located.place, len(located.places) + np.arange(n_bits)],
+        shifts=index.of(np.vstack([located.masks, pack(np.eye(n_bits, dtype=bool))])),
+        rates=np.r_[_with_crosstalk(located), np.maximum(readout_rates, 1e-7)],
         seen=index.vector(pack(counts.bits ^ sent), counts.weights),
-        flips=-0.5 * np.expm1(-2 * (known.rates @ unpack(known.masks, n_bits) + singles)),
+        flips=-0.5 * np.expm1(-2 * (located.rates @ unpack(located.masks, n_bits) + readout_rates)),
     )
 
 
-def _with_crosstalk(known: Located) -> Floats:
-    unknown = np.array([name == "crosstalk" for name, *_ in known.places], dtype=bool)
-    return np.where(unknown[known.place], _UNKNOWN, known.rates)
+def _with_crosstalk(located: Located) -> Floats:
+    """Return the rates (n_masks,) of located faults, with the prior rate for crosstalk."""
+    crosstalk = np.array([name == "crosstalk" for name, *_ in located.places], dtype=bool)
+    return np.where(crosstalk[located.place], _CROSSTALK_RATE, located.rates)
 
 
 def _maximise(
     parts: Sequence[_Part], at: Sequence[npt.NDArray[np.int64]], width: Floats, exposure: Floats
 ) -> tuple[Floats, Floats]:
-    """Factors that are most probable, and the faults expected at each place, in all parts together."""
-    many = len(width)
-    factors, faults = np.ones(many), np.zeros(many)
+    """Find the most probable factors by expectation maximisation, over all references together.
+
+    Args:
+        parts: the references.
+        at: for each of them, the (n_masks,) indices of its faults' places among all places.
+        width: (n_places,) prior width of the logarithm of each factor.
+        exposure: (n_places,) number of faults that the calibration predicts.
+
+    Returns:
+        (n_places,) factors, and the (n_places,) expected numbers of faults.
+    """
+    n_places = len(width)
+    factors, faults = np.ones(n_places), np.zeros(n_places)
     for _ in range(_ROUNDS):
-        faults = np.zeros(many)
-        for part, where in zip(parts, at, strict=True):
-            scaled = part.rates * factors[where]
+        faults = np.zeros(n_places)
+        for part, place in zip(parts, at, strict=True):
+            scaled = part.rates * factors[place]
             kernel = part.kernel(scaled)
             noisy = np.maximum(kernel.patterns, 1e-3 / (part.seen.sum() * kernel.size))
-            chance = convolve(part.seen / noisy, kernel.spectrum)
-            faults += np.bincount(where, scaled * np.maximum(chance[part.shifts], 0.0), many)
+            correlation = convolve(part.seen / noisy, kernel.spectrum)
+            faults += np.bincount(place, scaled * np.maximum(correlation[part.shifts], 0.0), n_places)
         factors = _most_probable(faults, exposure, factors, width)
     return factors, faults
 
 
 def _most_probable(faults: Floats, exposure: Floats, factors: Floats, width: Floats) -> Floats:
-    """Maximise ``faults ln f - exposure f - ln(1 + (ln f / width)^2)`` over each factor f: Newton's method in ln f."""
+    """Maximise ``faults ln f - exposure f - ln(1 + (ln f / width)^2)`` over each factor f (Newton's method in ln f)."""
     log = np.log(np.maximum(factors, 1e-6))
     for _ in range(4):
-        heavy = 2 / (width**2 + log**2)  # the Cauchy prior as a normal one of changing width
-        slope = faults - exposure * np.exp(log) - heavy * log
-        log = np.clip(log + np.clip(slope / (exposure * np.exp(log) + heavy), -1.0, 1.0), -9.0, 9.0)
+        precision = 2 / (width**2 + log**2)  # of the normal prior with the slope of the Cauchy prior at this point
+        slope = faults - exposure * np.exp(log) - precision * log
+        log = np.clip(log + np.clip(slope / (exposure * np.exp(log) + precision), -1.0, 1.0), -9.0, 9.0)
     return np.asarray(np.exp(log))
 
 
 def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-    """Find the fault masks of a run, with the rates that a reference of the same gates at the same places measured.
+    """Find the fault masks of a run at the calibrated rates times the learned factors.
 
-    Arguments and errors as of `qcluster.device.noise.faults.run_faults`.
+    Arguments and errors are as in `qcluster.device.noise.faults.run_faults`.
     """
     factor = dict(zip(learned.places, learned.factors.tolist(), strict=True))
-    known = located_faults(**facts_of(run, dt, draws))
-    at = np.array([factor.get(place, 1.0) for place in known.places])[known.place]
-    kinds = [{"crosstalk": CROSSTALK, "idle": IDLE, "readout": READOUT}.get(name, GATE) for name, *_ in known.places]
-    kind = np.array(kinds, dtype=np.uint8)[known.place]
-    masks, rates, kind = merge_masks(known.masks, _with_crosstalk(known) * at, kind)
-    read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
-    readout = scaled_readout(known.readout, read[:, None])
-    faults = FaultMasks(known.n_bits, masks, rates, kind, readout, known.rotations)
+    located = located_faults(**fault_arguments(run, dt, draws))
+    scale = np.array([factor.get(place, 1.0) for place in located.places])[located.place]
+    kinds = [{"crosstalk": CROSSTALK, "idle": IDLE, "readout": READOUT}.get(name, GATE) for name, *_ in located.places]
+    kind = np.array(kinds, dtype=np.uint8)[located.place]
+    masks, rates, kind = merge_masks(located.masks, _with_crosstalk(located) * scale, kind)
+    readout_scale = np.array([factor[("readout", bit)] for bit in range(located.n_bits)])
+    readout = scaled_readout(located.readout, readout_scale[:, None])
+    faults = FaultMasks(located.n_bits, masks, rates, kind, readout, located.rotations)
     return as_twirled(faults, run)

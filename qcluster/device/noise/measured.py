@@ -1,4 +1,4 @@
-"""What a reference circuit measured, and what it tells of the noise of the circuits that it serves."""
+"""Results of a reference circuit, and the noise that they imply for circuits with the same gates."""
 
 from __future__ import annotations
 
@@ -30,108 +30,113 @@ FORMAT = "qcluster-reference"
 VERSION = 1
 
 OLD = 24.0
-"""Hours after which a reference is doubted: machines are calibrated daily, and drift."""
+"""Hours after which a reference counts as old: machines are calibrated daily, and drift."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MeasuredReference(Frozen):
-    """Hold what a reference circuit measured; `Run.reference` is one, and `execute` takes one for later circuits."""
+    """Results of a reference circuit. `Run.reference` is one, and `execute` takes one for later circuits.
+
+    It applies to circuits that have the reference's skeleton: the same gates at the same places, up to the angles of
+    virtual rotations.
+    """
 
     counts: Distribution
     """Counts with flips undone and twirls pooled."""
     expected: str
-    """Noiseless output of the reference circuit."""
+    """Noiseless output of the reference circuit, classical bit 0 rightmost."""
     profile: Profile
     """The reference circuit and its facts."""
     calibration: Calibration
-    """What the machine published at the time."""
+    """Calibration that the machine published at the time."""
     backend: str
     """Name of the machine."""
     method: str
     """As in `Run`."""
     created: str
-    """When it was asked for, ISO 8601."""
+    """Time of the request, in ISO 8601 format."""
     skeleton: str
-    """Name of what it shares with the circuits that it serves; see `skeleton`."""
+    """Hash of everything that it shares with its circuits; see `qcluster.device.noise.reference.skeleton`."""
     flipped: Floats
-    """(n_bits,) share of the twirls in which each bit was flipped before it was read: half, and both of its readout
-    errors count alike, unless the number of twirls is odd; 0 without flips."""
+    """(n_bits,) share of the twirls in which each bit was flipped before it was read. It is one half for an even number
+    of twirls, which makes readout errors symmetric, and 0 without flips."""
     notes: tuple[str, ...] = ()
-    """What was not done as asked, and how the reference differs from the circuit."""
+    """What was not done as requested, and how the reference differs from the circuit."""
     more: tuple[MeasuredReference, ...] = ()
-    """Further references of the same circuit, with other angles, that ran beside it: what one cannot see, another may.
-    Places are learned from all of them together."""
+    """Further references of the same circuit with other angles, run together with this one. Faults that are invisible
+    in one may be visible in another; fault rates are learned from all of them together."""
     conditions: dict[str, Any] = field(default_factory=dict)
-    """What decides about the noise beside gates and places, see `conditions_of`; empty where it was not kept."""
+    """Other settings that affect the noise; see `conditions_of`. Empty if they were not recorded."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
     @property
     def symmetric(self) -> bool:
-        """Whether twirls made both readout errors of each measured bit count alike."""
+        """Whether twirls made the readout errors of each measured bit symmetric."""
         return bool((self.flipped[self.profile.measured >= 0] == 0.5).all())
 
     @property
     def parts(self) -> tuple[MeasuredReference, ...]:
-        """Itself and `more`."""
+        """This reference and those in `more`."""
         return (self, *self.more)
 
     @cached_property
     def noise(self) -> MeasuredNoise:
-        """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton: patterns of
-        flips, those of all `parts` together."""
-        here = [as_expecting(part.counts, part.expected, self.expected) for part in self.parts]
-        return MeasuredNoise(reduce(add, here), self.expected)
+        """Flip patterns of all `parts` together, as `noise` for `qcluster.mitigate` of any circuit of this skeleton."""
+        counts = [as_expecting(part.counts, part.expected, self.expected) for part in self.parts]
+        return MeasuredNoise(reduce(add, counts), self.expected)
 
     @cached_property
     def learned(self) -> Learned:
-        """How far off the calibration is, place by place; see `qcluster.device.noise.learned.learn`."""
-        read = [(part.profile, part.expected, part.counts, part.flipped) for part in self.parts]
-        return learn(read, self.calibration, idle=self.method == "hardware")
+        """Factors on the calibrated fault rates, place by place; see `qcluster.device.noise.learned.learn`."""
+        references = [(part.profile, part.expected, part.counts, part.flipped) for part in self.parts]
+        return learn(references, self.calibration, idle=self.method == "hardware")
 
     def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-        """Find the fault masks of a run of this skeleton at the rates that this measured.
+        """Find the fault masks of a run of this skeleton at the rates learned from this reference.
 
-        `qcluster.device.noise.faults.run_faults` asks for them; see `qcluster.device.noise.learned.learned_faults`.
-        Factors belong to a calibration: they are learned anew where the run has another one than this.
+        Factors belong to a calibration: if the run has another one, they are learned anew from it. See
+        `qcluster.device.noise.learned.learned_faults`.
         """
         return learned_faults(run, self._learned_under(run.calibration), dt=dt, draws=draws)
 
     def _learned_under(self, calibration: Calibration) -> Learned:
-        """Give `learned` with another calibration to begin with, such as that of a later run."""
+        """Return `learned` relative to another calibration, such as that of a later run."""
         if calibration.identity == self.calibration.identity:
             return self.learned
-        if calibration.identity not in self._later:
-            self._later[calibration.identity] = dataclasses.replace(self, calibration=calibration).learned
-        return self._later[calibration.identity]
+        if calibration.identity not in self._learned_elsewhere:
+            self._learned_elsewhere[calibration.identity] = dataclasses.replace(self, calibration=calibration).learned
+        return self._learned_elsewhere[calibration.identity]
 
     @cached_property
-    def _later(self) -> dict[str, Learned]:
-        """What was learned under other calibrations, by their identity."""
+    def _learned_elsewhere(self) -> dict[str, Learned]:
+        """Cache of `learned` under other calibrations, by their identity."""
         return {}
 
     def report(self) -> ReferenceReport:
-        """Compare it with what the calibration expects, if that publishes errors: a table when printed, and a figure by
-        its `plot`."""
+        """Compare the counts with the prediction of the calibration: a table when printed, a figure by its `plot`."""
         title = f"reference on {self.backend}, {self.created}, {many(self.noise.shots, 'shot')}"
         return audit(title, self.noise, self.learned, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
-        """Hours since it was asked for; below 0 where a clock was wrong. A time without an offset is local."""
+        """Return the hours since the reference was requested; negative if a clock was wrong.
+
+        A time without an offset is taken as local time.
+        """
         now = (now or datetime.datetime.now(datetime.UTC)).astimezone()
         return (now - datetime.datetime.fromisoformat(self.created)).total_seconds() / 3600
 
     def to_json(self) -> str:
-        """Write everything as JSON text."""
+        """Serialise the reference as JSON text."""
         return write_document(self, FORMAT, VERSION, counts=self.counts.to_counts())
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
-        """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
+        """Read the output of `to_json`; ValueError if the text is not a reference, or comes from a newer version."""
         content = {"more": [], "conditions": {}, **check_format(text, FORMAT, VERSION)}
-        if "flipped" not in content:  # older references say only whether there were flips
+        if "flipped" not in content:  # older references state only whether there were flips
             content["flipped"] = [0.5 * bool(content["symmetric"])] * len(content["expected"])
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         for name in ("expected", "backend", "method", "created", "skeleton"):
@@ -162,26 +167,42 @@ class MeasuredReference(Frozen):
 
 
 def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell from the options of a request what changes the noise of its circuits: decoupling, and whose qubits are
-    twirled, "no" where none is; and where measurements are not, whose two readout errors then stay apart."""
-    usual = "active" if options["twirling"] == "client" else "active-accum"
+    """Extract from the options of a request the settings that affect the noise of its circuits.
+
+    Returns:
+        "decoupling": the sequence, or "no". "twirling": the strategy, or "no"; it begins with "gates-only" where
+        measurements are not twirled, so that their two readout errors stay distinct.
+    """
+    default = "active" if options["twirling"] == "client" else "active-accum"
     twirled = options["twirls"] > 1 or "twirling" in options["runtime"]
-    whose = ("" if options["measure_twirl"] else "gates-only ") + (options["strategy"] or usual)
-    return {"decoupling": options["dd"] or "no", "twirling": whose if twirled else "no"}
+    twirling = ("" if options["measure_twirl"] else "gates-only ") + (options["strategy"] or default)
+    return {"decoupling": options["dd"] or "no", "twirling": twirling if twirled else "no"}
 
 
 def may_serve(reference: MeasuredReference, shots: float) -> bool:
-    """Tell whether an earlier reference spares a new one of so many shots, where it has the gates and places."""
+    """Return whether an earlier reference of the same skeleton is recent and large enough to replace a new one.
+
+    Args:
+        reference: the earlier reference.
+        shots: shots that a new reference would have.
+    """
     return reference.counts.shots >= shots and 0 <= reference.age() <= OLD
 
 
 def check_reusable(
     reference: MeasuredReference, circuit: str, name: str, backend: str, options: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Note the age of an earlier reference, for a circuit of a name and its skeleton's, and other conditions.
+    """Check that an earlier reference fits a circuit, and note its age and differences in the conditions.
+
+    Args:
+        reference: the earlier reference.
+        circuit: name of the circuit.
+        name: hash of the circuit's skeleton.
+        backend: name of the machine.
+        options: options of the request.
 
     Raises:
-        ValueError: the reference is of another machine, skeleton or layout.
+        ValueError: the reference is from another machine, or of another skeleton.
     """
     if reference.backend != backend:
         raise ValueError(
@@ -189,18 +210,18 @@ def check_reusable(
         )
     if name != reference.skeleton:
         raise ValueError(
-            f"the reference must have the gates of {circuit!r}, but for their angles, at the same places; it "
-            "has not: measure another with reference=True"
+            f"the reference must have the gates of {circuit!r}, up to angles, at the same places; it does not: measure "
+            "another with reference=True"
         )
     age = reference.age()
     old = ", which is long: machines drift" if age > OLD else ""
-    told = f"reference of {age:.1f} hours ago{old}"
+    note = f"reference measured {age:.1f} hours ago{old}"
     if age < 0:
-        told = f"reference of a time {-age:.1f} hours ahead: a clock was wrong, and its age is unknown"
+        note = f"reference dated {-age:.1f} hours in the future: a clock was wrong, and its age is unknown"
     here = conditions_of(options)
-    other = [
-        f"the reference ran with {there} {kind}, this circuit with {here[kind]} {kind}: its noise may be another's"
+    differences = [
+        f"the reference ran with {there} {kind}, this circuit with {here[kind]} {kind}: their noise may differ"
         for kind, there in reference.conditions.items()
         if kind in here and here[kind] != there
     ]
-    return (told, *other)
+    return (note, *differences)

@@ -34,32 +34,31 @@ def estimate_rates(
     model: Any = None,
     coverage: float = 0.8,
 ) -> Rates:
-    """Estimate the effective flip rates of a run, from whatever is known about it.
+    """Estimate the effective flip rates of a run from whatever is known about it.
 
     Args:
-        known: a `Run`, which has all there is; or counts, as anything that `Distribution.of` takes; or a circuit or a
-            `Profile`, and then `machine` says where it runs; or None.
-        machine: a backend or its name, and then a circuit that is not in the machine's gates is compiled for it; or a
-            `Calibration`, which can compile nothing, of the machine that the circuit is compiled for; None where it is
-            not known.
-        counts: what the circuit read; None before the run.
-        model: from `qcluster.learn.rates.rate_model`; by default the one fitted on the shipped table, which takes some
-            seconds once.
-        coverage: of the interval.
+        known: a `Run`, which includes everything else; or counts, in any form that `Distribution.of` takes; or a
+            circuit or a `Profile`, with its machine as `machine`; or None.
+        machine: a backend or its name, for which a circuit is compiled unless it uses only the machine's gates; or the
+            `Calibration` of the machine that the circuit is already compiled for; None if it is not known.
+        counts: counts of the circuit; None before the run.
+        model: a model from `qcluster.learn.rates.rate_model`; by default one fitted on the shipped table, which takes
+            some seconds once.
+        coverage: probability that the interval contains the true rate.
 
     Returns:
-        Rates. The more is known the narrower the interval: a run, or a circuit with its machine and counts, is best;
-        counts alone cannot tell a flat ideal output from heavy noise. The counts are mitigated two or three times; the
-        first call with another part missing takes longer, since the model grows trees for what is there.
+        Rates. The more is known, the narrower the interval. A run, or a circuit with its machine and counts, is best.
+        Counts alone cannot distinguish a flat ideal output from heavy noise. Cost: the counts are mitigated two or
+        three times. The first call with a new combination of known parts takes longer, since trees are fitted for it.
 
     Raises:
-        ValueError: neither a circuit nor counts, a circuit that measures nothing or cannot be compiled for the
-            machine, counts of another width than the circuit, counts given twice, or a coverage that is no number
+        ValueError: there is neither a circuit nor counts; the circuit measures nothing or cannot be compiled for the
+            machine; the counts have another width than the circuit, or are given twice; or the coverage is not a number
             between 0 and 1.
-        TypeError: something that is none of these, or a model that is none.
-        CalibrationError: the machine does not list a gate of the profile, or of the circuit beside a calibration, which
-            is then not compiled for it.
-        AccountError: the machine is a real one, and cannot be asked.
+        TypeError: an argument is of none of these types.
+        CalibrationError: the profile, or the circuit given with a calibration, has a gate that the machine does not
+            list: it is not compiled for this machine.
+        AccountError: the machine is a real one, and the service cannot be reached.
 
     Example:
         >>> rates = estimate_rates({"00000": 800, "00001": 90, "01000": 60, "10000": 50})
@@ -83,13 +82,13 @@ def estimate_rates(
         else:
             profile, calibration = describe(known, find_machine(machine))
     else:
-        figures = machine is None or hasattr(machine, "readout")  # whatever has a calibration's figures is one
-        calibration = machine if figures else find_machine(machine).calibration
+        is_calibration = machine is None or hasattr(machine, "readout")  # anything with a calibration's figures counts
+        calibration = machine if is_calibration else find_machine(machine).calibration
         profile = None
         if known is not None and hasattr(known, "measured") and hasattr(known, "gates"):
             profile = known
         elif known is not None and counts is not None:
-            raise ValueError(f"counts were given twice, or {type(known).__name__} is no circuit, profile or run")
+            raise ValueError(f"counts were given twice, or {type(known).__name__} is not a circuit, profile or run")
         elif known is not None:
             counts = known
     if profile is None and counts is None:
@@ -97,38 +96,38 @@ def estimate_rates(
     if profile is not None:
         _check_measures(profile)
         counts = None if counts is None else _of_width(counts, len(profile.measured))
-        described = isinstance(known, QuantumCircuit) and calibration is not machine  # compiled here, if it was not yet
-        if isinstance(calibration, Calibration) and not described:
+        compiled_here = isinstance(known, QuantumCircuit) and calibration is not machine  # by `describe`, if need be
+        if isinstance(calibration, Calibration) and not compiled_here:
             _check_compiled(profile, calibration)
     faults = _faults(profile, calibration, counts)
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
 
 
 def _check_measures(profile: Any) -> None:
-    """Raise ValueError where no bit holds a measurement: nothing is there to be flipped."""
+    """Raise ValueError if a circuit measures nothing, so that there are no bits to flip."""
     if not (profile.measured >= 0).any():
         name = repr(profile.name) if hasattr(profile, "name") else "this one"
         raise ValueError(f"the circuit must measure something; {name} does not: add circuit.measure_all()")
 
 
 def _of_width(counts: Any, n_bits: int) -> Distribution:
-    """Read the counts of a circuit of so many classical bits; ValueError where they have another width."""
-    found = of_width(counts, n_bits)
-    if found.n_bits != n_bits:
-        raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {found.n_bits}")
-    return found
+    """Read the counts of a circuit with n_bits classical bits; ValueError if they have another width."""
+    read = of_width(counts, n_bits)
+    if read.n_bits != n_bits:
+        raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {read.n_bits}")
+    return read
 
 
 def _check_compiled(profile: Any, calibration: Calibration) -> None:
-    """Raise CalibrationError where a circuit holds a gate that the machine does not have: its qubits are others."""
-    lists = bool(calibration.gates_1q or calibration.gates_2q)  # else only readout is known
+    """Raise CalibrationError if a circuit has a gate that the machine lacks: it is not compiled for that machine."""
+    has_gates = bool(calibration.gates_1q or calibration.gates_2q)  # else only readout is known
     for gate, qubits in profile.gates:
-        if lists and gate not in UNLISTED:
+        if has_gates and gate not in UNLISTED:
             listed_error(calibration, gate, qubits)
 
 
 def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> FaultMasks | None:
-    """Find the fault patterns of a compiled circuit where there is one; waiting counts where it has no delays yet."""
+    """Find the fault patterns of a compiled circuit, or None; idle times count if it is not scheduled yet."""
     if not isinstance(profile, Profile) or not isinstance(calibration, Calibration):
         return None
     from qiskit.exceptions import QiskitError
@@ -137,13 +136,14 @@ def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> Faul
         idle = "delay" not in profile.circuit.count_ops()
         return fault_masks(profile.circuit, calibration, idle=idle, dt=profile.dt, counts=counts)
     except (ValueError, QClusterError, QiskitError):
-        return None  # such as a loop that is too long: the rest is known all the same
+        return None  # for instance because a loop is too long; the other features remain
 
 
 def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
-    """Give the profile of a circuit on a machine, scheduled, and the machine's calibration.
+    """Return the profile of a circuit, compiled and scheduled for a machine, and the machine's calibration.
 
-    A circuit in the machine's gates counts as compiled, its qubits as physical; any other is compiled first.
+    A circuit that uses only the machine's gates is taken as compiled, and its qubits as physical qubits. Any other is
+    compiled first.
     """
     from qiskit import QuantumCircuit, QuantumRegister
 
@@ -156,13 +156,14 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
     )
     for variable in circuit.iter_input_vars():
         physical.add_input(variable)
-    for variable in circuit.iter_declared_vars():  # their first values are stored by operations
+    for variable in circuit.iter_declared_vars():  # their initial values are set by store instructions
         physical.add_uninitialized_var(variable)
     for stretch in circuit.iter_declared_stretches():
         physical.add_stretch(stretch)
     for item in circuit.data:
-        plain = item.name in target.operation_names and not (item.params or item.clbits)
-        gate = target.operation_from_name(item.name) if plain else item.operation  # files define gates of their own
+        is_target_gate = item.name in target.operation_names and not (item.params or item.clbits)
+        # A file may define gates of its own under the names of the target's.
+        gate = target.operation_from_name(item.name) if is_target_gate else item.operation
         physical.append(gate, [circuit.find_bit(qubit).index for qubit in item.qubits], item.clbits)
     if can_schedule(physical, target):
         (physical,) = schedule([physical], target)

@@ -1,9 +1,9 @@
-"""Reference circuits: the two-qubit gates of a compiled circuit, with angles that make its output one known string.
+"""Reference circuits: a compiled circuit with other angles, so that its noiseless output is one known string.
 
-A circuit whose qubits are in eigenstates of X, Y or Z throughout has a known output, and what its counts show besides
-is noise. Every two-qubit gate of IBM's machines keeps such a state one if the states of its qubits suit it (a cz needs
-one of them in |0> or |1>), and one-qubit gates, whose angles are virtual rotations about Z, can bring the states about:
-the pulses, their places and their times stay those of the circuit.
+If every qubit stays in an eigenstate of X, Y or Z throughout a circuit, the output is known, and anything else in the
+counts is noise. The two-qubit gates of IBM's machines preserve such product states if the states of their qubits suit
+them: a cz needs one of its qubits in |0> or |1>. One-qubit gates can prepare suitable states, since their angles are
+virtual rotations about Z. So the pulses, their places and their times remain those of the circuit.
 """
 
 from __future__ import annotations
@@ -37,41 +37,42 @@ if TYPE_CHECKING:
 X, Y, Z = range(3)
 
 _VIRTUAL = {"rz", "p", "u1", "z", "s", "sdg", "t", "tdg"}
-"""Rotations about Z, which take no time: the reference has its own."""
-_HALF = {"sx", "rx"}
-"""Pulses that may turn by a quarter or a half."""
+"""Rotations about Z, which take no time; a reference replaces them by its own."""
+_ADJUSTABLE = {"sx", "rx"}
+"""Pulses that may rotate by a quarter or a half turn."""
 _FLIP = {"x", "y"}
-"""Pulses that turn Z into Z and leave the equator on the equator."""
+"""Pulses that keep a state on the Z axis there, and a state on the equator on the equator."""
 _SAME_LENGTH = {"sx", "x"}
-"""Pulses that may stand for each other."""
+"""Pulses of equal length, which may replace each other."""
 _STILL = {"barrier", "delay", "id"}
 _COUPLING = {"cx", "cz", "ecr", "iswap", "swap", "rzz"}
 _TRIES = 24
-"""Choices of states that are compared, for a small circuit."""
+"""Number of random choices of states that are compared for a small circuit."""
 _EFFORT = 20_000
-"""Gates at most that are looked at in all tries together, but for the first."""
+"""Maximum number of gates in all choices together; a first choice is made at any size."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Hold a reference circuit and what it reads without noise."""
+    """A reference circuit and its noiseless output."""
 
     circuit: QuantumCircuit
-    """Same qubits, layout, registers, two-qubit gates, pulses, delays and measurements as the circuit's."""
+    """Circuit with the qubits, layout, registers, two-qubit gates, pulses, delays and measurements of the original."""
     expected: str
-    """Its noiseless output, classical bit 0 rightmost."""
+    """Noiseless output, classical bit 0 rightmost."""
     changes: tuple[str, ...] = ()
-    """How it differs from the circuit in more than the angles of virtual rotations, in words."""
+    """Differences from the original other than the angles of its rotations."""
     visible: float | None = None
-    """Share of the faults that flip bits of the circuit, by the calibration, that flip bits here: at each place at most
-    as many as there. None without a calibration, or one that publishes no errors."""
+    """Share of the original's faults (those that flip its bits, by the calibration) that flip bits of the reference;
+    each place counts at most with its rate in the original. None without a calibration, or with one that publishes no
+    errors."""
 
 
 def skeleton(circuit: QuantumCircuit) -> str:
-    """Give a name to all that a reference depends on: gates but virtual ones, their places, delays and measurements.
+    """Hash everything that a reference depends on: gates except virtual ones, their places, delays and measurements.
 
-    Circuits of one skeleton share a reference: the points of a parameter sweep, for instance. Names, and how bits are
-    put in registers, do not count.
+    Circuits with equal skeletons share a reference, such as the points of a parameter sweep. Names and the grouping of
+    bits into registers do not matter.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -97,31 +98,31 @@ def reference_circuit(
     seed: int | np.random.Generator | None = 0,
     dt: float | None = None,
 ) -> Reference:
-    """Make the reference of a compiled circuit: same gates at the same places and times, one known output.
+    """Make a reference of a compiled circuit: the same gates at the same places and times, with one known output.
 
-    See `reference_circuits`, which makes several.
+    Rotations about Z are chosen anew, as multiples of a quarter turn. Where a single sx would put both qubits of a gate
+    on the equator, it becomes an x, a pulse of the same length. So the reference takes as long as the circuit. Where no
+    choice works, a pulse is inserted, and `Reference.changes` says so. The output is verified by a stabilizer
+    simulation.
 
-    Rotations about Z are chosen anew (multiples of a quarter turn), and where a single sx would put both qubits of a
-    gate on the equator it becomes an x, a pulse of the same length. So the reference costs what the circuit costs.
-    Where no choice will do, a pulse is inserted, and `Reference.changes` says so. The output is checked by a stabilizer
-    simulation. A fault is invisible in it if it is a stabilizer of the state, as a Z on ``|0>``: 3 of the 15 Paulis on
-    a pair of qubits.
+    A fault is invisible in the reference if it is a stabilizer of the state, as a Z on ``|0>`` is: 3 of the 15 Paulis
+    on a pair of qubits. `reference_circuits` makes several references that complement one another.
 
     Args:
-        circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not scheduled,
-            if it is to be twirled. Angles of rotations about Z may be free parameters.
-        calibration: of the machine. With it, the choice is taken whose expected flips are the likest to the
-            circuit's, and it is said what share of the circuit's faults the reference sees.
-        seed: of the choices.
-        dt: seconds per unit of a delay given in "dt", as `backend.dt` has it; without it, a circuit with such delays
-            has its reference chosen as if there were no calibration.
+        circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not yet
+            scheduled, if it is to be twirled. Angles of rotations about Z may be free parameters.
+        calibration: calibration of the machine. With it, the reference is chosen whose expected flips are most similar
+            to those of the circuit, and `Reference.visible` is set.
+        seed: seed of the random choices.
+        dt: seconds per unit of a delay given in "dt", such as `backend.dt`. Without it, the reference of a circuit with
+            such delays is chosen as if there were no calibration.
 
     Returns:
-        Reference. Cost: some 30 microseconds a gate and try, up to 24 tries; with a calibration a millisecond.
+        Reference. Cost: some 30 microseconds per gate and try, up to 24 tries; with a calibration a millisecond.
 
     Raises:
-        ValueError: control flow, a gate that is none of these, or nothing measured.
-        TypeError: what is no circuit, or no calibration.
+        ValueError: the circuit has control flow or another gate, or measures nothing.
+        TypeError: `circuit` is not a circuit, or `calibration` is not a calibration.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -142,14 +143,15 @@ def reference_circuits(
     seed: int | np.random.Generator | None = 0,
     dt: float | None = None,
 ) -> tuple[Reference, ...]:
-    """Make several references of a compiled circuit, which differ in what they see.
+    """Make several references of a compiled circuit, in which different faults are visible.
 
-    A fault that is a stabilizer of one reference's state flips bits in another one. With a calibration, each further
-    reference is the one that brings the mean of their expected flips nearest to the circuit's.
+    A fault that is a stabilizer of one reference's state may flip bits of another. With a calibration, each further
+    reference is chosen so that the mean of all references' expected flips comes closest to the circuit's.
 
     Args:
-        circuit, calibration, seed, dt: as in `reference_circuit`, as are cost and errors.
-        many: how many, at least 1. A circuit with few gates may have fewer that differ; then one is taken again.
+        circuit, calibration, seed, dt: as in `reference_circuit`; so are cost and errors.
+        many: number of references, at least 1. A circuit with few gates may have fewer distinct ones, which are then
+            repeated.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -170,20 +172,21 @@ def reference_circuits(
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
     target = None if calibration is None or calibration.harmless else _faults(circuit, calibration, dt)
     if calibration is None or target is None:
-        return tuple(_made(circuit, best[i % len(best)]) for i in range(many))
-    made = [_made(circuit, plan) for plan in best[: max(many, min(8, _EFFORT // (4 * size)))]]
-    found = [_faults(each.circuit, calibration, dt) for each in made]
-    goal, parities = _parities(target), [None if faults is None else _parities(faults) for faults in found]
+        return tuple(_build(circuit, best[i % len(best)]) for i in range(many))
+    candidates = [_build(circuit, plan) for plan in best[: max(many, min(8, _EFFORT // (4 * size)))]]
+    faults = [_faults(candidate.circuit, calibration, dt) for candidate in candidates]
+    goal, parities = _parities(target), [None if each is None else _parities(each) for each in faults]
     chosen: list[int] = []
     for _ in range(many):
-        left = [i for i in range(len(made)) if i not in chosen] or list(range(len(made)))
-        unlike = [_apart(goal, [parities[k] for k in (*chosen, i)]) for i in left]
-        chosen.append(left[int(np.argmin(unlike))])
-    return tuple(dataclasses.replace(made[i], visible=_visible(target, found[i])) for i in chosen)
+        unused = [i for i in range(len(candidates)) if i not in chosen] or list(range(len(candidates)))
+        distances = [_distance(goal, [parities[k] for k in (*chosen, i)]) for i in unused]
+        chosen.append(unused[int(np.argmin(distances))])
+    return tuple(dataclasses.replace(candidates[i], visible=_visible(target, faults[i])) for i in chosen)
 
 
 def _check(circuit: QuantumCircuit) -> None:
-    known = _VIRTUAL | _HALF | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
+    """Raise ValueError for a circuit of which no reference can be made."""
+    known = _VIRTUAL | _ADJUSTABLE | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
     for item in circuit.data:
         if has_blocks(item):
             raise ValueError(f"a reference needs a circuit without control flow; got {item.name!r}")
@@ -203,25 +206,24 @@ class _Op:
     name: str
     qubits: tuple[int, ...]
     place: int
-    """Position of the operation of the circuit that it stands for; -1 where there is none."""
+    """Position of the corresponding operation of the circuit; -1 if there is none."""
     quarters: int = 0
-    """Of an "rz": its angle in quarter turns."""
+    """Angle of an "rz" or a pulse, in quarter turns."""
 
 
 @dataclass(frozen=True)
 class _Option:
-    """A way to bring the qubits of an operation to states that suit it."""
+    """A way to bring the qubits of an operation into states that suit it."""
 
     axes: tuple[int, ...]
-    """Of each qubit, before."""
+    """Axis of each qubit's state just before the operation."""
     inserted: tuple[bool, ...]
-    """Whether each qubit needs another pulse."""
+    """Whether each qubit needs an additional pulse."""
     price: float
 
 
 class _Plan:
-    """A reference in the making: a walk over a circuit with an axis for each qubit's state, choosing at random where
-    there is a choice."""
+    """Plan of a reference: a walk over a circuit that tracks the axis of each qubit's state, with random choices."""
 
     def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
         index = {bit: i for i, bit in enumerate(circuit.qubits)}
@@ -229,19 +231,20 @@ class _Plan:
         self.rng = rng
         self.axes = [Z] * circuit.num_qubits
         self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
+        """Positions of each qubit's pulses whose angles are not chosen yet."""
         self.halved = 0
-        """How many sx became x."""
+        """Number of adjustable pulses that rotate by a half turn."""
         self.inserted = 0
-        """How many pulses there are more."""
+        """Number of additional pulses."""
         self.pulses: dict[int, tuple[int, bool]] = {}
-        """By position: quarter turns before the pulse, and whether it turns by a half."""
+        """For each pulse, by position: quarter turns of the rz before it, and whether it rotates by a half turn."""
         self.turns: dict[tuple[int, int], tuple[int, ...]] = {}
-        """By position and qubit: quarter turns just before an operation, a pulse between any two."""
+        """By position and qubit: quarter turns of the rz just before an operation, with an inserted sx between two."""
         self.ahead = self._look_ahead(circuit.num_qubits)
         self._choose()
 
     def _look_ahead(self, n_qubits: int) -> dict[tuple[int, int], str]:
-        """By position and qubit, what comes after a coupling before any pulse: a "measure", a "gate", or ""."""
+        """For each coupling and qubit, find what follows before any pulse: a "measure", a "gate" (coupling), or ""."""
         coming = [""] * n_qubits
         ahead = {}
         for place in range(len(self.items) - 1, -1, -1):
@@ -251,55 +254,59 @@ class _Plan:
                     ahead[place, q], coming[q] = coming[q], "gate"
                 elif name == "measure":
                     coming[q] = "measure"
-                elif name in _HALF or name == "reset":
+                elif name in _ADJUSTABLE or name == "reset":
                     coming[q] = ""
         return ahead
 
     def _choose(self) -> None:
+        """Walk over the circuit and choose the states before every coupling and measurement."""
         for place, (name, qubits) in enumerate(self.items):
-            if name in _HALF | _FLIP:
+            if name in _ADJUSTABLE | _FLIP:
                 self.pending[qubits[0]].append(place)
             elif name in _COUPLING:
                 self._couple(place, name, qubits)
             elif name == "measure":
-                self._bring(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
+                self._prepare(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
             elif name == "reset":
                 self.axes[qubits[0]], self.pending[qubits[0]] = Z, []
 
     def _couple(self, place: int, name: str, qubits: tuple[int, ...]) -> None:
+        """Choose the states of two qubits before a coupling."""
         table = _suitable(name)
         option = self._cheapest(list(table.items()), place, qubits)
-        self._bring(place, qubits, option)
+        self._prepare(place, qubits, option)
         for q, axis in zip(qubits, table[option.axes], strict=True):
             self.axes[q] = axis
 
     def _cheapest(
-        self, ways: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], place: int, qubits: tuple[int, ...]
+        self, transitions: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], place: int, qubits: tuple[int, ...]
     ) -> _Option:
-        """Choose among the cheapest ways (axes before, axes after) at random."""
+        """Choose at random among the cheapest transitions (axes before, axes after) of an operation."""
         options = []
-        for before, after in ways:
+        for before, after in transitions:
             price, inserted = 0.0, []
-            for q, axis, then in zip(qubits, before, after, strict=True):
+            for q, axis, axis_after in zip(qubits, before, after, strict=True):
                 cost = self._cost(q, axis, insert=False)
                 insert = not np.isfinite(cost)
                 price += 10 + self._cost(q, axis, insert=True) if insert else 0.5 * cost
                 inserted.append(insert)
-                coming = self.ahead.get((place, q), "")
-                price += 0 if then == Z else 10 if coming == "measure" else 0.5 if coming == "gate" else 0
+                ahead = self.ahead.get((place, q), "")
+                price += 0 if axis_after == Z else 10 if ahead == "measure" else 0.5 if ahead == "gate" else 0
             options.append(_Option(before, tuple(inserted), price))
-        least = min(option.price for option in options)
-        best = [option for option in options if option.price <= least + 0.5]
+        lowest = min(option.price for option in options)
+        best = [option for option in options if option.price <= lowest + 0.5]
         return best[int(self.rng.integers(len(best)))]
 
     def _names(self, qubit: int, insert: bool) -> list[str]:
+        """Return the names of a qubit's pending pulses, followed by an sx if one is to be inserted."""
         return [self.items[place][0] for place in self.pending[qubit]] + ["sx"] * insert
 
     def _cost(self, qubit: int, axis: int, *, insert: bool) -> float:
+        """Return the cost of bringing a qubit's state to an axis by its pending pulses."""
         return _costs(tuple(self._names(qubit, insert)), axis)[0][self.axes[qubit]]
 
-    def _bring(self, place: int, qubits: tuple[int, ...], option: _Option) -> None:
-        """Settle the pulses of each qubit up to this operation."""
+    def _prepare(self, place: int, qubits: tuple[int, ...], option: _Option) -> None:
+        """Choose the angles of each qubit's pending pulses, so that its state suits the operation at this position."""
         for q, goal, insert in zip(qubits, option.axes, option.inserted, strict=True):
             names = self._names(q, insert)
             costs, axis, turns = _costs(tuple(names), goal), self.axes[q], []
@@ -308,12 +315,12 @@ class _Plan:
                     (cost + costs[i + 1][end], turn, half)
                     for turn, half, cost, end in _ways(name, axis)
                 ]  # fmt: skip
-                least = min(price for price, _, _ in ways)
-                turn, half = next((t, h) for price, t, h in ways if price == least)
+                lowest = min(price for price, _, _ in ways)
+                turn, half = next((t, h) for price, t, h in ways if price == lowest)
                 turn += 2 * int(self.rng.integers(2))
                 axis = _after((axis + turn) % 2 if axis != Z else Z, half)
                 turns.append(turn)
-                self.halved += half and name in _HALF
+                self.halved += half and name in _ADJUSTABLE
                 if i < len(self.pending[q]):
                     self.pulses[self.pending[q][i]] = turn, half
             last = (0 if axis == goal else 1) + 2 * int(self.rng.integers(2))
@@ -325,7 +332,7 @@ class _Plan:
             self.axes[q], self.pending[q] = goal, []
 
     def ops(self) -> Iterator[_Op]:
-        """Write down what was chosen."""
+        """Yield the operations of the reference, in order."""
         for place, (name, qubits) in enumerate(self.items):
             if name in _VIRTUAL:
                 continue
@@ -342,24 +349,24 @@ class _Plan:
 
 
 def _after(axis: int, half: bool) -> int:
-    """Axis after a pulse about X: a quarter turn exchanges Y and Z."""
+    """Return the axis of a state after a pulse about X: a quarter turn exchanges Y and Z."""
     return axis if half or axis == X else Y + Z - axis
 
 
 def _ways(name: str, axis: int) -> list[tuple[int, bool, float, int]]:
-    """Quarter turn before a pulse, whether it turns by a half, the price, and the axis after it."""
+    """List the uses of a pulse on a state: quarter turns before it, whether it is a half turn, price, axis after it."""
     ways = []
     for turn in (0, 1) if axis != Z else (0,):
         turned = axis if axis == Z else (axis + turn) % 2
-        if name in _HALF:
+        if name in _ADJUSTABLE:
             ways.append((turn, False, 0.0, _after(turned, False)))
-        ways.append((turn, True, float(name in _HALF), _after(turned, True)))
+        ways.append((turn, True, float(name in _ADJUSTABLE), _after(turned, True)))
     return ways
 
 
 @lru_cache(maxsize=4096)
 def _costs(names: tuple[str, ...], goal: int) -> list[list[float]]:
-    """Before each pulse, and after the last: price of bringing each axis to the goal."""
+    """Return the price of bringing each axis to the goal, from before each pulse and from after the last."""
     costs = [[0.0 if axis == goal or (axis != Z and goal != Z) else np.inf for axis in (X, Y, Z)]]
     for name in reversed(names):
         costs.append([min(price + costs[-1][end] for _, _, price, end in _ways(name, axis)) for axis in (X, Y, Z)])
@@ -368,46 +375,52 @@ def _costs(names: tuple[str, ...], goal: int) -> list[list[float]]:
 
 @lru_cache(maxsize=16)
 def _suitable(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """States of two qubits that a gate leaves a product: axes before, and after."""
+    """Map the axes of two qubits before a gate to their axes after it, for states that it leaves a product state."""
     image = images(name)
-    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    suitable: dict[tuple[int, ...], tuple[int, ...]] = {}
     for a, b in product((X, Y, Z), repeat=2):
-        group = [image[pair] for pair in ((a + 1, 0), (0, b + 1), (a + 1, b + 1))]
-        alone = [i - 1 for i, j in group if i and not j], [j - 1 for i, j in group if j and not i]
-        if all(alone):
-            found[a, b] = alone[0][0], alone[1][0]
-    return found
+        stabilizers = [image[pair] for pair in ((a + 1, 0), (0, b + 1), (a + 1, b + 1))]
+        local = [i - 1 for i, j in stabilizers if i and not j], [j - 1 for i, j in stabilizers if j and not i]
+        if all(local):
+            suitable[a, b] = local[0][0], local[1][0]
+    return suitable
 
 
 @lru_cache(maxsize=64)
 def _gate(name: str, quarters: int) -> Any:
-    """Make a gate by name; angles in quarter turns."""
+    """Make a gate by name, with an angle in quarter turns if it has one."""
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
-    plain = get_standard_gate_name_mapping()[name]
-    return type(plain)(pi / 2 * (quarters % 4)) if plain.params else plain
+    gate = get_standard_gate_name_mapping()[name]
+    return type(gate)(pi / 2 * (quarters % 4)) if gate.params else gate
 
 
-def _made(circuit: QuantumCircuit, plan: _Plan) -> Reference:
-    """Write a planned reference as a circuit, and find its output."""
+def _build(circuit: QuantumCircuit, plan: _Plan) -> Reference:
+    """Build the circuit of a planned reference, and determine its output."""
     from qiskit.circuit import CircuitInstruction
 
-    made = circuit.copy_empty_like()
-    made.global_phase = 0.0
-    keep_labels(circuit, made)
-    made.name = f"reference of {circuit.name}"
+    reference = circuit.copy_empty_like()
+    reference.global_phase = 0.0
+    keep_labels(circuit, reference)
+    reference.name = f"reference of {circuit.name}"
     for op in plan.ops():
         item = circuit.data[op.place] if op.place >= 0 else None
         if item is None or op.name != item.name or op.name in ("rx", "rzz"):
             gate = _gate(op.name, 1 if op.name == "rzz" else op.quarters)
-            item = CircuitInstruction(gate, [made.qubits[q] for q in op.qubits])
-        made._append(item)
-    changed = {"sx became x": plan.halved, "sx were inserted": plan.inserted}
-    return Reference(made, output(made), tuple(f"{many} {what}" for what, many in changed.items() if many))
+            item = CircuitInstruction(gate, [reference.qubits[q] for q in op.qubits])
+        reference._append(item)
+    swapped = sum(half and plan.items[place][0] == "sx" for place, (_, half) in plan.pulses.items())
+    changes = {"sx became x": swapped, "sx were inserted": plan.inserted}
+    notes = tuple(f"{count} {change}" for change, count in changes.items() if count)
+    return Reference(reference, output(reference), notes)
 
 
 def output(circuit: QuantumCircuit) -> str:
-    """Find the one string that a Clifford circuit reads, by simulation; ValueError where there are more, or no such."""
+    """Find the only noiseless output string of a Clifford circuit, by a stabilizer simulation.
+
+    Raises:
+        ValueError: the circuit is not a Clifford circuit, or has more than one output string.
+    """
     flat = _flat(circuit)
     if not is_clifford(flat):
         raise ValueError(f"only a Clifford circuit can be checked; {circuit.name!r} is not one")
@@ -415,14 +428,14 @@ def output(circuit: QuantumCircuit) -> str:
     if len(outcomes) > 1:
         raise ValueError(f"the circuit must read one string; {circuit.name!r} reads at least {len(outcomes)}")
     read = np.zeros((1, circuit.num_clbits), dtype=bool)
-    written = [bits for item, _, bits, _ in steps(circuit) if item.name == "measure"]
-    for bit, outcome in zip(written, outcomes[0], strict=True):
+    measured = [bits for item, _, bits, _ in steps(circuit) if item.name == "measure"]
+    for bit, outcome in zip(measured, outcomes[0], strict=True):
         read[0, bit] = outcome
     return format_bitstrings(read)[0]
 
 
 def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Write rx, rzz and iswap in rz and plain Clifford gates."""
+    """Replace rx, rzz and iswap by rz and basic Clifford gates."""
     flat: QuantumCircuit = circuit.copy_empty_like()
     for item in circuit.data:
         if item.name == "rx":
@@ -437,32 +450,33 @@ def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def _faults(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> Located | None:
-    """Expected faults by place; None where the calibration does not say."""
+    """Find the expected faults by place; None where that is impossible, for instance because dt is missing."""
     try:
         return located_faults(circuit, calibration, dt=dt)
     except (ValueError, QClusterError):
         return None
 
 
-def _apart(goal: Floats, parities: Sequence[Floats | None]) -> float:
-    """How far the mean of what references expect of the flips is from what the circuit expects."""
-    known = [one for one in parities if one is not None]
+def _distance(goal: Floats, parities: Sequence[Floats | None]) -> float:
+    """Return the mean distance between the average of references' parities and the circuit's; inf if one is unknown."""
+    known = [each for each in parities if each is not None]
     return float(np.abs(np.mean(known, axis=0) - goal).mean()) if len(known) == len(parities) else np.inf
 
 
 def _parities(faults: Located) -> Floats:
-    """Expected sign of each bit's flip, and of each pair's of neighbouring numbers."""
+    """Return the expected values of (-1)^flip of each bit, and of each pair of adjacent bits, under the faults."""
     masks = unpack(faults.masks, faults.n_bits)
     odd = np.concatenate([masks.T, (masks[:, 1:] ^ masks[:, :-1]).T])
     return np.asarray(np.exp(-2 * odd @ faults.rates))
 
 
-def _visible(target: Located, found: Located | None) -> float | None:
-    if found is None:
+def _visible(target: Located, reference: Located | None) -> float | None:
+    """Return `Reference.visible` for the faults of a circuit and of its reference."""
+    if reference is None:
         return None
     here, there = (
-        dict(zip(one.places, np.bincount(one.place, one.rates, len(one.places)).tolist(), strict=True))
-        for one in (found, target)
+        dict(zip(each.places, np.bincount(each.place, each.rates, len(each.places)).tolist(), strict=True))
+        for each in (reference, target)
     )
-    matter = float(sum(there.values()))
-    return float(sum(min(rate, here.get(place, 0.0)) for place, rate in there.items())) / matter if matter else 1.0
+    total = float(sum(there.values()))
+    return float(sum(min(rate, here.get(place, 0.0)) for place, rate in there.items())) / total if total else 1.0

@@ -1,4 +1,4 @@
-"""Noisy simulation of compiled circuits: which method, with which noise, and the counts."""
+"""Noisy simulation of compiled circuits: choice of the method, execution, and results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ METHODS = ("density_matrix", "stabilizer", "matrix_product_state", "statevector"
 """Simulation methods that `execute` takes."""
 
 STEADY = {"max_parallel_experiments": 0, "max_parallel_shots": 1}
-"""Options that let threads share circuits but not shots, since counts must not depend on the number of threads."""
+"""Aer options that run circuits in parallel but not shots, so that counts do not depend on the number of threads."""
 
 
 def choose_method(circuit: QuantumCircuit, profile: Profile) -> str:
-    """Choose a simulation method by size and structure.
+    """Choose a simulation method by the size and structure of a circuit.
 
-    Up to 12 qubits in use the density matrix is exact and its cost hardly depends on shots. Beyond, Clifford circuits
-    run on the stabilizer method with Pauli-twirled noise, shallow or very wide ones as matrix product states, the rest
-    as state vectors, shot by shot.
+    Up to 12 active qubits, the density matrix is exact, and its cost hardly depends on the shots. Above, Clifford
+    circuits are simulated by the stabilizer method with Pauli-twirled noise; shallow or very wide circuits as matrix
+    product states; the rest as state vectors, shot by shot.
     """
     width = len(profile.active)
     if width <= 12:
@@ -51,15 +51,15 @@ def simulate(
     dt: float | None,
     seed: int,
 ) -> list[Distribution]:
-    """Run compiled circuits with the noise of a calibration.
+    """Simulate compiled circuits with the noise of a calibration.
 
     Args:
-        circuits: compiled and, for noise while waiting, scheduled; of one kind, so that one method fits all.
-        shots: (n_circuits,) shots of each.
-        calibration: the machine.
+        circuits: compiled circuits, scheduled if idle noise matters; all must be suited to the method.
+        shots: (n_circuits,) shots of each circuit.
+        calibration: calibration of the machine.
         method: one of `METHODS`. "stabilizer" uses the Pauli twirl of the noise, all others the noise itself.
         dt: seconds per unit of a delay given in "dt".
-        seed: below 2**31; same seed, same counts, whatever the number of threads.
+        seed: seed below 2**31; the same seed gives the same counts, whatever the number of threads.
     """
     from qiskit_aer import AerSimulator
 
@@ -71,16 +71,16 @@ def simulate(
 
 
 def run_on(simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int) -> list[Distribution]:
-    """Run circuits on an AerSimulator as it is, each with its own number of shots; JobError where Aer fails."""
+    """Run circuits on the given AerSimulator, each with its own number of shots; JobError if Aer fails."""
     counts: dict[int, Distribution] = {}
-    for amount, chosen in _by_shots(shots):
-        seeded = (seed + amount) % 2**31
+    for n_shots, indices in _by_shots(shots):
+        group_seed = (seed + n_shots) % 2**31
         with dressing(lambda said: JobError(f"the simulation failed: {said}")):
-            result = simulator.run([circuits[i] for i in chosen], shots=amount, seed_simulator=seeded).result()
+            result = simulator.run([circuits[i] for i in indices], shots=n_shots, seed_simulator=group_seed).result()
         if not result.success:
             reason = next((r.status for r in result.results if not r.success), result.status)
             raise JobError(f"the simulation failed: {reason}")
-        for place, i in enumerate(chosen):
+        for place, i in enumerate(indices):
             counts[i] = Distribution.of(result.data(place)["counts"], num_bits=circuits[i].num_clbits)
     return [counts[i] for i in range(len(circuits))]
 
@@ -88,33 +88,36 @@ def run_on(simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[i
 def run_foreign(
     backend: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int
 ) -> list[Distribution]:
-    """Run circuits by a backend's own `run`, each with its own number of shots, no more at once than it takes.
+    """Run circuits by a backend's own `run`, each with its own number of shots.
 
-    The seed is passed on where the backend has such an option. JobError where it fails, or counts other shots.
+    At most `backend.max_circuits` circuits are sent at once. The seed is passed on if the backend has such an option.
+
+    Raises:
+        JobError: the backend fails, or returns another number of shots.
     """
     options = {"seed_simulator": seed} if hasattr(getattr(backend, "options", None), "seed_simulator") else {}
-    most = getattr(backend, "max_circuits", None) or len(circuits)
+    limit = getattr(backend, "max_circuits", None) or len(circuits)
     counts: dict[int, Distribution] = {}
-    for amount, chosen in _by_shots(shots):
-        for start in range(0, len(chosen), most):
-            part = chosen[start : start + most]
+    for n_shots, indices in _by_shots(shots):
+        for start in range(0, len(indices), limit):
+            batch = indices[start : start + limit]
             with dressing(lambda said: JobError(f"{backend.name} did not run the circuits: {said}")):
-                result = backend.run([circuits[i] for i in part], shots=amount, **options).result()
-                read = [result.get_counts(place) for place in range(len(part))]
-            for i, found in zip(part, read, strict=True):
-                counts[i] = Distribution.of(found, num_bits=circuits[i].num_clbits)
-                if counts[i].shots != amount:
-                    raise JobError(f"{backend.name} must give {many(amount, 'shot')}; it gave {counts[i].shots:.12g}")
+                result = backend.run([circuits[i] for i in batch], shots=n_shots, **options).result()
+                read = [result.get_counts(place) for place in range(len(batch))]
+            for i, raw in zip(batch, read, strict=True):
+                counts[i] = Distribution.of(raw, num_bits=circuits[i].num_clbits)
+                if counts[i].shots != n_shots:
+                    raise JobError(f"{backend.name} must give {many(n_shots, 'shot')}; it gave {counts[i].shots:.12g}")
     return [counts[i] for i in range(len(circuits))]
 
 
 def _by_shots(shots: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """Numbers of the circuits that have equal shots, with these, the fewest first."""
-    return [(amount, [i for i, wanted in enumerate(shots) if wanted == amount]) for amount in sorted(set(shots))]
+    """Group circuits by their shots: each number of shots, in increasing order, with the indices of its circuits."""
+    return [(n_shots, [i for i, each in enumerate(shots) if each == n_shots]) for n_shots in sorted(set(shots))]
 
 
 def as_result(counts: Sequence[Distribution]) -> Any:
-    """Write counts as the service writes results, a `PrimitiveResult`; one register holds all classical bits."""
+    """Convert counts to a `PrimitiveResult`, the format of the service's results, with one register "all"."""
     from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 
     pubs = []
@@ -125,7 +128,7 @@ def as_result(counts: Sequence[Distribution]) -> Any:
 
 
 def split_shots(shots: int, parts: int) -> list[int]:
-    """Divide shots over circuits as evenly as whole shots allow.
+    """Divide shots among circuits as evenly as possible.
 
     Example:
         >>> split_shots(10, 4)

@@ -1,9 +1,9 @@
-"""A compiled circuit as a list of events: rotations that matter, faults with their rates, measurements.
+"""List the events of a compiled circuit: gates, faults with their rates, measurements and control flow.
 
-Each qubit carries a frame, the one-qubit gates that have not been written down yet. One-qubit gates only turn the
-frame. A two-qubit gate writes down what does not commute with it and passes on the rest, so that angles which merely
-cancel further on leave no trace (see `qcluster.device.circuits.pauli.split_x`). Control flow writes all frames of its
-qubits down; loops are unrolled.
+Each qubit has a frame, the product of its one-qubit gates that are not in the list yet. A one-qubit gate only changes
+the frame. At a two-qubit gate, the part of the frame that does not commute with it becomes an event; the rest is
+deferred, so that rotations which cancel later on leave no event (see `qcluster.device.circuits.pauli.split_x`). At
+control flow, the frames of all its qubits become events. Loops are unrolled.
 """
 
 from __future__ import annotations
@@ -28,21 +28,29 @@ if TYPE_CHECKING:
 
     from qcluster.device.machines.calibration import Calibration
 
-_STILL = np.eye(2, dtype=complex)
-"""A frame in which nothing is pending."""
-_LEAST_TELLING = 0.98
-"""Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
+_IDENTITY = np.eye(2, dtype=complex)
+"""An empty frame."""
+_MOST_READOUT_ERROR = 0.98
+"""Upper limit on the sum of a bit's two readout errors; at 1, the outcome would carry no information."""
 _MOST_PASSES = 100
-"""Most passes of a `for` loop that are unrolled."""
-_PASSES = 4
-"""Passes of a `while` loop that are unrolled: each is half as likely as the one before where nothing is known."""
+"""Maximum number of passes of a `for` loop."""
+_WHILE_PASSES = 4
+"""Number of passes for which a `while` loop is unrolled; if nothing is known, each is half as likely as the last."""
 
 
 def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
-    """Find how long each qubit waits after each operation, ``{qubit: seconds}``, all running as late as possible.
+    """Find how long each qubit is idle after each operation, if all operations run as late as possible.
 
-    What the program does with a bit waits for the measurement that wrote it, and so do the qubits that it acts on.
-    Delays count as waiting; without `idle`, nothing else does.
+    An operation that uses a classical bit, and the qubits that it acts on, wait for the measurement that writes the
+    bit.
+
+    Args:
+        circuit: the circuit.
+        seconds: duration of each operation.
+        idle: False to count explicit delays only.
+
+    Returns:
+        ``{qubit: seconds}`` for each operation.
     """
     index = {bit: i for i, bit in enumerate([*circuit.qubits, *circuit.clbits])}
     clock, wait = np.zeros(len(index)), np.zeros(circuit.num_qubits)
@@ -69,27 +77,34 @@ def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) 
 
 @dataclass(eq=False)
 class Walk:
-    """Turn operations into events, one after the other."""
+    """Converts operations to events, one after the other."""
 
     calibration: Calibration
-    """What the machine published; see `Calibration.assumed_error` for what is dead or unknown."""
+    """Published figures; for missing ones and for parts out of order, see `Calibration.assumed_error`."""
     idle: bool
-    """False to count explicit delays only as waiting."""
+    """False to count explicit delays only as idle times."""
     dt: float | None
     """Seconds per unit of a delay in "dt"."""
     events: list[Event | None] = field(default_factory=list)
-    """What happened so far; None where a fault was moved into the readout."""
+    """Events so far; None where a fault was moved into the readout errors."""
     frames: dict[int, pauli.Matrix] = field(default_factory=dict)
-    """Pending one-qubit gates of each qubit that has been touched."""
+    """Frame of each qubit that an operation has acted on: its pending one-qubit gates."""
     fresh: set[int] = field(default_factory=set)
-    """Touched qubits that are still in |0>, but for their frame."""
+    """Qubits that are still in |0> except for their frame."""
     tails: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
-    """Decoherence since the last gate that moves a qubit's |0> or |1>: index of the event, and seconds."""
+    """Decay of each qubit since the last gate that moves |0> or |1>: index of the event, and duration / T1."""
     blocks: dict[int, Block] = field(default_factory=dict)
-    """The run of gates that each qubit is in, if any."""
+    """Run of gates that each qubit is in, if any."""
 
     def read(self, circuit: QuantumCircuit, qubits: Sequence[int], memory: Memory, last: Container[int] = ()) -> None:
-        """Go through a circuit or a block on physical qubits; `last` are the measurements that nothing follows."""
+        """Convert a circuit or a block.
+
+        Args:
+            circuit: the circuit or block.
+            qubits: its physical qubits.
+            memory: indices of its classical bits and variables.
+            last: positions of the measurements whose qubit and bit are not used afterwards.
+        """
         seconds = self._lengths(circuit, qubits)
         waits = waiting_times(circuit, seconds, idle=self.idle)
         runs = find_blocks(circuit)
@@ -109,7 +124,7 @@ class Walk:
                 memory.blank.discard(bit)
             elif name == "reset":
                 self.reset(places[0])
-            elif name not in timeline.SILENT and places:  # a loop that may be left early is taken to run to its end
+            elif name not in timeline.SILENT and places:  # `break` and `continue` are ignored
                 _check(item)
                 if i in runs:
                     self.open_block(places, runs[i])
@@ -118,7 +133,10 @@ class Walk:
                 self.decohere(qubits[q], gap, IDLE)
 
     def _lengths(self, circuit: QuantumCircuit, qubits: Sequence[int]) -> list[float]:
-        """(n_operations,) seconds; control flow takes as long as its longest body, and electronics no time."""
+        """Return the duration of each operation in seconds.
+
+        Control flow takes as long as its longest body, and a `for` loop as long as all its passes.
+        """
         seconds = timeline.lengths(circuit, self.calibration, self.dt, qubits)
         index = dict(zip(circuit.qubits, qubits, strict=True))
         for i, item in enumerate(circuit.data):
@@ -130,7 +148,7 @@ class Walk:
         return seconds
 
     def _control(self, item: Any, qubits: tuple[int, ...], memory: Memory) -> None:
-        """Read control flow, or a box."""
+        """Convert control flow, or a box."""
         operation = item.operation
         bodies = [
             Body(block, tuple(qubits[: block.num_qubits]), memory.inside(block, item.clbits))
@@ -143,55 +161,58 @@ class Walk:
             if len(passes) > _MOST_PASSES:
                 raise ValueError(f"a loop must have at most {_MOST_PASSES} passes; got {len(passes)}")
             for value in passes:
-                circuit, where, inside = bodies[0]
-                if getattr(parameter, "standalone", False):  # a variable of the body, that its program may read
-                    inside = inside.counting(parameter, int(value))
+                circuit, places, inner = bodies[0]
+                if getattr(parameter, "standalone", False):  # a variable, which the program of the body may read
+                    inner = inner.counting(parameter, int(value))
                 elif parameter is not None:
-                    circuit = circuit.assign_parameters({parameter: value}, strict=False)  # or the body has none of it
-                self.read(circuit, where, inside)
+                    circuit = circuit.assign_parameters({parameter: value}, strict=False)  # the body may not use it
+                self.read(circuit, places, inner)
         elif item.name == "if_else":
             self._branch(_tabulate(operation.condition, memory), [bodies[1] if bodies[1:] else None, bodies[0]])
         elif item.name == "while_loop":
-            memory.blank.difference_update(written_bits(bodies[0]))  # of which a later pass may read
+            memory.blank.difference_update(written_bits(bodies[0]))  # a later pass may read them
             table = _tabulate(operation.condition, memory)
-            self._branch(table, [None, bodies[0]], again=_PASSES - 1)
-            self.events.append(_left(table))
+            self._branch(table, [None, bodies[0]], again=_WHILE_PASSES - 1)
+            self.events.append(_after_loop(table))
         elif item.name == "switch_case":
             self._branch(_cases(operation, _tabulate(operation.target, memory)), [*bodies, None])
         else:
             raise ValueError(f"control flow must be if, switch, a loop or a box; got {item.name!r}")
 
     def _branch(self, table: Table, bodies: list[Body | None], again: int = -1) -> None:
-        """Note bodies that run by what the program computes; a loop's run up to `again` times more."""
+        """Add a branch: the program runs the body whose number `table` gives.
+
+        For a `while` loop, `again` is the number of further passes to unroll; for other control flow it is -1.
+        """
         qubits = sorted({q for body in bodies if body is not None for q in body.qubits})
         signs = {q: sign for q in qubits if (sign := self._sign(q))}
-        self._settle(qubits)
-        inside = []
+        self._flush(qubits)
+        walks = []
         for body in bodies:
             inner = Walk(self.calibration, self.idle, self.dt)
-            inner.frames = {q: _STILL for q in qubits if q in self.frames}
+            inner.frames = {q: _IDENTITY for q in qubits if q in self.frames}
             if body is not None:
                 inner.read(*body)
                 if again > 0:
                     inner._branch(table, bodies, again - 1)
-            inner._settle(qubits)
-            inside.append(inner)
+            inner._flush(qubits)
+            walks.append(inner)
         changes = _changes(table, bodies, signs)
-        self.events.append(Branch(table, tuple(tuple(one.events) for one in inside), changes, again >= 0))
-        for q in {q for one in inside for q in one.frames}:
-            self.frames[q] = _STILL
+        self.events.append(Branch(table, tuple(tuple(inner.events) for inner in walks), changes, again >= 0))
+        for q in {q for inner in walks for q in inner.frames}:
+            self.frames[q] = _IDENTITY
             self.tails[q] = []
 
-    def _settle(self, qubits: Sequence[int]) -> None:
-        """Write down what is pending on qubits."""
+    def _flush(self, qubits: Sequence[int]) -> None:
+        """Turn the frames of qubits into events."""
         for q in qubits:
             if q in self.frames:
                 self.events.append(Turn(q, pauli.rotation(self.frames[q]) ** 2))
-                self.frames[q] = _STILL
+                self.frames[q] = _IDENTITY
                 self.fresh.discard(q)
 
     def _sign(self, qubit: int) -> int:
-        """1 for a qubit known to be in |0>, -1 for |1>, and 0 for any other."""
+        """Return 1 for a qubit known to be in |0>, -1 for one known to be in |1>, and 0 for any other."""
         if qubit not in self.frames:
             return 1
         frame = np.abs(self.frames[qubit])
@@ -200,19 +221,19 @@ class Walk:
         return 1 if frame[0, 0] > frame[0, 1] else -1
 
     def _touch(self, qubits: Sequence[int]) -> None:
-        """Begin the frames of qubits that were in |0> so far."""
+        """Start frames for those of the qubits that nothing has acted on yet."""
         for q in qubits:
             if q not in self.frames:
-                self.frames[q] = _STILL
+                self.frames[q] = _IDENTITY
                 self.fresh.add(q)
 
     def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
-        """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
+        """Add a gate on one or two qubits and its faults; close a block that ends at this position."""
         self._touch(qubits)
         matrix = np.asarray(operation.to_matrix(), dtype=complex)
         block = self.blocks.get(qubits[0])
         if block is not None:
-            block.gate(matrix, qubits)
+            block.add_gate(matrix, qubits)
             if block.last == position:
                 self.close_block(block)
                 block = None
@@ -227,29 +248,29 @@ class Walk:
         t1, t2 = np.array([self.calibration.coherence(q) for q in qubits]).T
         rate = pauli.depolarising_rate(error, seconds, t1, t2)
         if rate > 0 and len(qubits) == 1:
-            self._strike(qubits[0], np.full(3, rate), GATE)
+            self._add_fault(qubits[0], np.full(3, rate), GATE)
         elif rate > 0:
             all_paulis = np.full((4, 4), rate)
             all_paulis[0, 0] = 0.0
             if block is None:
                 self.events.append(PairFault(qubits[0], qubits[1], all_paulis))
             else:
-                block.fault(all_paulis)
+                block.add_pair_fault(all_paulis)
         for q in qubits:
             self.decohere(q, seconds, GATE)
 
     def open_block(self, qubits: tuple[int, ...], last: int) -> None:
-        """Take the gates on a pair, up to the operation at position `last`, for one."""
+        """Start merging the gates on a pair into one unitary, up to the operation at position `last`."""
         a, b = qubits
         self._touch(qubits)
         pending = np.asarray(np.kron(self.frames[b], self.frames[a]), dtype=complex)
         self.blocks[a] = self.blocks[b] = Block(a, b, last, pending)
 
     def close_block(self, block: Block) -> None:
-        """Write the gates of a block down as one, and its faults at its end."""
+        """Add the unitary of a block as one gate, followed by the block's faults."""
         a, b = block.a, block.b
         del self.blocks[a], self.blocks[b]
-        self.frames[a] = self.frames[b] = _STILL
+        self.frames[a] = self.frames[b] = _IDENTITY
         self._couple(block.unitary, a, b)
         rates = block.faults_at_end(self.frames[a], self.frames[b])
         rates[0, 0] = 0.0
@@ -257,6 +278,7 @@ class Walk:
             self.events.append(PairFault(a, b, rates))
 
     def _couple(self, matrix: pauli.Matrix, a: int, b: int) -> None:
+        """Add a two-qubit gate: events for its interaction and for the parts of the frames that cannot be deferred."""
         angles, before_a, before_b, after_a, after_b = pauli.decompose(matrix)
         pending = {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]}
         before, after = pass_on(angles, pending, {"a": after_a, "b": after_b})
@@ -271,16 +293,19 @@ class Walk:
             self.tails[q] = []
         self.events.extend(Coupling(a, b, axis, 2 * angle) for axis, angle in enumerate(angles) if angle)
 
-    def _strike(self, qubit: int, rates: Floats, kind: int) -> None:
-        """Note a fault of one qubit; the gates that are pending turn it."""
+    def _add_fault(self, qubit: int, rates: Floats, kind: int) -> None:
+        """Add a fault of one qubit with rates (3,) of X, Y, Z.
+
+        Pending gates become events only later, so the fault is first propagated back to before them.
+        """
         block = self.blocks.get(qubit)
         if block is None:
             self.events.append(Fault(qubit, (pauli.rotation(self.frames[qubit]) ** 2).T @ rates, kind))
         else:
-            block.fault_of(qubit, rates)
+            block.add_fault(qubit, rates)
 
     def decohere(self, qubit: int, seconds: float, kind: int) -> None:
-        """Let a touched qubit wait; its frame turns the faults."""
+        """Add the decoherence of a qubit over some time; none if nothing has acted on the qubit, which stays in |0>."""
         if seconds <= 0 or qubit not in self.frames:
             return
         t1, t2 = self.calibration.coherence(qubit)
@@ -288,38 +313,39 @@ class Walk:
         if rates.any():
             if qubit not in self.blocks:
                 self.tails.setdefault(qubit, []).append((len(self.events), seconds / t1))
-            self._strike(qubit, rates, kind)
+            self._add_fault(qubit, rates, kind)
 
     def measure(self, qubit: int, bit: int, *, last: bool) -> None:
-        """Measure; decay since the last gate that moves |0> or |1> joins the readout errors, which know 0 from 1.
+        """Add a measurement.
 
-        Where the qubit goes on or the program reads the bit (`last` is False), decay stays a fault: it changes more
-        than what is read, and does so before whatever reads the qubit later.
+        Decay since the last gate that moves |0> or |1> is included in the readout errors, since it affects |1> only. If
+        the qubit or the bit is used afterwards (`last` is False), decay remains a fault, since it affects more than
+        this outcome.
         """
-        frame = self.frames.get(qubit, _STILL)
-        decay, tail = 0.0, self.tails.pop(qubit, [])
+        frame = self.frames.get(qubit, _IDENTITY)
+        exponent, tail = 0.0, self.tails.pop(qubit, [])
         for index, share in tail if last else ():
             self.events[index] = None
-            decay += share
-        lost = -np.expm1(-decay)
+            exponent += share
+        decayed = -np.expm1(-exponent)
         zero, one = self.calibration.assumed_readout(qubit)
-        wrong = np.array([zero, lost * (1 - zero) + (1 - lost) * one])
-        errors = wrong * min(1.0, _LEAST_TELLING / max(wrong.sum(), _LEAST_TELLING))
+        errors = np.array([zero, decayed * (1 - zero) + (1 - decayed) * one])
+        errors *= min(1.0, _MOST_READOUT_ERROR / max(errors.sum(), _MOST_READOUT_ERROR))
         self.events.append(Turn(qubit, pauli.rotation(frame) ** 2))
         self.events.append(Measure(qubit, bit, errors))
-        self.frames[qubit] = _STILL
+        self.frames[qubit] = _IDENTITY
         self.fresh.discard(qubit)
 
     def reset(self, qubit: int) -> None:
-        """Put a qubit back to |0>."""
+        """Reset a qubit to |0>."""
         self.events.append(Reset(qubit))
-        for home in (self.frames, self.tails):
-            home.pop(qubit, None)
+        self.frames.pop(qubit, None)
+        self.tails.pop(qubit, None)
         self.fresh.discard(qubit)
 
 
 def listed_error(calibration: Calibration, name: str, qubits: tuple[int, ...]) -> float:
-    """Give the error to reckon with of a gate; CalibrationError where the machine knows none of that name."""
+    """Return `Calibration.assumed_error` of a gate; CalibrationError if the machine has no gate of that name."""
     error = calibration.assumed_error(name, qubits)
     if np.isnan(error):
         raise CalibrationError(
@@ -330,6 +356,7 @@ def listed_error(calibration: Calibration, name: str, qubits: tuple[int, ...]) -
 
 
 def _check(item: Any) -> None:
+    """Raise ValueError for anything that is not a bound gate on one or two qubits."""
     if len(item.qubits) > 2 or item.clbits or not hasattr(item.operation, "to_matrix"):
         raise ValueError(f"the circuit must hold gates on one or two qubits; got {item.name!r}")
     if item.is_parameterized():
@@ -337,12 +364,12 @@ def _check(item: Any) -> None:
 
 
 def _tabulate(node: Any, memory: Memory) -> Table:
-    """Tabulate what the program computes over the bits that something may have written."""
+    """Tabulate an expression over the bits that may have been written; all others are 0."""
     return memory.table(node).where_zero(memory.blank)
 
 
 def _cases(operation: Any, target: Table) -> Table:
-    """Number of the block that each value of a switch leads to; behind the last where it leads to none."""
+    """Return the block number for each value of a switch target; the number of blocks where none matches."""
     from qiskit.circuit import CASE_DEFAULT
 
     block = {label: i for i, (labels, _) in enumerate(operation.cases_specifier()) for label in labels}
@@ -350,47 +377,47 @@ def _cases(operation: Any, target: Table) -> Table:
     return Table(target.bits, np.array([block.get(value, default) for value in target.values.tolist()]))
 
 
-def _left(table: Table) -> Store:
-    """What a `while` loop leaves in the bits of its condition, as far as that is known when it ends."""
-    number = np.flatnonzero(table.values == 0)
-    values = [(number >> i & 1) for i in range(len(table.bits))]
+def _after_loop(table: Table) -> Store:
+    """Store the values that a `while` loop's condition bits must have after the loop, where its end implies them."""
+    rows = np.flatnonzero(table.values == 0)
+    values = [(rows >> i & 1) for i in range(len(table.bits))]
     known = [i for i, value in enumerate(values) if value.size and (value == value[0]).all()]
     total = sum(int(values[i][0]) << place for place, i in enumerate(known))
     return Store(tuple(table.bits[i] for i in known), Table((), np.array([total])))
 
 
 def _changes(table: Table, bodies: list[Body | None], signs: dict[int, int]) -> dict[tuple[int, int], Change]:
-    """What it does that one body runs in place of another, for those that the flip of one bit exchanges."""
-    number = np.arange(len(table.values))
+    """Find the effect of running one body in place of another, for all pairs that the flip of one bit exchanges."""
+    rows = np.arange(len(table.values))
     pairs = {
         (int(min(pair)), int(max(pair)))
         for i in range(len(table.bits))
-        for pair in zip(table.values, table.values[number ^ 1 << i], strict=True)
+        for pair in zip(table.values, table.values[rows ^ 1 << i], strict=True)
         if pair[0] != pair[1]
     }
     return {(one, other): change(bodies[one], bodies[other], signs) for one, other in sorted(pairs)}
 
 
 def _last_measurements(circuit: QuantumCircuit) -> set[int]:
-    """Positions of the measurements after which neither their qubit nor their bit is used."""
-    seen: set[Any] = set()
-    found: set[int] = set()
+    """Find the positions of the measurements after which neither their qubit nor their bit is used."""
+    used_later: set[Any] = set()
+    last: set[int] = set()
     for i in range(len(circuit.data) - 1, -1, -1):
         item = circuit.data[i]
         if item.name in timeline.SILENT:
             continue
-        if timeline.is_measurement(item.name) and not seen.intersection((*item.qubits, *item.clbits)):
-            found.add(i)
-        seen.update(item.qubits, item.clbits, timeline.classical_bits(item.operation))
-    return found
+        if timeline.is_measurement(item.name) and not used_later.intersection((*item.qubits, *item.clbits)):
+            last.add(i)
+        used_later.update(item.qubits, item.clbits, timeline.classical_bits(item.operation))
+    return last
 
 
 def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None) -> list[Event | None]:
-    """Go through a compiled circuit and list its events; None where a fault was moved into the readout.
+    """List the events of a compiled circuit; None where a fault was moved into the readout errors.
 
-    Loops are unrolled, those of unknown length for a few passes, and one that may be left early runs to its end.
-    Arguments and errors as of `qcluster.device.noise.faults.fault_masks`.
+    Loops are unrolled, `while` loops for a few passes; `break` and `continue` are ignored. Arguments and errors are as
+    in `qcluster.device.noise.faults.fault_masks`.
     """
-    walked = Walk(calibration, idle, dt)
-    walked.read(circuit, range(circuit.num_qubits), Memory.of(circuit), _last_measurements(circuit))
-    return walked.events
+    result = Walk(calibration, idle, dt)
+    result.read(circuit, range(circuit.num_qubits), Memory.of(circuit), _last_measurements(circuit))
+    return result.events

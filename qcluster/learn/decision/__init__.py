@@ -1,1 +1,1 @@
-"""How the decision is trained: ideals and noise to draw from, the table of candidates, the training, the scores."""
+"""Training of the decision: ideal outputs and noise to draw from, the table of candidates, training, and scores."""

@@ -1,4 +1,4 @@
-"""Cases with a circuit to train on: an ideal, a circuit's faults, what a calibration says of them, and counts."""
+"""Cases with a circuit to train on: an ideal output, the circuit's faults, their published rates, and counts."""
 
 from __future__ import annotations
 
@@ -21,48 +21,49 @@ from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_shots, of_vector
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
-"""Numbers of bits, as often as they stand here."""
+"""Numbers of bits; repeated numbers are drawn more often."""
 _SMALL = (2, 3, 4, 5, 6)
-"""The same where few bits are read of many qubits."""
+"""Numbers of bits where few bits of many qubits are read."""
 _SHOTS = (500, 1000, 2000, 4096, 8192)
-"""Of wide registers."""
+"""Numbers of shots of wide registers."""
 _WORKING, _FAULTS = 0.25, 6.0
-"""How often circuits have qubits that are not read, and most faults a shot at their two-qubit gates."""
+"""Share of circuits with qubits that are not read, and most faults for each shot at the two-qubit gates of these."""
 EVEN = 1e-3
-"""Largest unevenness of an output that is called even."""
+"""Largest unevenness of an output that counts as even."""
 _CLIFFORD = 0.52
-"""Share of circuits that are Clifford, of those with even outputs; this and the next two are fitted by
+"""Share of Clifford circuits among those with even outputs. This and the next two constants are fitted by
 ``python -m benchmarks.compiled_records --rotations``."""
 _EVEN = (0.09, 1.39)
-"""Mean and standard deviation of the logarithm of the rotations of the others."""
+"""Mean and standard deviation of the logarithm of the rotations of the other circuits with even outputs."""
 _UNEVEN = (0.67, 1.75)
-"""The same of ``rotations / unevenness - 1`` where outputs are uneven: what rotations do, others undo in part."""
-_UNTOLD = 0.1
-"""How often nothing is known of a circuit's rotations."""
+"""Mean and standard deviation of the logarithm of ``rotations / unevenness - 1`` for uneven outputs: rotations partly
+undo each other."""
+_ROTATIONS_UNKNOWN = 0.1
+"""Share of circuits whose rotations are unknown."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
-"""What a calibration says of a recorded circuit's noise, each a case of its own."""
+"""Kinds of published noise: each recorded circuit becomes one case for each kind."""
 AGAIN = ("scattered", "scattered", "other", "off")
-"""What is drawn once more beside these, up to `_DRAWN_AGAIN` bits: one draw of such a calibration says little."""
+"""Kinds of which recorded circuits of up to `_DRAWN_AGAIN` bits get further cases, since these kinds are random."""
 _DRAWN_AGAIN = 12
 _REDRAWN = 3
-"""How often the counts of a recorded circuit are drawn anew for a table of counts alone."""
+"""Number of times the counts of a recorded circuit are drawn again for a table of counts alone."""
 _OFF = 1.4
-"""Largest logarithm of a factor by which a calibration is off as a whole."""
+"""Largest logarithm of the common factor by which published noise differs from the true noise."""
 HARDWARE = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
 """Recorded sets of real machines whose compiled circuits are known."""
-Told = tuple[str, FaultMasks]
-"""In which way a calibration is off, and the faults that it gives."""
+Published = tuple[str, FaultMasks]
+"""How the published noise differs from the true noise, and the published faults."""
 
 
 class Output(NamedTuple):
-    """What a circuit should put out."""
+    """The ideal output of a circuit."""
 
     family: str
-    """Of ideals."""
+    """Family of ideal outputs."""
     p: Floats
     """``(2^n,)`` probabilities."""
     rotations: float | None = None
-    """Rotations of the circuit that made it, see `FaultMasks`; None where no circuit did."""
+    """Rotations of the circuit, see `FaultMasks`; None where the output was drawn without a circuit."""
 
     @property
     def n_bits(self) -> int:
@@ -71,146 +72,149 @@ class Output(NamedTuple):
 
 
 def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
-    """Draw a circuit's noise, an ideal of any family, counts, and a calibration that is more or less right.
+    """Draw a circuit's noise, an ideal output of any family, counts, and a more or less accurate calibration.
 
     Args:
-        seed: of everything.
-        families: of ideals that may be drawn.
+        seed: seed of the case.
+        families: families of ideal outputs to draw from.
     """
     rng = np.random.default_rng([2030, seed])
     output = _ideal(rng, families)
     base = faults(rng, output.n_bits)
-    return _read(rng, base, output, told_of(rng, base))
+    return _read(rng, base, output, draw_published(rng, base))
 
 
 def clean(seed: int) -> Case:
-    """Draw counts with no noise, or next to none, of which a calibration says that there is some."""
+    """Draw counts with little or no noise, together with a calibration that publishes some."""
     rng = np.random.default_rng([2033, seed])
     output = _ideal(rng)
     base = faults(rng, output.n_bits)
-    _, told = told_of(rng, base)
-    return _case(rng, _sent(base.scaled(float(rng.choice([0.0, 0.0, 0.02, 0.1]))), output), output, ("clean", told))
+    _, published = draw_published(rng, base)
+    weak = base.scaled(float(rng.choice([0.0, 0.0, 0.02, 0.1])))
+    return _case(rng, _through_faults(weak, output), output, ("clean", published))
 
 
 def right(seed: int) -> Case:
-    """Draw counts of which the calibration tells the noise as it is, at most off as a whole."""
+    """Draw counts with a calibration that is right, or wrong by a common factor only."""
     rng = np.random.default_rng([2034, seed])
     output = _ideal(rng)
     base = faults(rng, output.n_bits)
     off = float(np.exp(rng.choice([0.0, 0.0, rng.normal(0, 0.1), rng.uniform(-1.2, 1.2)])))
-    return _case(rng, _sent(base, output), output, ("right" if off == 1 else "off", base.scaled(off)))
+    return _case(rng, _through_faults(base, output), output, ("right" if off == 1 else "off", base.scaled(off)))
 
 
 def sharp(seed: int) -> Case:
-    """Draw a few strings, GHZ, Dicke and small stabilizer states among them, under any calibration."""
+    """Draw a few strings (among them GHZ, Dicke and small stabilizer states) with any calibration."""
     rng = np.random.default_rng([2035, seed])
     base = faults(rng, int(rng.integers(3, 12)))
     n = base.n_bits
     family = str(rng.choice(["ghz", "dicke", "strings"], p=[0.35, 0.15, 0.5]))
     p = ideals.sharp(rng, n, 0.3, 1 << (n - 2)) if family == "strings" else ideals.draw(rng, n, family)
-    return _read(rng, base, Output(family, p), told_of(rng, base))
+    return _read(rng, base, Output(family, p), draw_published(rng, base))
 
 
 def own(seed: int) -> Case:
-    """Draw a circuit's noise, and for the ideal what the same circuit puts out, under any calibration.
+    """Draw a circuit with its noise and its own ideal output, and any calibration.
 
-    Noise and output of one circuit go together. Bits that many faults flip are those that gates have made random, and
-    an output may not change under the very flips that its faults make, as in order finding. A rotation by a small angle
-    leaves a tail in the pattern that a fault at its place flips.
+    Noise and output of one circuit are related. Bits that many faults flip have been randomised by gates, and the
+    output may be invariant under the very flips that its faults cause, as in order finding. A rotation by a small angle
+    leaves a tail in the same pattern as a fault at its place.
     """
     rng = np.random.default_rng([2039, seed])
     n = int(rng.choice(_SMALL if rng.random() < 0.5 else WIDTHS))
-    for _ in range(3):  # most circuits spread over all strings, of which there is little to learn
+    for _ in range(3):  # most circuits spread over all strings, which gives little to learn from
         base, x, z = circuit(rng, n, working=0.6)
-        p = _affine(rng, _after_hadamards(rng, x, z))
+        p = _affine(rng, _flips_at_start(rng, x, z))
         if not p.all():
             break
-    return _read(rng, base, Output("own", *_rotated(rng, p, base)), told_of(rng, base))
+    return _read(rng, base, Output("own", *_rotated(rng, p, base)), draw_published(rng, base))
 
 
-def _after_hadamards(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Give where what is read has an X at the start, before Hadamard gates on some qubits, or one, or none."""
+def _flips_at_start(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where the Zs that are read have an X at the start, before Hadamards on some qubits, on one, or on none."""
     return np.where(rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5]), z, x)
 
 
 def _affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
-    """Give what a Clifford circuit puts out: even over an affine space.
+    """Draw the output of a Clifford circuit: uniform over an affine space.
 
     Args:
         rng: random source.
-        spread: ``(n_bits, wires)`` where what is read has an X at the start: its columns span the space.
+        spread: ``(n_bits, wires)`` True where a Z that is read has an X at the start; the columns span the space.
     """
     index = np.arange(1 << len(spread))
     p = np.zeros(len(index))
     p[rng.integers(len(index))] = 1.0
     for shift in np.unique((1 << np.arange(len(spread))) @ spread):
-        if p[index ^ shift] @ p == 0:  # a direction that the space does not have yet
+        if p[index ^ shift] @ p == 0:  # a new direction
             p = (p + p[index ^ shift]) / 2
     return p
 
 
 def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Floats, float | None]:
-    """Turn qubits at some places of a circuit, which flips what a fault there flips; how much, see `FaultMasks`."""
+    """Rotate qubits at some places of a circuit: each rotation flips the same bits as a fault there. Return the output
+    and the rotations, see `FaultMasks`."""
     if not len(base.masks) or rng.random() < 0.3:
         return p, None
-    many = int(noise.log_uniform(rng, 1, 3 * base.n_bits))
+    n_rotations = int(noise.log_uniform(rng, 1, 3 * base.n_bits))
     size = float(rng.choice([np.pi / 8, noise.log_uniform(rng, 0.03, 1.0)]))
-    angles = size * (np.ones(many) if rng.random() < 0.5 else rng.normal(0, 1, many))
+    angles = size * (np.ones(n_rotations) if rng.random() < 0.5 else rng.normal(0, 1, n_rotations))
     index = np.arange(len(p))
-    for shift, angle in zip(rng.choice(base.masks[:, 0], many).astype(int), angles, strict=True):
+    for shift, angle in zip(rng.choice(base.masks[:, 0], n_rotations).astype(int), angles, strict=True):
         p = np.cos(angle) ** 2 * p + np.sin(angle) ** 2 * p[index ^ shift]
     return p, float(off_quarter(2 * angles).sum())
 
 
 def smooth(seed: int) -> Case:
-    """Draw outputs of 12 bits and more that no few strings are, under the noise of a circuit.
+    """Draw outputs of 12 or more bits that are not a few strings, under the noise of a circuit.
 
-    Qubits that are turned by small angles look like flips of their bits, and wide counts like one string under strong
-    noise; that the circuit has not so much is all there is against it.
+    Qubits rotated by small angles look like bit flips, and wide counts look like one string under strong noise. Only
+    the circuit shows that its noise is not that strong.
     """
     rng = np.random.default_rng([2040, seed])
     if rng.random() < 0.4:
         return _product(rng)
     n = int(rng.integers(WIDTHS[-1] + 1, 17))
     base, x, z = circuit(rng, n)
-    even = _affine(rng, _after_hadamards(rng, x, z))
+    even = _affine(rng, _flips_at_start(rng, x, z))
     output = Output("smooth", *(_rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n),)))
-    return _read(rng, base, output, told_of(rng, base))
+    return _read(rng, base, output, draw_published(rng, base))
 
 
 def tails(seed: int) -> Case:
-    """Draw few strings with true small weights about them, as small angles leave them, under any calibration.
+    """Draw few strings surrounded by small true weights, as small rotation angles leave them, with any calibration.
 
-    A calibration that is too bad takes such tails for noise, and nothing in the counts gainsays it.
+    A calibration that is too pessimistic explains these tails as noise, and nothing in the counts contradicts it.
     """
     rng = np.random.default_rng([2038, seed])
     base = faults(rng, int(rng.choice(WIDTHS)))
-    output, told = Output("tails", ideals.tailed(rng, base.n_bits)), told_of(rng, base)
+    output, published = Output("tails", ideals.tailed(rng, base.n_bits)), draw_published(rng, base)
     if rng.random() < 0.3:
-        told = "off", base.scaled(float(rng.uniform(1.5, 4)))
-    return _read(rng, base, output, told)
+        published = "off", base.scaled(float(rng.uniform(1.5, 4)))
+    return _read(rng, base, output, published)
 
 
 def foreign(seed: int) -> Case:
-    """Draw counts whose noise is not that of the circuit's faults: flips of every bit, to almost half, and lost shots.
+    """Draw counts whose noise is not that of the circuit's faults: independent flips up to almost one half, lost shots.
 
-    Deep circuits on real machines are so. The counts alone may tell what was sent, and the circuit does not.
+    Deep circuits on real machines behave so. The counts alone may reveal the ideal output where the circuit does not.
     """
     rng = np.random.default_rng([2036, seed])
     kind = str(rng.choice(["full", "sharp", "wide"], p=[0.5, 0.3, 0.2]))
     case = {"full": cases.full, "sharp": cases.sharp, "wide": cases.wide}[kind](5_000_000 + seed)
     n = case.counts.n_bits
-    told = faults(rng, n) if n <= WIDTHS[-1] + 1 else _runs(rng, n)
-    told = _scattered(rng, told, 0.3, float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1))))
-    told = _turned_by(rng, told, case.ideal.probabilities)
-    return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=told)
+    published = faults(rng, n) if n <= WIDTHS[-1] + 1 else _run_faults(rng, n)
+    gates, readout = float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1)))
+    published = _scattered(rng, published, 0.3, gates, readout)
+    published = _with_rotations(rng, published, case.ideal.probabilities)
+    return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=published)
 
 
-def _runs(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
-    """Draw the faults of a wide circuit, up to `most` a shot: they flip runs of bits, as in chains, or neighbours."""
+def _run_faults(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
+    """Draw the faults of a wide circuit, at most `most` for each shot; they flip runs of bits, or a few neighbours."""
     start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
-    far = rng.random(len(start)) < rng.choice([0.1, 0.6])
-    length = np.where(far, rng.integers(1, n, len(start)), rng.geometric(0.6))
+    long = rng.random(len(start)) < rng.choice([0.1, 0.6])
+    length = np.where(long, rng.integers(1, n, len(start)), rng.geometric(0.6))
     places = np.arange(n)
     patterns = (places >= start[:, None]) & (places < (start + length)[:, None])
     rates = rng.exponential(size=len(start))
@@ -225,71 +229,78 @@ def _ideal(rng: np.random.Generator, families: tuple[str, ...] = tuple(ideals.FA
     return Output(family, ideals.draw(rng, n, family))
 
 
-def _sent(faults: FaultMasks, output: Output) -> Floats:
-    """Send an output through faults: ``(2^n,)`` probabilities."""
+def _through_faults(faults: FaultMasks, output: Output) -> Floats:
+    """Return the distribution ``(2^n,)`` of an output under faults."""
     noisy = Kernel.of(faults).forward(output.p)
     return np.asarray(noisy / noisy.sum())
 
 
-def _read(rng: np.random.Generator, base: FaultMasks, output: Output, told: Told) -> Case:
-    """Read an output through faults, and what no calibration lists, under what a calibration says of them."""
-    return _case(rng, _beyond(rng, _sent(_true(rng, base), output)), output, told)
+def _read(rng: np.random.Generator, base: FaultMasks, output: Output, published: Published) -> Case:
+    """Read an output through faults, and through noise that no calibration lists; the case has the published faults."""
+    noisy = _through_faults(_with_unlisted_faults(rng, base), output)
+    return _case(rng, _with_other_noise(rng, noisy), output, published)
 
 
-def _case(rng: np.random.Generator, noisy: Floats, output: Output, told: Told) -> Case:
-    """Draw shots of what is read, ``(2^n,)``, of an output, and what is told of its circuit's rotations."""
-    (family, p, rotations), n, (kind, faults) = output, output.n_bits, told
+def _case(rng: np.random.Generator, noisy: Floats, output: Output, published: Published) -> Case:
+    """Draw shots from a noisy distribution ``(2^n,)`` of an output, and what is known of its circuit's rotations."""
+    (family, p, rotations), n, (kind, faults) = output, output.n_bits, published
     counts = rng.multinomial(noise.shots(rng), noisy)
-    known = _turned_by(rng, faults, p, rotations)
+    known = _with_rotations(rng, faults, p, rotations)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
 
-def _turned_by(rng: np.random.Generator, told: FaultMasks, p: Floats, rotations: float | None = None) -> FaultMasks:
-    """Tell of the rotations of a circuit, or nothing: of those given and others that undo each other, or of as many as
-    circuits have that put out something as uneven."""
-    if rng.random() < _UNTOLD:
-        return told
+def _with_rotations(
+    rng: np.random.Generator, published: FaultMasks, p: Floats, rotations: float | None = None
+) -> FaultMasks:
+    """Add what is known of the circuit's rotations, or leave it unknown.
+
+    Given rotations are published as they are or with others that undo each other. Otherwise the number is drawn as for
+    compiled circuits with similarly uneven outputs.
+    """
+    if rng.random() < _ROTATIONS_UNKNOWN:
+        return published
     if rotations is not None:
         others = 1 + np.exp(rng.normal(*_UNEVEN)) if rng.random() < 0.5 else 1.0
-        return replace(told, rotations=float(rotations * others))
-    far = float(unevenness(p))
-    if far < EVEN:
-        return replace(told, rotations=0.0 if rng.random() < _CLIFFORD else float(np.exp(rng.normal(*_EVEN))))
-    return replace(told, rotations=far * float(1 + np.exp(rng.normal(*_UNEVEN))))
+        return replace(published, rotations=float(rotations * others))
+    distance = float(unevenness(p))
+    if distance < EVEN:
+        return replace(published, rotations=0.0 if rng.random() < _CLIFFORD else float(np.exp(rng.normal(*_EVEN))))
+    return replace(published, rotations=distance * float(1 + np.exp(rng.normal(*_UNEVEN))))
 
 
 def wide(seed: int) -> Case:
     """Draw a circuit of 17 to 100 bits: few strings, some dozens, or a product of fixed bits and free ones.
 
-    Its faults flip runs of bits, as in chains, or some neighbours; a few thousand shots keep vectors short.
+    Its faults flip runs of bits, as in chains of gates, or a few neighbours. A few thousand shots keep vectors short.
     """
     rng = np.random.default_rng([2032, seed])
     n = int(noise.log_uniform(rng, 17, 101))
     shots = int(rng.choice(_SHOTS))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
-    many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
-    sent, weights = cases.strings_of(rng, n, kind, many.get(kind, 1))
+    sizes = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
+    sent, weights = cases.strings_of(rng, n, kind, sizes.get(kind, 1))
     if kind == "product":
         free = int(rng.integers(1, 11))
         sent = np.tile(sent[0], (1 << free, 1))
         sent[:, rng.choice(n, free, replace=False)] = ideals.bits_of(free)
         weights = np.full(len(sent), 1 / len(sent))
-    base = _runs(rng, n, 5.0)
-    named, told = told_of(rng, base)
-    counts = of_shots(_noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
-    ideal, told = Distribution(sent, weights), _turned_by(rng, told, weights)
-    return Case(counts, ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
+    base = _run_faults(rng, n, 5.0)
+    kind_published, published = draw_published(rng, base)
+    counts = of_shots(_read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
+    ideal, published = Distribution(sent, weights), _with_rotations(rng, published, weights)
+    return Case(counts, ideal, "wide-" + kind, kind_published, None, len(sent) <= 60, published)
 
 
 def chains(seed: int) -> Case:
-    """Draw counts of 4 to 40 bits, of which no circuit is known but whose noise is that of one: it flips runs of bits.
+    """Draw counts of 4 to 40 bits, without a circuit but with the noise of one: it flips runs of bits.
 
-    Few strings, or qubits turned by small angles; as in chains of two-qubit gates, a fault flips all that follows it.
+    The output is few strings, or a product of rotated qubits. As in chains of two-qubit gates, a fault flips all bits
+    that follow it.
     """
     rng = np.random.default_rng([2043, seed])
     n = cases.draw_width(rng, 4, cases.DEEP[1])
     shots = noise.shots_of_wide(rng)
-    base = _runs(rng, n, 5.0)
+    base = _run_faults(rng, n, 5.0)
     patterns = unpack(base.masks, n)
     flipped = -0.5 * np.expm1(-2 * (base.rates @ patterns)) + base.readout[:, 0]
     known = cases.draw_known(rng, np.tile(flipped[:, None], 2))
@@ -297,52 +308,52 @@ def chains(seed: int) -> Case:
     if kind == "turned":
         return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "chains", "chains", known, False)
     sent, weights = cases.few_of(rng, n, kind)
-    counts = of_shots(_noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
+    counts = of_shots(_read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
     few = cases.few_strings(weights, n)
     return Case(counts, Distribution(sent, weights), "chains", "chains", known, few)
 
 
 def _product(rng: np.random.Generator) -> Case:
-    """Draw a wide register whose qubits are turned each by a small angle of its own, or by one angle."""
+    """Draw a wide register of qubits rotated by small angles, each by a different one or all by the same."""
     n = int(noise.log_uniform(rng, 17, 61))
     shots = int(rng.choice(_SHOTS))
-    base = _runs(rng, n, 5.0)
-    named, told = told_of(rng, base)
+    base = _run_faults(rng, n, 5.0)
+    kind_published, published = draw_published(rng, base)
     mode, chance = cases.small_angles(rng, n)
     counts, ideal = _turned(rng, mode, chance, shots, base)
     rotations = float(off_quarter(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
-    told = _turned_by(rng, told, ideal.probabilities, rotations)
-    return Case(counts, ideal, "wide-smooth", named, None, False, told)
+    published = _with_rotations(rng, published, ideal.probabilities, rotations)
+    return Case(counts, ideal, "wide-smooth", kind_published, None, False, published)
 
 
 def _turned(
     rng: np.random.Generator, mode: NDArray[np.bool_], chance: Floats, shots: int, base: FaultMasks
 ) -> tuple[Distribution, Distribution]:
-    """Read a register of qubits turned by small angles through the faults of a circuit: counts, and their ideal."""
-    counts = of_shots(_noisy(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
+    """Read a register of rotated qubits through the faults of a circuit; return the counts and their ideal."""
+    counts = of_shots(_read_shots(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
     return counts, cases.product_of(rng, counts, mode, chance)
 
 
-def _noisy(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
-    """Read shots ``(shots, n_bits)`` through the faults of a wide circuit, with some of them lost."""
+def _read_shots(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
+    """Read shots ``(shots, n_bits)`` through the faults of a wide circuit; some shots are replaced by random bits."""
     shots, n = bits.shape
     for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):
         bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
     bits = bits ^ (rng.random(bits.shape) < base.readout[:, 0])
     drawn = rng.random(shots)
-    gone = np.flatnonzero(drawn < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0))
-    bits[gone] = rng.random((len(gone), n)) < 0.5
+    replaced = np.flatnonzero(drawn < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0))
+    bits[replaced] = rng.random((len(replaced), n)) < 0.5
     return bits
 
 
 def recorded(path: Path) -> Iterator[Case]:
-    """Read compiled circuits with their fault patterns as cases, one for each thing that a calibration may say.
+    """Read compiled circuits with their fault patterns as cases, one for each kind of published noise.
 
-    Records are those of ``benchmarks/compiled_records.py``: JSON lines with ``counts``, ``ideal`` or ``ideal_id`` (see
-    `read_pair`), and ``faults``.
+    Records are JSON lines as ``benchmarks/compiled_records.py`` writes them, with ``counts``, ``ideal`` or ``ideal_id``
+    (see `read_pair`), and ``faults``.
 
     Raises:
-        StorageError: the file cannot be read, or a line is no record; the message names the line.
+        StorageError: the file cannot be read, or a line is not a record; the message names the line.
     """
     known = read_ideals(path)
     for cases_of_line in read_lines(path, lambda number, record: list(_recorded(number, record, known))):
@@ -362,16 +373,17 @@ def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Ca
 
 
 def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterator[Case]:
-    """Draw counts of a recorded circuit anew, up to `_DRAWN_AGAIN` bits: its ideal through its faults, as strong as a
-    calibration that is more or less right might give them, and what no calibration lists. No circuit is told.
+    """Draw the counts of a recorded circuit of up to `_DRAWN_AGAIN` bits again, for a table of counts alone.
 
-    What a compiled circuit puts out is like what users run, and many strengths of its noise cost no simulation.
+    Its ideal is read through its faults, scaled as a more or less accurate calibration would publish them, and through
+    noise that no calibration lists. The outputs of compiled circuits resemble those of users, and many strengths of
+    noise need no further simulation.
 
     Args:
-        name: of the set.
-        number: of the record, from 1.
-        ideal: its ideal.
-        faults: as in `recorded`; without them there is nothing to draw from.
+        name: name of the set.
+        number: number of the record, from 1.
+        ideal: its ideal output.
+        faults: as in `recorded`; without them nothing is drawn.
     """
     true = None if faults is None else read_faults(faults, ideal.n_bits)
     if true is None or true.n_bits > _DRAWN_AGAIN:
@@ -379,13 +391,16 @@ def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterato
     rng = np.random.default_rng([2032, number - 1])
     output = Output(f"redrawn-{name}", Kernel.of(true).index.vector(ideal.words, ideal.probabilities))
     for _ in range(_REDRAWN):
-        strength = told_of(rng, true)
+        strength = draw_published(rng, true)
         yield _read(rng, strength[1], output, strength)._replace(faults=None)
 
 
 def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks:
-    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``; ValueError where they are
-    not of so many bits."""
+    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``.
+
+    Raises:
+        ValueError: they do not have `n_bits` bits.
+    """
     n = len(record["readout"])
     if n_bits not in (None, n):
         raise ValueError(f"the readout of faults must have {n_bits} pairs, as the counts have bits; got {n}")
@@ -397,7 +412,7 @@ def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:
-    """Give what a calibration of a kind says, see `TOLD` and `AGAIN`."""
+    """Return the published noise of a kind, see `TOLD` and `AGAIN`."""
     if kind == "right":
         return true
     if kind == "3 x too bad":
@@ -417,8 +432,9 @@ def _scattered(rng: np.random.Generator, faults: FaultMasks, scatter: float, gat
     return replace(faults, rates=rates, readout=np.minimum(readout, 0.49))
 
 
-def told_of(rng: np.random.Generator, true: FaultMasks) -> Told:
-    """Draw what a calibration says: half of them nearly right, others off as a whole, place by place, or both."""
+def draw_published(rng: np.random.Generator, true: FaultMasks) -> Published:
+    """Draw the published noise: in half of the cases nearly right, otherwise wrong by a common factor, by a factor for
+    each place, or by both."""
     kind = str(rng.choice(["near", "off", "scattered", "other"], p=[0.45, 0.25, 0.15, 0.15]))
     whole = {
         "near": rng.normal(0, 0.2),
@@ -439,17 +455,17 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
 def circuit(
     rng: np.random.Generator, n: int, working: float = _WORKING
 ) -> tuple[FaultMasks, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Draw a random circuit of Clifford gates and carry its faults to the end.
+    """Draw a random circuit of Clifford gates and propagate its faults to the end.
 
-    Pairs are neighbours on a line or any; between the two-qubit gates there are Clifford gates on one qubit, none in
-    chains such as those of GHZ states. Some circuits are deep, on more qubits than are read, as in order finding. What
-    is read back is carried backwards, as `qcluster.device.noise.faults` does: a Pauli at a place flips the bits with
-    whose Z it anticommutes there.
+    Two-qubit gates act on neighbours on a line or on any pair. One-qubit Clifford gates stand between them, or none, as
+    in chains that prepare GHZ states. Some circuits are deep, on more qubits than are read, as in order finding.
+    The Zs that are read are propagated backwards, as in `qcluster.device.noise.faults`: a Pauli error flips the bits
+    with whose Z it anticommutes at its place.
 
     Args:
         rng: random source.
-        n: bits read.
-        working: how often there are qubits that are not read.
+        n: number of bits read.
+        working: probability that there are qubits that are not read.
 
     Returns:
         The faults, and ``(n, wires)`` where each Z that is read has an X or Y, and a Z or Y, at the start.
@@ -460,7 +476,7 @@ def circuit(
         wires += int(rng.integers(1, n + 4))
         gates = int(noise.log_uniform(rng, wires, max(wires + 1.0, min(40 * wires, _FAULTS / level))))
     mixing, near, idle = float(rng.choice([0.0, 0.3, 1.0])), rng.random() < 0.8, float(rng.choice([0.0, 0.3, 1.0]))
-    x, z = np.zeros((n, wires), dtype=bool), np.eye(n, wires, dtype=bool)  # rows: what is read; columns: qubits
+    x, z = np.zeros((n, wires), dtype=bool), np.eye(n, wires, dtype=bool)  # rows: Zs that are read; columns: qubits
     errors = level * rng.lognormal(0, 0.6, (wires, wires))
     masks, rates = [], []
     for _ in range(gates if wires > 1 else 0):
@@ -468,9 +484,9 @@ def circuit(
         b = a + 1 if near else int(rng.choice([q for q in range(wires) if q != a]))
         for qubit in (a, b):
             if rng.random() < mixing:
-                _turn(rng, x, z, qubit)
+                _pull_back(rng, x, z, qubit)
         flips = np.stack([x[:, a], z[:, a], x[:, b], z[:, b]])
-        for place in range(1, 16):  # a Pauli with these parts anticommutes with these columns
+        for place in range(1, 16):  # the bits of `place` are the Xs and Zs with which the Pauli error anticommutes
             bits = np.array([(place >> part) & 1 for part in range(4)], dtype=bool)
             masks.append((flips & bits[:, None]).sum(axis=0) % 2 == 1)
             rates.append(errors[a, b] / 15)
@@ -491,8 +507,8 @@ def circuit(
     return FaultMasks(n, *merged, np.minimum(read * np.exp(lean), 0.4)), x, z
 
 
-def _turn(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> None:
-    """Carry what is read back past a Clifford gate on one qubit."""
+def _pull_back(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> None:
+    """Propagate the Zs that are read backwards past a one-qubit Clifford gate."""
     for gate in rng.integers(2, size=3):
         if gate:
             x[:, qubit], z[:, qubit] = z[:, qubit].copy(), x[:, qubit].copy()
@@ -500,19 +516,19 @@ def _turn(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], 
             z[:, qubit] ^= x[:, qubit]
 
 
-def _true(rng: np.random.Generator, base: FaultMasks) -> FaultMasks:
-    """Half of the machines have faults that no calibration lists: crosstalk, and places that are off."""
+def _with_unlisted_faults(rng: np.random.Generator, base: FaultMasks) -> FaultMasks:
+    """Add faults that no calibration lists, such as crosstalk, in half of the cases."""
     if rng.random() < 0.5:
         return base
-    n, many = base.n_bits, int(rng.integers(1, 6))
-    extra = pack(rng.random((many, n)) < min(0.5, 2 / n))
-    masks, kind = np.vstack([base.masks, extra]), np.zeros(len(base.masks) + many, dtype=np.uint8)
-    rates = np.concatenate([base.rates, rng.exponential(0.05 * (base.rates.sum() + 0.02), many)])
+    n, n_extra = base.n_bits, int(rng.integers(1, 6))
+    extra = pack(rng.random((n_extra, n)) < min(0.5, 2 / n))
+    masks, kind = np.vstack([base.masks, extra]), np.zeros(len(base.masks) + n_extra, dtype=np.uint8)
+    rates = np.concatenate([base.rates, rng.exponential(0.05 * (base.rates.sum() + 0.02), n_extra)])
     return FaultMasks(n, masks, rates, kind, base.readout)
 
 
-def _beyond(rng: np.random.Generator, noisy: Floats) -> Floats:
-    """What is no Pauli fault: lost shots, and probabilities that are off."""
+def _with_other_noise(rng: np.random.Generator, noisy: Floats) -> Floats:
+    """Add noise that is not a Pauli fault: shots replaced by random strings, and over-dispersed probabilities."""
     lost = float(rng.beta(0.5, 8)) if rng.random() < 0.3 else 0.0
     noisy = (1 - lost) * noisy + lost / len(noisy)
     if rng.random() < 0.4:

@@ -1,4 +1,4 @@
-"""Gates in files that were handed over: what is none, or does not fit, is refused in words."""
+"""Read gates from files; a file that is not a suitable gate is refused with a clear message."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ from qcluster.core.decision.gate import Gate
 from qcluster.errors import StorageError
 from qcluster.files import open_arrays
 
-_LEARNED = candidates.NAMES.index("learned rates") - len(candidates.NAMES)
-"""Place among the features, whose last ones tell which candidates there are, of one that only counts of up to 12 bits
-have."""
+_LEARNED_RATES = candidates.NAMES.index("learned rates") - len(candidates.NAMES)
+"""Index, from the end, of a feature that only counts of up to 12 bits have: whether the candidate "learned rates" is
+present. The last features say which candidates are present."""
 
 
 def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES, *, wide: bool = False) -> Gate:
     """Read a gate that `qcluster decision train` wrote.
 
-    Args:
-        path: of the file.
-        names: the candidates that it must weigh: of counts, or of counts of known circuits.
-        wide: of counts, those of more than 12 bits, as `qcluster.core.decision.gate.shipped` has it.
+        path: the file.
+        names: the candidates that the gate must weigh: those of counts, or those of counts with a known circuit.
+        wide: for counts, whether the gate must be the one for more than 12 bits, see
+            `qcluster.core.decision.gate.shipped`.
 
     Raises:
-        StorageError: the file cannot be read, is damaged or no gate, or the gate weighs other candidates, or learned
-            from counts of other widths.
+        StorageError: the file cannot be read, is damaged, or is not a gate; or the gate weighs other candidates or was
+            trained on counts of other widths.
 
     Example:
         >>> import tempfile
@@ -34,14 +34,14 @@ def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES, *, wide: bo
         True
     """
     try:
-        with open_arrays(path) as held:
-            gate = Gate.of(held, names)
+        with open_arrays(path) as arrays:
+            gate = Gate.of(arrays, names)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path} must hold a gate for {_kind(names)}: {error}") from error
-    if names == candidates.NAMES and wide != (gate.mean[_LEARNED] == 0):
-        most, got = candidates.WIDEST, "others, or of others as well" if wide else "more bits alone"
+    if names == candidates.NAMES and wide != (gate.mean[_LEARNED_RATES] == 0):
+        widest, got = candidates.WIDEST, "others, or of others as well" if wide else "more bits alone"
         raise StorageError(
-            f"{path} must hold a gate for counts of {'more than' if wide else 'up to'} {most} bits; got one of {got}"
+            f"{path} must hold a gate for counts of {'more than' if wide else 'up to'} {widest} bits; got one of {got}"
         )
     return gate
 

@@ -1,7 +1,7 @@
-"""Ideal output distributions to train on, family by family: what circuits return when nothing goes wrong.
+"""Ideal outputs to train on, family by family: what circuits return without noise.
 
-Every family takes a generator and a number of bits and gives probabilities ``(2^n,)``; entry y is the string whose bits
-are the binary digits of y. They need not be the output of a circuit that anybody ran, but must look like one.
+Every family takes a generator and a number of bits n, and returns probabilities ``(2^n,)``; entry y belongs to the
+string whose bits are the binary digits of y. The outputs resemble those of real circuits; most are not simulated.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ Family = Callable[[np.random.Generator, int], Floats]
 
 
 def bits_of(n: int) -> NDArray[np.bool_]:
-    """Give the bits of all strings, ``(2^n, n)``."""
+    """Return the bits of all strings, ``(2^n, n)``."""
     return np.asarray((np.arange(1 << n)[:, None] >> np.arange(n)) & 1 == 1)
 
 
-def _turn(psi: Complexes, qubit: int, gate: NDArray[np.complex128] | Floats) -> Complexes:
+def _apply(psi: Complexes, qubit: int, gate: NDArray[np.complex128] | Floats) -> Complexes:
     """Apply a one-qubit gate to a state vector."""
     cube = psi.reshape(-1, 2, 1 << qubit)
     return np.asarray(np.einsum("ij,ajb->aib", gate, cube)).reshape(-1)
 
 
-def _everywhere(psi: Complexes, n: int, gate: NDArray[np.complex128]) -> Complexes:
+def _apply_to_all(psi: Complexes, n: int, gate: NDArray[np.complex128]) -> Complexes:
     for qubit in range(n):
-        psi = _turn(psi, qubit, gate)
+        psi = _apply(psi, qubit, gate)
     return psi
 
 
@@ -59,38 +59,38 @@ def _cnot(psi: Complexes, control: int, target: int) -> Complexes:
     return np.asarray(psi[np.where((index >> control) & 1 == 1, index ^ (1 << target), index)])
 
 
-def _shifted(p: Floats, rng: np.random.Generator) -> Floats:
-    """Flip bits of all strings alike."""
+def _with_flipped_bits(p: Floats, rng: np.random.Generator) -> Floats:
+    """Flip the same random bits of all strings."""
     return np.asarray(p[np.arange(len(p)) ^ rng.integers(len(p))])
 
 
 def strings(rng: np.random.Generator, n: int) -> Floats:
-    """A few strings, of like or unlike weights."""
-    many = int(min(1 << n, np.exp(rng.uniform(0, np.log(48)))))
+    """A few strings with equal or unequal weights."""
+    n_strings = int(min(1 << n, np.exp(rng.uniform(0, np.log(48)))))
     p: Floats = np.zeros(1 << n)
-    p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([0.5, 1, 3, 50])))
+    p[rng.choice(1 << n, n_strings, replace=False)] = rng.dirichlet(np.full(n_strings, rng.choice([0.5, 1, 3, 50])))
     return p
 
 
 def sharp(rng: np.random.Generator, n: int, single: float, most: int) -> Floats:
-    """One string, this often, or 2 to 16 but at most so many, of weights that are like, unlike or even."""
-    many = min(1 if rng.random() < single else int(log_uniform(rng, 2, 16)), most)
+    """One string, with probability `single`, or 2 to 16 (at most `most`); weights are equal, similar or unequal."""
+    n_strings = min(1 if rng.random() < single else int(log_uniform(rng, 2, 16)), most)
     p = np.zeros(1 << n)
-    p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
+    p[rng.choice(1 << n, n_strings, replace=False)] = rng.dirichlet(np.full(n_strings, rng.choice([1, 3, 1000])))
     return p
 
 
 def ghz(rng: np.random.Generator, n: int) -> Floats:
-    """Two opposite strings: zeros and ones."""
+    """Two opposite strings: all zeros and all ones."""
     p = np.zeros(1 << n)
     p[[0, -1]] = 0.5
     return p
 
 
 def dicke(rng: np.random.Generator, n: int) -> Floats:
-    """All strings of one weight (W states among them), sometimes with bits flipped."""
+    """All strings of one Hamming weight (W states among them), sometimes with bits flipped."""
     p = (bits_of(n).sum(axis=1) == rng.integers(1, max(2, n // 2 + 1))).astype(float)
-    return _shifted(p, rng) if rng.random() < 0.5 else p
+    return _with_flipped_bits(p, rng) if rng.random() < 0.5 else p
 
 
 def affine(rng: np.random.Generator, n: int) -> Floats:
@@ -119,7 +119,7 @@ def qaoa(rng: np.random.Generator, n: int) -> Floats:
     psi = np.full(1 << n, 2 ** (-n / 2), dtype=complex)
     for layer in range(layers):
         ramp = (layer + 1) / (layers + 1) if layers > 1 else 0.6
-        psi = _everywhere(psi * np.exp(-1j * step * ramp * cost), n, _rx(2 * step * (1 - ramp)))
+        psi = _apply_to_all(psi * np.exp(-1j * step * ramp * cost), n, _rx(2 * step * (1 - ramp)))
     return np.asarray(np.abs(psi) ** 2)
 
 
@@ -130,18 +130,18 @@ def tfim(rng: np.random.Generator, n: int) -> Floats:
     psi = _basis(n, int(rng.choice([0, sum(1 << i for i in range(0, n, 2)), (1 << n) - 1])))
     coupling, field, step = rng.uniform(0.3, 1.2), rng.uniform(0.2, 1.5), rng.uniform(0.1, 0.6)
     for _ in range(rng.integers(1, 9)):
-        psi = _everywhere(psi, n, _rx(2 * step * field)) * np.exp(-1j * step * coupling * chain)
+        psi = _apply_to_all(psi, n, _rx(2 * step * field)) * np.exp(-1j * step * coupling * chain)
     if rng.random() < 0.6:
-        psi = _everywhere(psi, n, _rx(2 * step * field))
+        psi = _apply_to_all(psi, n, _rx(2 * step * field))
     return np.asarray(np.abs(psi) ** 2)
 
 
 def ansatz(rng: np.random.Generator, n: int) -> Floats:
-    """Hardware-efficient ansatz, angles from tiny to any."""
+    """Hardware-efficient ansatz with angles from tiny to arbitrary."""
     psi, spread, bits = _basis(n), rng.choice([0.1, 0.3, 0.7, 1.5, 3.0]), bits_of(n)
     for _ in range(rng.integers(1, 5)):
         for qubit in range(n):
-            psi = _turn(psi, qubit, _ry(rng.normal(0, spread)))
+            psi = _apply(psi, qubit, _ry(rng.normal(0, spread)))
         for qubit in range(n - 1):
             if rng.random() < 0.5:
                 psi = psi * np.where(bits[:, qubit] & bits[:, qubit + 1], -1, 1)
@@ -159,9 +159,9 @@ def clifford_t(rng: np.random.Generator, n: int) -> Floats:
             control, target = rng.choice(n, 2, replace=False)
             psi = _cnot(psi, int(control), int(target))
         else:
-            psi = _turn(psi, int(rng.integers(n)), (_H, _S, _T)[gate])
+            psi = _apply(psi, int(rng.integers(n)), (_H, _S, _T)[gate])
     for qubit in np.flatnonzero(rng.random(n) < 0.5):
-        psi = _turn(psi, int(qubit), _H)
+        psi = _apply(psi, int(qubit), _H)
     return np.asarray(np.abs(psi) ** 2)
 
 
@@ -175,21 +175,21 @@ def heisenberg(rng: np.random.Generator, n: int) -> Floats:
             swapped = psi[index ^ (3 << qubit)]
             psi = np.where(apart, np.cos(step) * psi - 1j * np.sin(step) * swapped, psi * np.exp(-0.5j * step * skew))
         if rng.random() < 0.3:
-            psi = _everywhere(psi, n, _rx(rng.normal(0, 0.3)))
+            psi = _apply_to_all(psi, n, _rx(rng.normal(0, 0.3)))
     return np.asarray(np.abs(psi) ** 2) / float((np.abs(psi) ** 2).sum())
 
 
 def iqp(rng: np.random.Generator, n: int) -> Floats:
-    """Diagonal gates between Hadamards."""
+    """Diagonal gates between layers of Hadamards."""
     z = 1.0 - 2 * bits_of(n)
     couplings = np.triu(rng.choice([0, 1, 3], size=(n, n)) * np.pi / rng.choice([4, 8]), 1)
     phase = np.einsum("yi,ij,yj->y", z, couplings, z) + z @ rng.uniform(0, 2 * np.pi, n)
     psi = np.full(1 << n, 2 ** (-n / 2), dtype=complex) * np.exp(1j * phase)
-    return np.asarray(np.abs(_everywhere(psi, n, _H.astype(complex))) ** 2)
+    return np.asarray(np.abs(_apply_to_all(psi, n, _H.astype(complex))) ** 2)
 
 
 def _kernel(n: int, phase: float) -> Floats:
-    """What phase estimation reads: the Fejer kernel about a phase in turns."""
+    """The output of phase estimation: the Fejer kernel about a phase, in turns."""
     size = 1 << n
     away = (phase - np.arange(size) / size + 0.5) % 1 - 0.5
     near = np.abs(away) < 1e-12
@@ -219,15 +219,15 @@ def order_finding(rng: np.random.Generator, n: int) -> Floats:
 
 def grover(rng: np.random.Generator, n: int) -> Floats:
     """Marked strings on a flat floor."""
-    many = min(int(rng.integers(1, 4)), 1 << n)
+    n_strings = min(int(rng.integers(1, 4)), 1 << n)
     success = rng.uniform(0.3, 1)
     p = np.full(1 << n, (1 - success) / (1 << n))
-    p[rng.choice(1 << n, many, replace=False)] += success / many
+    p[rng.choice(1 << n, n_strings, replace=False)] += success / n_strings
     return p
 
 
 def porter_thomas(rng: np.random.Generator, n: int) -> Floats:
-    """A random state's probabilities, or sharper or flatter ones."""
+    """Probabilities of a random state, or sharper or flatter ones."""
     return np.asarray(rng.gamma(rng.choice([1.0, 1.0, 4.0, 0.5]), size=1 << n))
 
 
@@ -240,7 +240,7 @@ def boltzmann(rng: np.random.Generator, n: int) -> Floats:
 
 
 def product(rng: np.random.Generator, n: int) -> Floats:
-    """Every bit by itself: extreme, even, or at any angle."""
+    """Independent bits: nearly certain, even, or at any angle."""
     p = np.ones(1)
     shape = rng.choice([0.5, 2.0])
     for chance in rng.beta(shape, shape, n):
@@ -249,7 +249,7 @@ def product(rng: np.random.Generator, n: int) -> Floats:
 
 
 def pairs(rng: np.random.Generator, n: int) -> Floats:
-    """Blocks of one to three bits, each a small distribution of its own."""
+    """Independent blocks of one to three bits, each with its own small distribution."""
     p: Floats = np.ones(1)
     left = n
     while left:
@@ -260,7 +260,7 @@ def pairs(rng: np.random.Generator, n: int) -> Floats:
 
 
 def loaded(rng: np.random.Generator, n: int) -> Floats:
-    """A smooth function of the register's value: bells, a log-normal, a binomial."""
+    """A smooth function of the register's value: a sum of bells, a log-normal, or a binomial."""
     x = (np.arange(1 << n) + 0.5) / (1 << n)
     kind = rng.integers(3)
     if kind == 0:
@@ -280,16 +280,16 @@ def dirichlet(rng: np.random.Generator, n: int) -> Floats:
 
 
 def uniform(rng: np.random.Generator, n: int) -> Floats:
-    """All strings alike."""
+    """All strings with equal probability."""
     return np.ones(1 << n)
 
 
-def fixed(rng: np.random.Generator, n: int, turned: float = 0.5) -> Floats:
-    """Some bits fixed beside others that hold any output, turned as `draw` says."""
+def fixed(rng: np.random.Generator, n: int, flipped: float = 0.5) -> Floats:
+    """Some fixed bits, and others with an output of any other family; `flipped` as for `draw`."""
     if n < 2:
         return strings(rng, n)
     free = np.sort(rng.choice(n, rng.integers(1, n), replace=False))
-    inner = _made(rng, len(free), str(rng.choice([name for name in FAMILIES if name != "fixed"])), turned)
+    inner = _draw(rng, len(free), str(rng.choice([name for name in FAMILIES if name != "fixed"])), flipped)
     base = int(rng.integers(1 << n)) & ~int((1 << free).sum())
     index = np.arange(1 << len(free))
     where = base | (((index[:, None] >> np.arange(len(free))) & 1) << free).sum(axis=1)
@@ -299,7 +299,7 @@ def fixed(rng: np.random.Generator, n: int, turned: float = 0.5) -> Floats:
 
 
 def parities(rng: np.random.Generator, n: int) -> Floats:
-    """A few levels: independent biases of some parities, all others even."""
+    """A few levels of probability: some independent parities are biased, all others are even."""
     bits = bits_of(n)
     p = np.ones(1 << n)
     for _ in range(int(rng.integers(1, n + 1))):
@@ -308,10 +308,10 @@ def parities(rng: np.random.Generator, n: int) -> Floats:
     return np.asarray(p / p.sum())
 
 
-def tailed(rng: np.random.Generator, n: int, turned: float = 0.5) -> Floats:
-    """Few strings, turned as `draw` says, with small weights about them: qubits turned by small angles, or a little of
-    something else."""
-    p = draw(rng, n, str(rng.choice(["strings", "ghz", "dicke", "affine", "order_finding"])), turned)
+def tailed(rng: np.random.Generator, n: int, flipped: float = 0.5) -> Floats:
+    """Few strings surrounded by small weights: from qubits rotated by small angles, or a small share of another output.
+    `flipped` as for `draw`."""
+    p = draw(rng, n, str(rng.choice(["strings", "ghz", "dicke", "affine", "order_finding"])), flipped)
     if rng.random() < 0.7:
         tilt = np.sin(rng.uniform(0.02, 0.5) * rng.normal(0, 1, n)) ** 2 * (rng.random(n) < rng.choice([0.4, 1.0]))
         for place, chance in enumerate(tilt):
@@ -323,41 +323,40 @@ def tailed(rng: np.random.Generator, n: int, turned: float = 0.5) -> Floats:
 
 
 FAMILIES: dict[str, Family] = {
-    one.__name__: one
-    for one in (
+    family.__name__: family
+    for family in (
         strings, ghz, dicke, affine, qaoa, tfim, ansatz, clifford_t, heisenberg, iqp, phase_estimation, order_finding,
         grover, porter_thomas, boltzmann, product, pairs, loaded, dirichlet, uniform, fixed,
     )
 }  # fmt: skip
-"""All families, by name."""
+"""All families by name."""
 
 FREQUENCY = {"strings": 3.0, "affine": 2.0, "qaoa": 3.0, "ansatz": 3.0, "fixed": 3.0, "tfim": 1.5, "uniform": 0.5}
-"""How often a family is drawn, where it is not 1."""
+"""Relative frequency of each family, 1 for those not listed."""
 
 
 def draw_family(rng: np.random.Generator, families: tuple[str, ...]) -> str:
-    """Draw one of some families, each as often as `FREQUENCY` says."""
+    """Draw a family from some families, with the odds of `FREQUENCY`."""
     odds = np.array([FREQUENCY.get(name, 1.0) for name in families])
     return str(rng.choice(families, p=odds / odds.sum()))
 
 
-def draw(rng: np.random.Generator, n: int, family: str, turned: float = 0.5) -> Floats:
+def draw(rng: np.random.Generator, n: int, family: str, flipped: float = 0.5) -> Floats:
     """Draw an ideal distribution of a family, normalised.
 
-    GHZ and stabilizer states have bits turned at random this often. Circuits make them about the string of zeros, and
-    decay leads there, so with their bits turned they are not the same under noise.
-
+    GHZ and stabilizer states have random bits flipped with probability `flipped`. Circuits prepare them around the
+    string of zeros, and decay leads to that string, so noise changes states with flipped bits in another way.
     Example:
         >>> draw(np.random.default_rng(0), 2, "ghz").sum()
         np.float64(1.0)
     """
-    p = np.maximum(_made(rng, n, family, turned), 0.0)
+    p = np.maximum(_draw(rng, n, family, flipped), 0.0)
     return np.asarray(p / p.sum())
 
 
-def _made(rng: np.random.Generator, n: int, family: str, turned: float) -> Floats:
+def _draw(rng: np.random.Generator, n: int, family: str, flipped: float) -> Floats:
     if family == "fixed":
-        return fixed(rng, n, turned)
+        return fixed(rng, n, flipped)
     p = FAMILIES[family](rng, n)
     states = family in ("ghz", "affine")
-    return _shifted(p, rng) if states and (turned >= 1 or rng.random() < turned) else p
+    return _with_flipped_bits(p, rng) if states and (flipped >= 1 or rng.random() < flipped) else p

@@ -1,7 +1,8 @@
-"""Noise to train on: what machines do to an ideal distribution, and beyond.
+"""Noise to train on: the noise of quantum machines, and a wider range around it.
 
-Independent flips that scatter from bit to bit and lean towards decay, flips of several bits at once, a product of
-biased bits in place of some shots, shots with many errors and with few, probabilities that drift; then shots.
+It combines independent flips, whose rates vary from bit to bit and are biased towards decay; flips of several bits at
+once; shots replaced by random bits; regimes of shots with many or few errors; over-dispersed probabilities; and shot
+noise.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from qcluster.core.arrays import Floats
 from qcluster.core.stats.walsh import convolve
 
 SHOTS = (1000, 1024, 2000, 4000, 4096, 8192, 10000, 10240, 16384)
-"""Usual numbers of shots."""
+"""Common numbers of shots."""
 KINDS = {"machine": 0.62, "deep": 0.16, "clean": 0.22}
-"""Kinds of noise, and how often each is drawn."""
+"""Kinds of noise and their probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +26,21 @@ class Noise:
     rates: Floats
     """``(r, n, 2)`` flip rates in each of r regimes."""
     shares: Floats
-    """``(r,)`` how often each regime occurs."""
+    """``(r,)`` probability that a shot is in each regime."""
     masks: NDArray[np.bool_]
-    """``(m, n)`` patterns of bits that flip at once."""
+    """``(m, n)`` patterns of bits that flip together."""
     chances: Floats
-    """``(m,)`` how often."""
-    lost: float
-    """Share of shots that are replaced."""
+    """``(m,)`` probability of each pattern."""
+    replaced: float
+    """Share of the shots that are replaced by independent random bits."""
     bias: Floats
-    """``(n,)`` P(1) of the bits of these."""
-    drift: float
-    """Relative variance of every probability."""
+    """``(n,)`` P(1) of each bit in replaced shots."""
+    dispersion: float
+    """Relative variance of every probability (over-dispersion)."""
 
     @property
     def known(self) -> Floats:
-        """``(n, 2)`` mean flip rates of a bit: what a calibration would say."""
+        """``(n, 2)`` flip rates averaged over the regimes: what a perfect calibration would publish."""
         return np.asarray(np.tensordot(self.shares, self.rates, 1))
 
 
@@ -63,35 +64,35 @@ def _machine(rng: np.random.Generator, n: int) -> Noise:
     single = rng.uniform(0.1, 0.8) if len(masks) else 1.0
     base = _scattered(rng, n)
     rates = np.clip(level * single * scales[:, None, None] * base, 0, 0.5)
-    lost = float(rng.beta(0.5, 1.5)) if rng.random() < 0.6 else float(rng.uniform(0, 0.05))
-    return Noise(rates, shares, masks, chances, lost, _bias(rng, n), 0.03 if rng.random() < 0.35 else 0.0)
+    replaced = float(rng.beta(0.5, 1.5)) if rng.random() < 0.6 else float(rng.uniform(0, 0.05))
+    return Noise(rates, shares, masks, chances, replaced, _bias(rng, n), 0.03 if rng.random() < 0.35 else 0.0)
 
 
 def _deep(rng: np.random.Generator, n: int) -> Noise:
-    """Deep circuits: ones that decay, up to most of the time, and many lost shots."""
+    """Deep circuits: ones that decay, most of the time in the worst case, and many replaced shots."""
     up = np.clip(np.exp(rng.normal(np.log(rng.choice([0.01, 0.03, 0.06, 0.12])), 0.5, n)), 0, 0.5)
     down = np.clip(up + rng.uniform(0, rng.choice([0.05, 0.2, 0.6]), n), 0, 0.65)
     masks = _masks(rng, n) if rng.random() < 0.7 else np.zeros((0, n), bool)
     chances = np.clip(rng.exponential(rng.uniform(0.005, 0.05), len(masks)), 0, 0.4)
-    lost = float(rng.beta(1, 1.2)) * float(rng.choice([0.3, 1.0]))
-    return Noise(np.stack([up, down], 1)[None], np.ones(1), masks, chances, lost, _bias(rng, n), 0.0)
+    replaced = float(rng.beta(1, 1.2)) * float(rng.choice([0.3, 1.0]))
+    return Noise(np.stack([up, down], 1)[None], np.ones(1), masks, chances, replaced, _bias(rng, n), 0.0)
 
 
 def _clean(rng: np.random.Generator, n: int) -> Noise:
-    """No noise, or next to none."""
+    """Little or no noise."""
     level = float(rng.choice([0, 0, 0.001, 0.005, 0.01, 0.02, 0.04]))
     rates = np.clip(level * _scattered(rng, n), 0, 0.3)
-    return alone(rates, level * rng.uniform(0, 3))
+    return independent(rates, level * rng.uniform(0, 3))
 
 
-def alone(rates: Floats, lost: float) -> Noise:
-    """Make noise that flips every bit by itself, at rates ``(n, 2)``, and makes a share of the shots uniform."""
+def independent(rates: Floats, replaced: float) -> Noise:
+    """Return noise of independent flips at rates ``(n, 2)`` and a share of uniformly random shots."""
     n = len(rates)
-    return Noise(rates[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0)
+    return Noise(rates[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), replaced, np.full(n, 0.5), 0.0)
 
 
 def _scattered(rng: np.random.Generator, n: int) -> Floats:
-    """Rates ``(n, 2)`` that scatter about 1, those of ones higher or not."""
+    """Draw rates ``(n, 2)`` that scatter about 1, in some cases biased towards decay."""
     if rng.random() < 0.25:
         return np.ones((n, 2))
     lean = np.zeros(2) if rng.random() < 0.4 else np.array([-0.4, 0.4]) * rng.uniform(0, 2.5)
@@ -100,15 +101,15 @@ def _scattered(rng: np.random.Generator, n: int) -> Floats:
 
 
 def _masks(rng: np.random.Generator, n: int) -> NDArray[np.bool_]:
-    """Patterns of a few bits, most of them neighbours, now and then of all."""
-    found = np.zeros((int(rng.integers(1, 3 * n + 1)), n), bool)
-    for pattern in found:
+    """Draw patterns of bits that flip together: mostly a few neighbours, sometimes many bits."""
+    masks = np.zeros((int(rng.integers(1, 3 * n + 1)), n), bool)
+    for pattern in masks:
         start, length = int(rng.integers(n)), int(min(n, 1 + rng.geometric(0.5) if rng.random() < 0.7 else n))
         touched = [min(start + i, n - 1) for i in range(length)]
         if rng.random() < 0.3:
             touched = rng.integers(0, n, length).tolist()
         pattern[touched] = True
-    return found
+    return masks
 
 
 def _bias(rng: np.random.Generator, n: int) -> Floats:
@@ -116,23 +117,23 @@ def _bias(rng: np.random.Generator, n: int) -> Floats:
 
 
 def read(rng: np.random.Generator, ideal: Floats, noise: Noise) -> Floats:
-    """Give what is read ``(2^n,)`` when an ideal distribution goes through noise; the drift is drawn."""
+    """Return the distribution ``(2^n,)`` of reading an ideal one through noise; over-dispersion is drawn at random."""
     n = len(noise.bias)
-    seen = sum(share * _noisy(ideal, rates) for share, rates in zip(noise.shares, noise.rates, strict=True))
+    noisy = sum(share * _noisy(ideal, rates) for share, rates in zip(noise.shares, noise.rates, strict=True))
     if len(noise.masks):
         parity = np.bitwise_count(np.arange(1 << n)[:, None] & (noise.masks @ (1 << np.arange(n)))) & 1
-        seen = convolve(np.asarray(seen), np.prod(1 - 2 * noise.chances * parity, axis=1))
+        noisy = convolve(np.asarray(noisy), np.prod(1 - 2 * noise.chances * parity, axis=1))
     floor = np.ones(1)
     for chance in noise.bias[::-1]:
         floor = np.kron(floor, [1 - chance, chance])
-    mixed = np.maximum((1 - noise.lost) * np.asarray(seen) + noise.lost * floor, 0)
-    if noise.drift:
-        mixed = mixed * rng.gamma(1 / noise.drift, noise.drift, len(mixed))
+    mixed = np.maximum((1 - noise.replaced) * np.asarray(noisy) + noise.replaced * floor, 0)
+    if noise.dispersion:
+        mixed = mixed * rng.gamma(1 / noise.dispersion, noise.dispersion, len(mixed))
     return np.asarray(mixed / mixed.sum())
 
 
 def _noisy(p: Floats, rates: Floats) -> Floats:
-    """Flip every bit by itself."""
+    """Flip every bit independently."""
     for bit, (up, down) in enumerate(rates):
         cube = p.reshape(-1, 2, 1 << bit)
         p = np.einsum("ij,ajb->aib", np.array([[1 - up, down], [up, 1 - down]]), cube).reshape(-1)
@@ -140,16 +141,16 @@ def _noisy(p: Floats, rates: Floats) -> Floats:
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw a number of which each doubling is as likely as the next, from `low` to `high`."""
+    """Draw a number from `low` to `high`, uniform in its logarithm."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def shots(rng: np.random.Generator) -> int:
-    """Draw a number of shots: a usual one, or any from 100 to 1,000,000."""
+    """Draw a number of shots: a common one, or any from 100 to 1,000,000."""
     return int(rng.choice(SHOTS)) if rng.random() < 0.7 else int(log_uniform(rng, 100, 1e6))
 
 
 def shots_of_wide(rng: np.random.Generator) -> int:
-    """Draw a number of shots of a wide register: 100 to 16,384, or, since hardly a string is read twice and each costs
-    time, one time in twenty more, up to 200,000."""
+    """Draw the number of shots of a wide register: 100 to 16,384, and in one case of twenty up to 200,000. There hardly
+    a string is read twice, and each string costs time."""
     return int(log_uniform(rng, 100, 16384) if rng.random() < 0.95 else log_uniform(rng, 16384, 2e5))

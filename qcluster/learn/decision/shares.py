@@ -1,4 +1,4 @@
-"""How many cases of each source a table holds, see `qcluster.learn.decision.table.SOURCES`: the mix of either gate."""
+"""Number of cases from each source of a table, see `qcluster.learn.decision.table.SOURCES`."""
 
 _OF_CIRCUITS = {
     "circuit": 1.0,
@@ -11,16 +11,16 @@ _OF_CIRCUITS = {
     "circuit-smooth": 2.25 / 18,
     "circuit-wide": 2 / 18,
 }
-"""Cases of each source of circuits, for each one that is drawn at large."""
+"""Cases from each source of circuits, relative to those of the source "circuit"."""
 
 
 def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
-    """Give the cases of each source of a table of counts.
+    """Return the number of cases from each source of a table of counts.
 
     Args:
-        full: cases of 1 to 12 bits, drawn at large.
-        wide: the same of 13 to 127 bits.
-        sharp: cases of few strings under even flips.
+        full: cases of 1 to 12 bits from the whole range of outputs and noise.
+        wide: such cases of 13 to 127 bits.
+        sharp: cases of few strings under equal flip rates.
 
     Example:
         >>> of_counts(100, 24, 0)["turned"]
@@ -42,7 +42,7 @@ def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
 
 
 def of_circuits(circuits: int) -> dict[str, int]:
-    """Give the cases of each source of a table of known circuits, of which so many are drawn at large.
+    """Return the number of cases from each source of a table of known circuits, `circuits` of them from "circuit".
 
     Example:
         >>> of_circuits(18)["circuit-own"]

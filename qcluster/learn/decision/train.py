@@ -1,4 +1,4 @@
-"""Training of the gate: expected fidelity of the answer, with harm counted extra, by stochastic gradients in NumPy."""
+"""Train the gate for the expected fidelity of the answer, with an extra cost for harm, by gradient descent in NumPy."""
 
 import json
 import platform
@@ -21,7 +21,8 @@ from qcluster.learn.decision.table import Table
 from qcluster.workers import parallel
 
 _FEW = ("strings", "ghz")
-"""Families that all networks see: most is won there, and a network that never saw few strings doubts every one."""
+"""Families that all networks see: mitigation gains most on them, and a network that never saw few strings rejects all.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Training:
     """Settings of the training.
 
     Raises:
-        ValueError: one is out of its range.
+        ValueError: a setting is out of its range.
     """
 
     hidden: int = 96
@@ -37,44 +38,45 @@ class Training:
     members: int = 8
     """Networks whose answers are averaged, at least 1."""
     missed: int = 2
-    """How many of them never see a family of ideals: they tell what is unlike all that was seen. One sees each."""
+    """How many networks never see a given family of ideals: where networks disagree, an output is unlike those in
+    training. At least one network sees each family."""
     epochs: int = 45
     """Passes over the table, at least 1."""
     batch: int = 512
-    """Rows for each step, at least 1."""
+    """Rows in each step, at least 1."""
     harm: float = 14.0
-    """How many times more a loss against the counts weighs than a gain, at least 0."""
+    """Extra weight of losses: a loss against the counts weighs 1 + harm times as much as a gain; at least 0."""
     rate: float = 2e-3
     """Learning rate of Adam, above 0; it falls along a half cosine."""
     decay: float = 3e-3
     """Weight decay (AdamW), at least 0."""
     blur: float = 0.1
-    """Standard deviation of the noise on features, in theirs, at least 0: answers must not hang on what the next shots
-    change."""
+    """Standard deviation of noise added to the features, in units of their own, at least 0: answers must not depend on
+    shot noise."""
     dropout: float = 0.25
     """Share of hidden units left out of each step, in [0, 1)."""
     expectation: float = 0.3
-    """How often the user's word is given in training, in [0, 1]."""
+    """Probability that the user's expectation is given in training, in [0, 1]."""
     mistaken: float = 0.03
-    """How often it is wrong, in [0, 1]."""
+    """Probability that it is wrong, in [0, 1]."""
     seed: int = 0
-    """Of everything, at least 0."""
+    """Seed of all random numbers, at least 0."""
 
     def __post_init__(self) -> None:
-        kept: dict[str, int | float] = {}
+        checked: dict[str, int | float] = {}
         for name, least in (("hidden", 1), ("members", 1), ("missed", 0), ("epochs", 1), ("batch", 1), ("seed", 0)):
-            kept[name] = check_whole(name, getattr(self, name), least)
+            checked[name] = check_whole(name, getattr(self, name), least)
         for name in ("harm", "decay", "blur"):
-            kept[name] = check_real(name, getattr(self, name), 0)
+            checked[name] = check_real(name, getattr(self, name), 0)
         for name in ("expectation", "mistaken"):
-            kept[name] = check_real(name, getattr(self, name), 0, 1)
-        kept["rate"] = check_real("rate", self.rate, 0, open_low=True)
-        kept["dropout"] = check_real("dropout", self.dropout, 0, 1, open_high=True)
-        vars(self).update(kept)  # as ints and floats: short integers of NumPy would overflow, and JSON takes none
+            checked[name] = check_real(name, getattr(self, name), 0, 1)
+        checked["rate"] = check_real("rate", self.rate, 0, open_low=True)
+        checked["dropout"] = check_real("dropout", self.dropout, 0, 1, open_high=True)
+        vars(self).update(checked)  # as ints and floats: short NumPy integers would overflow, and JSON rejects them
 
 
 class _Net:
-    """One network, its gradients and Adam's moments."""
+    """One network with its gradients and the moments of Adam."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, rng: np.random.Generator) -> None:
         sizes = [(inputs, hidden), (hidden, hidden), (hidden, outputs)]
@@ -110,14 +112,14 @@ class _Net:
             self.layers[i] = (self.layers[i] - rate * (step + decay * self.layers[i] * (i % 2 == 0))).astype(np.float32)
 
 
-def inputs(table: Table, told_by: Floats | None = None) -> Singles:
-    """Give the features of a table, with what users expect before them; by default they say nothing."""
-    word = np.tile(expectation(None), (len(table), 1)) if told_by is None else told_by
+def inputs(table: Table, expected: Floats | None = None) -> Singles:
+    """Return the inputs of a gate: what users expect (by default nothing), followed by the features of the table."""
+    word = np.tile(expectation(None), (len(table), 1)) if expected is None else expected
     return np.hstack([word, table.features]).astype(np.float32)
 
 
 def fidelity(weights: Floats, gram: Floats) -> tuple[Floats, Floats]:
-    """Give the fidelity of answers to their ideals ``(r,)`` and its slope in the weights ``(r, c)``."""
+    """Return the fidelity of answers with their ideals ``(r,)`` and its gradient by the weights ``(r, c)``."""
     overlap, inner = gram[:, :-1, -1], gram[:, :-1, :-1]
     above = (weights * overlap).sum(axis=1, keepdims=True)
     spread = np.einsum("rij,rj->ri", inner, weights)
@@ -131,9 +133,9 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
 
     Args:
         table: the cases.
-        settings: of the training.
-        weight: ``(r,)`` how often a row is drawn, relative to others; all alike by default.
-        workers: processes, of which each trains a network at a time; the gate is the same with any number.
+        settings: settings of the training.
+        weight: ``(r,)`` relative frequency at which each row is drawn; equal by default.
+        workers: number of processes, each of which trains one network at a time; the gate does not depend on it.
 
     Returns:
         The gate. Cost: a minute for 100,000 rows and one member.
@@ -154,7 +156,7 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
     chance = np.ones(len(table)) if weight is None else weight
     missed = _missed(table, settings)
     odds = [
-        chance * ~np.isin(table.group, [group for group, those in missed.items() if member in those])
+        chance * ~np.isin(table.group, [group for group, members in missed.items() if member in members])
         for member in range(settings.members)
     ]
     if not all(mine.any() for mine in odds):
@@ -178,12 +180,12 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
 
 
 def _missed(table: Table, settings: Training) -> dict[str, list[int]]:
-    """Choose the networks that never see a family of ideals; wide registers and records are kept from none."""
+    """Choose the networks that never see each family of ideals; all see wide registers and records."""
     rng = np.random.default_rng([settings.seed, settings.members])
-    many = min(settings.missed, settings.members - 1)
+    n_missed = min(settings.missed, settings.members - 1)
     groups = [str(group) for group in np.unique(table.group)]
     families = [group for group in groups if group.removeprefix("foreign-") in set(FAMILIES) - set(_FEW)]
-    return {family: sorted(rng.choice(settings.members, many, replace=False).tolist()) for family in families}
+    return {family: sorted(rng.choice(settings.members, n_missed, replace=False).tolist()) for family in families}
 
 
 def _steps(table: Table, settings: Training) -> int:
@@ -191,7 +193,7 @@ def _steps(table: Table, settings: Training) -> int:
 
 
 def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, member: int) -> list[Singles]:
-    """Train one network, and give its layers."""
+    """Train one network and return its layers."""
     rng = np.random.default_rng([settings.seed, member])
     net = _Net(scaled.shape[1], settings.hidden, len(table.names) + 1, rng)
     net.layers[5][RAW] = 1.0
@@ -200,9 +202,9 @@ def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, 
     for step, batch in enumerate(rows):
         x, gram = scaled[batch].copy(), table.gram[batch].astype(np.float64)
         x += settings.blur * rng.standard_normal(x.shape, dtype=np.float32)
-        said = rng.random(len(batch)) < settings.expectation
+        stated = rng.random(len(batch)) < settings.expectation
         sparse = table.sparse[batch] ^ (rng.random(len(batch)) < settings.mistaken)
-        x[:, 0], x[:, 1] = said & sparse, said & ~sparse
+        x[:, 0], x[:, 1] = stated & sparse, stated & ~sparse
         logits, seen = net.forward(x, settings.dropout, rng)
         weights = softmax(np.where(table.present[batch], logits[:, :-1], -np.inf).astype(np.float64))
         reached, slope = fidelity(weights, gram)
@@ -217,13 +219,13 @@ def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, 
 
 
 def write_gate(gate: Gate, path: Path) -> None:
-    """Save a gate as arrays, whole or not at all, under the very name that is given.
+    """Save a gate as arrays, completely or not at all, under exactly the given name.
 
     Raises:
-        StorageError: it cannot be written; what stood there before is as it was.
+        StorageError: it cannot be written; an earlier file of that name is unchanged.
     """
     names = ("w1", "b1", "w2", "b2", "w3", "b3")
-    held: dict[str, Any] = {"mean": gate.mean, "scale": gate.scale}
-    held |= {"names": np.array(gate.names), "card": np.array(gate.card)}
-    held |= zip(names, (layer.astype(np.float16).astype(np.float32) for layer in gate.layers), strict=True)
-    write_whole(path, pack_arrays(held))
+    arrays: dict[str, Any] = {"mean": gate.mean, "scale": gate.scale}
+    arrays |= {"names": np.array(gate.names), "card": np.array(gate.card)}
+    arrays |= zip(names, (layer.astype(np.float16).astype(np.float32) for layer in gate.layers), strict=True)
+    write_whole(path, pack_arrays(arrays))

@@ -47,5 +47,5 @@ def test_keys_that_are_numbers_have_the_width_of_the_other(ideal):
         assert metric(counted, ideal) == metric(ideal, counted) == metric(counted, {"000": 0.5, "011": 0.5})
     assert metrics.success_probability(counted, ideal) == pytest.approx(0.9)
     assert metrics.total_variation({0: 1}, {4: 1}) == 1
-    with pytest.raises(ValueError, match="one width compare; got 3 and 4 bits"):
+    with pytest.raises(ValueError, match="one width to be compared; got 3 and 4 bits"):
         metrics.hellinger_fidelity(counted, {8: 1})

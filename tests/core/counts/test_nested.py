@@ -104,8 +104,8 @@ class OldSamplerResult:
 @pytest.mark.parametrize(
     ("source", "error", "said"),
     [
-        ({"quasi_dists": [{"0": 1.1, "1": -0.1}]}, ValueError, "quasi-distributions have no shots.*make them counts"),
-        (OldSamplerResult(), ValueError, "quasi-distributions have no shots.*make them counts"),
+        ({"quasi_dists": [{"0": 1.1, "1": -0.1}]}, ValueError, "quasi-distributions have no shots.*convert them to"),
+        (OldSamplerResult(), ValueError, "quasi-distributions have no shots.*convert them to"),
         ({"results": [{"data": {"quasi_dists": []}}]}, ValueError, "quasi-distributions"),
         ({"results": []}, ValueError, "a result must hold the counts of one circuit; got none"),
         ({"results": 3}, TypeError, "'results' must be a list of objects; got int"),

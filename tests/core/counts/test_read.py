@@ -205,8 +205,8 @@ def test_a_register_without_bits_is_no_obstacle():
         ),
         (Path("counts.json"), TypeError, r"got a \w+Path: .* a file by qcluster.files.read_counts"),
         ([], TypeError, "list of nothing"),
-        ([1, 0], TypeError, "list of int: write the numbers that were read as bitstrings"),
-        ([[1, 0], [1, 1]], TypeError, r"list of list: of rows of bits, .* make Distribution\(np.array\(rows"),
+        ([1, 0], TypeError, "list of int: write integers as bitstrings"),
+        ([[1, 0], [1, 1]], TypeError, r"list of list: for rows of bits, .* use Distribution\(np.array\(rows"),
         ([("00", 1), ("11", 2)], TypeError, "a list of tuple$"),
         ([["00", "01"], ["11"]], TypeError, "a list of list: pass one of them; mitigate_many takes them all"),
         (deep(2000), ValueError, "nested too deeply"),
@@ -214,15 +214,15 @@ def test_a_register_without_bits_is_no_obstacle():
         (
             {"a": {"00": 1}, "b": {"11": 1}},
             TypeError,
-            r"key 'a': of several sets of counts pass one, such as counts\['a'",
+            r"key 'a': pass one set of counts, such as counts\['a'",
         ),
         (
             {"0": 4, "3": 5},
             ValueError,
-            r"got '3': integers, which JSON writes as text, are read as \{int\(key\): shots",
+            r"got '3': JSON writes integers as text; convert them back by \{int\(key\): shots",
         ),
-        ({"0": 4, "10": 5, "2": 1}, ValueError, r"'10' has 2: integers, which JSON writes as text"),
-        ({"0": 4, "10": 5, "111": 1}, ValueError, "'10' has 2: leading zeros belong to them: a column of a table is"),
+        ({"0": 4, "10": 5, "2": 1}, ValueError, r"'10' has 2: JSON writes integers as text"),
+        ({"0": 4, "10": 5, "111": 1}, ValueError, "'10' has 2: leading zeros are missing; a column of bitstrings must"),
         ({"00": 4, "111": 1}, ValueError, "'111' has 3$"),
         ({"0": 4, "a": 5}, ValueError, "consist of 0 and 1; got 'a'$"),
         (PrimitiveResult([]), ValueError, "at least one PUB; got none"),
@@ -233,9 +233,9 @@ def test_a_register_without_bits_is_no_obstacle():
         ([QuantumCircuit(1, 1)], TypeError, "a list of circuits: run it first"),
         (np.array([["00", "11"]]), TypeError, "an array"),
         ({"format": "qcluster-mitigation", "raw": {"00": 1.0}}, TypeError, "of the format qcluster-mitigation"),
-        (np.zeros((9, 2), dtype=bool), TypeError, r"make Distribution\(bits, np.ones\(n\)\)"),
-        ({"00": 0.6, "01": -0.1, "11": 0.5}, ValueError, r"'01': make quasi-probabilities .*nearest_probability"),
-        (QuasiDistribution({0: 0.6, 1: -0.1, 3: 0.5}, shots=9), ValueError, "got -0.1 for key 1: make quasi-prob"),
+        (np.zeros((9, 2), dtype=bool), TypeError, r"use Distribution\(bits, np.ones\(n\)\)"),
+        ({"00": 0.6, "01": -0.1, "11": 0.5}, ValueError, r"'01': make them probabilities by nearest_probability"),
+        (QuasiDistribution({0: 0.6, 1: -0.1, 3: 0.5}, shots=9), ValueError, "got -0.1 for key 1: make them prob"),
         (DataBin(meas=np.array([1 + 2j, 0.5])), TypeError, "'meas' holds ndarray"),
         (DataBin(), ValueError, "at least one register"),
         (BitArray(np.zeros((0, 1), dtype=np.uint8), 3), ValueError, "at least one shot"),
@@ -296,7 +296,7 @@ def test_a_series_is_shots_over_bitstrings():
 def test_columns_of_a_table_are_shots_only_over_its_bitstrings():
     """By themselves they are numbered by rows, which were taken for what was read."""
     table = pandas.DataFrame({"bitstring": ["00", "11", "01"], "counts": [5, 4, 1]})
-    with pytest.raises(TypeError, match="got one over the numbers of its rows: give it the bitstrings as its index"):
+    with pytest.raises(TypeError, match="got one over row numbers: give it the bitstrings as its index"):
         Distribution.of(table["counts"])
     for whole in (table, table.set_index("bitstring"), table.rename(columns={"bitstring": "data"})):
         with pytest.raises(TypeError, match=r"got a DataFrame: give .* table.set_index\('bitstring'\)\['shots'\]"):
@@ -311,7 +311,7 @@ def test_bitstrings_that_a_reader_of_tables_took_for_numbers_are_refused():
     text = "bitstring,shots\n000,5\n001,1\n111,4\n"
     spoilt = pandas.read_csv(StringIO(text)).set_index("bitstring")["shots"]
     with pytest.raises(
-        TypeError, match=r"such as 111, must have num_bits, .*; a column of bitstrings is text: read_csv"
+        TypeError, match=r"such as 111, must have num_bits if .*; bitstrings must be read as text: read_csv"
     ):
         Distribution.of(spoilt)
     assert Distribution.of(spoilt, num_bits=7).to_counts() == {"0000000": 5, "0000001": 1, "1101111": 4}
@@ -326,7 +326,7 @@ def test_a_result_of_several_circuits_says_how_one_is_taken():
     several = {"backend_name": "x", "backend_version": "1", "job_id": "j", "success": True, "results": [data, data]}
     result = Result.from_dict(several)
     with pytest.raises(
-        ValueError, match=r"of 2 circuits .* result.get_counts\(0\); mitigate_many takes result.get_counts"
+        ValueError, match=r"of 2 circuits .* result.get_counts\(0\); mitigate_many takes all of them, result.get_counts"
     ):
         Distribution.of(result)
     assert Distribution.of(result.get_counts(0)).to_counts() == {"01": 5}
@@ -358,7 +358,7 @@ def test_parameter_sets_that_are_pooled_are_counted(shape):
 @pytest.mark.parametrize(
     ("source", "cure"),
     [
-        (SimpleNamespace(distribution=1, raw=2), "give its distribution, or raw, the counts that it was made of"),
+        (SimpleNamespace(distribution=1, raw=2), "give its distribution, or raw, the counts that it was made from"),
         (SimpleNamespace(result=lambda: None), r"give one of its results, such as job.result\(\)\[0\]"),
     ],
     ids=["mitigation", "job"],

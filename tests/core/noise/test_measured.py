@@ -119,10 +119,10 @@ def test_a_kernel_of_wide_patterns_is_hashed_unless_asked_otherwise(n):
 def test_a_mitigated_reference_is_refused_or_doubted():
     """The error said to give its distribution, which has lost the noise."""
     fixed = qc.mitigate({"00": 900, "01": 60, "10": 40})
-    with pytest.raises(TypeError, match="reference_counts must be as they were read; got a Mitigation: give its raw"):
+    with pytest.raises(TypeError, match="reference_counts must be raw counts; got a Mitigation: give its raw"):
         MeasuredNoise(fixed, "00")
     assert MeasuredNoise(fixed.raw, "00").doubts == ()
-    said = "the reference's counts are no whole numbers: are they as they were read, not mitigated?"
+    said = "the reference's counts are not whole numbers: are they raw, not mitigated?"
     noise = MeasuredNoise({"00": 950.5, "01": 49.5}, "00")
     assert noise.doubts == (said,)
     assert said in qc.mitigate({"00": 500, "11": 500}, noise).reason

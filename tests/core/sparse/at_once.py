@@ -1,4 +1,4 @@
-"""Searches, each carried out by itself: tests call them so."""
+"""The steps of the search as plain functions: each computation runs alone, not in lockstep with others."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -35,7 +35,7 @@ def evidence(read, strings, rate: float, steps: int = 80) -> float:
 
 
 def most_probable(read, rate: float) -> tuple[set[int], float]:
-    """The set of most evidence, and its log odds to the next: those likeliest on a coarse grid are integrated."""
+    """The set of highest evidence, and its log odds against the second; only the likeliest on a coarse grid count."""
     sets = [chosen for k in (1, 2, 3) for chosen in combinations(range(1 << read.n_bits), k)]
     coarse = [levels(read, chosen, rate, 12).max() - len(chosen) * 0.5 * log(read.shots) for chosen in sets]
     likely = [sets[i] for i in np.argsort(coarse)[-12:]]
@@ -46,7 +46,7 @@ def most_probable(read, rate: float) -> tuple[set[int], float]:
 @pytest.mark.parametrize("n", [3, 4])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_the_most_probable_set_is_chosen(n, k):
-    """Flip rates are given. One of ten may be missed: the search does not try all sets."""
+    """Flip rates are known. The search does not try all sets, so one of ten may be missed."""
     right, smaller = 0, 0
     for seed in range(10):
         rng = np.random.default_rng([n, k, seed])

@@ -74,7 +74,7 @@ def test_a_string_too_many_has_less_evidence():
 
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_no_mixture_is_described_in_less_than_the_shortest_length(k):
-    """Not even the likeliest one of strings far apart, by shots that it explains to the last."""
+    """Not even in the best case: each string is read without errors, and explains all its shots."""
     rng, n = np.random.default_rng(k), 4
     for _ in range(20):
         sent = index_bits(rng.choice(1 << n, k, replace=False), n)

@@ -82,7 +82,7 @@ def test_relabelling_bits_relabels_the_answer(seed):
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.3])
 def test_independent_flips_are_undone(rate):
-    """The strings are found; whether they are believed is for the decision, which a word of the user's moves."""
+    """The mixture finds the strings. Whether they become the answer is decided by the guard, and `expect` moves it."""
     bare, told, kept = [], [], []
     for seed in range(4):
         rng = np.random.default_rng([seed, 77])
@@ -115,7 +115,7 @@ def test_decay_does_not_hide_the_string():
 @pytest.mark.parametrize("n_bits", [5, 12])
 @pytest.mark.parametrize(("up", "down", "wanted"), [(0.02, 0.02, 0.99), (0.03, 0.08, 0.92)])
 def test_a_w_state_is_a_ring_not_its_centre(n_bits, up, down, wanted):
-    """Where decay fills the centre, the centre keeps a share of a few percent: see docs/guard.md."""
+    """Where decay fills the centre, the centre keeps a share of a few percent: see docs/mixture.md."""
     centroids = np.eye(n_bits, dtype=bool)
     share = np.full(n_bits, 1 / n_bits)
     raw = flipped(centroids, share, 8192, up, down, n_bits)
@@ -190,7 +190,7 @@ def test_few_strings_are_found_where_most_shots_are_flipped(strings):
 
 @pytest.mark.parametrize("n_bits", [8, 10, 12])
 def test_dense_counts_keep_their_most_frequent_strings(n_bits):
-    """No few strings explain Porter-Thomas counts: the frequent ones come back, weighed, and the gap says so."""
+    """Few strings do not explain Porter-Thomas counts: the frequent ones are returned, and the gap is small."""
     rng = np.random.default_rng([n_bits, 1])
     ideal = rng.exponential(size=1 << n_bits)
     shots = rng.multinomial(4096, ideal / ideal.sum()).astype(float)
@@ -222,7 +222,7 @@ def test_a_ghz_state_of_a_small_machine_has_two_strings(n_bits):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bit_read_at_random_takes_no_other_bits_with_it(seed):
-    """A readout that is a coin leaves one string, or two that differ in that bit alone."""
+    """If one bit reads as a coin toss, the answer is one string, or two that differ in that bit alone."""
     rng = np.random.default_rng([seed, 21])
     string = rng.random((1, 21)) < 0.5
     rates = rng.uniform(0.03, 0.1, 21)
@@ -243,7 +243,7 @@ def decayed_string(n_bits: int, seed: int) -> tuple[np.ndarray, qc.Distribution]
 
 
 def test_bits_that_decay_more_often_than_not_are_turned():
-    """The majority of each bit gives no such string, and the likelihood alone about half of them."""
+    """The majority of each bit finds hardly any of these strings, and the likelihood alone about half of them."""
     right = majority = 0
     for n_bits in (12, 19):
         for seed in range(8):

@@ -57,11 +57,11 @@ def test_a_deletion_loses_what_the_likelihood_says(rows):
 
 
 def test_joining_gains_add_up_to_the_likelihood(rows):
-    model = (drawn := fitted(rows, 4)).take(drawn.falling)
+    model = (drawn := fitted(rows, 4)).take(drawn.by_weight)
     gains = joining_gains(rows, model, rounds=400)
     for k in range(1, 5):
         alone = reweigh(rows, model.take(slice(k)), 400)
-        above_uniform = alone.log_likelihood + rows.shots * rows.unit
+        above_uniform = alone.log_likelihood + rows.shots * rows.log_unit
         assert gains[:k].sum() == pytest.approx(above_uniform, rel=2e-3, abs=0.5)
 
 
@@ -72,7 +72,7 @@ def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
     assert not found.dense
     path = backward_elimination(rows, [best])
     assert [len(model.weights) for model in path][-1] == 1
-    (three,) = [model for model in path if len(model.weights) == 3] or [path[0].take(path[0].falling)]
+    (three,) = [model for model in path if len(model.weights) == 3] or [path[0].take(path[0].by_weight)]
     assert {tuple(row) for row in three.centroids.tolist()} == {tuple(row) for row in SENT.tolist()}
 
 

@@ -6,7 +6,7 @@ import pytest
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.description_length import description_length
-from qcluster.core.sparse.local_search import level_within, split_bits, within_two
+from qcluster.core.sparse.local_search import conditional_log_likelihood, split_bits, within_two
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from tests.core.sparse.at_once import fit, local_search, relocate, ring
 from tests.core.sparse.test_fit import flipped, model_of
@@ -78,11 +78,11 @@ def test_all_strings_within_two_bits_are_listed_once():
     assert ((found ^ centre).sum(axis=1) <= 2).all()
 
 
-def test_the_level_within_is_a_conditional_log_likelihood():
+def test_the_conditional_log_likelihood_is_that_of_a_loop():
     read = flipped(np.eye(5, dtype=bool)[:2], np.ones(2) / 2, 500, 0.05, 0.05, 3)
     rows = lay_out(read.bits, read.weights)
     model = fit(rows, start_at(np.eye(5, dtype=bool)[:2]), PRIOR, 5)
     some = rows.weights > np.median(rows.weights)
     p = model.total[some].astype(float)
     wanted = sum(w * np.log(one / p.sum()) for w, one in zip(rows.weights[some], p, strict=True))
-    assert level_within(rows, model, some) == pytest.approx(wanted)
+    assert conditional_log_likelihood(rows, model, some) == pytest.approx(wanted)

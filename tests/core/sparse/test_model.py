@@ -34,7 +34,7 @@ def test_every_likelihood_is_that_of_the_formula(n, k, common, seed):
     for c, owner in enumerate(layout.owner):
         odds = np.broadcast_to(theta.odds[owner], 2 * n).reshape(2, n).T
         wanted = [slow_likelihood(row, layout.sent[c], odds, theta.regimes[owner]) for row in rows.bits]
-        np.testing.assert_allclose(found[c] * np.exp(-rows.unit), wanted, rtol=2e-4)
+        np.testing.assert_allclose(found[c] * np.exp(-rows.log_unit), wanted, rtol=2e-4)
 
 
 @settings(max_examples=20)
@@ -46,7 +46,7 @@ def test_probabilities_of_all_strings_sum_to_one(n, k, seed):
     layout, theta = Layout.stacked(rows, models), parameters(models)
     columns, regime_shares = likelihoods(rows, layout, theta)
     total = marginal(layout, theta, columns)
-    assert float(total.sum() * np.exp(-rows.unit)) == pytest.approx(1, rel=1e-4)
+    assert float(total.sum() * np.exp(-rows.log_unit)) == pytest.approx(1, rel=1e-4)
     assert component_shares(layout, theta).sum() + theta.background[0] == pytest.approx(1)
     np.testing.assert_allclose(regime_shares.sum(axis=1), 1, rtol=1e-9)
 

@@ -10,7 +10,7 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
-from qcluster.core.sparse.model_selection import _at_most, average, concave_steps
+from qcluster.core.sparse.model_selection import _poisson_cdf, average, concave_steps
 from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped
 
@@ -30,7 +30,7 @@ def test_steps_are_those_of_the_least_concave_majorant(levels):
 
 @pytest.mark.parametrize(("count", "mean"), [(0, 0.3), (4, 2.5), (30, 28.0)])
 def test_the_poisson_tail_is_that_of_scipy(count, mean):
-    assert _at_most(count, mean) == pytest.approx(poisson.cdf(count, mean))
+    assert _poisson_cdf(count, mean) == pytest.approx(poisson.cdf(count, mean))
 
 
 def test_the_average_maximises_the_expected_fidelity():
@@ -71,7 +71,7 @@ def test_the_number_of_strings_is_found_under_even_flips(k):
 
 
 def test_rates_that_differ_are_not_simple():
-    """Rates of their own describe the shots in less: then evidence at one rate must not decide."""
+    """If separate rates shorten the description, the evidence at one rate must not decide."""
     simple = []
     for down in (0.08, 0.4):
         read = flipped(np.ones((1, 7), dtype=bool), np.ones(1), 8192, 0.08, np.linspace(0.08, down, 7), 2)

@@ -46,7 +46,7 @@ def test_everywhere_says_what_the_likelihood_says():
 
 
 def test_a_wide_run_of_many_strings_is_explained():
-    """More strings than a search looks at: what is sent comes back with its weight in all shots."""
+    """The search uses a sample of the strings, and the sent ones are found with their weights in all shots."""
     rng = np.random.default_rng(4)
     sent, share = rng.random((3, 60)) < 0.5, np.array([0.5, 0.3, 0.2])
     raw = flipped(sent, share, 50_000, 0.1, 0.1, 5)

@@ -32,7 +32,7 @@ def level(counts, strings, weights, uniform):
 
 
 def noisy_uniform(ideal, uniform):
-    """Uniform noise is read as it is: it is added after the kernel."""
+    """Uniform noise is added after the kernel, and does not pass through it."""
     flat = uniform / len(ideal)
     return noisy_distribution(ideal - flat, FAULTS) + flat
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qcluster.core.sparse.weights import FAINT, fit_weights
+from qcluster.core.sparse.weights import LEAST_BACKGROUND, fit_weights
 
 
 def slow_em(columns, shares, weights, background, rounds):
@@ -77,5 +77,5 @@ def test_no_uniform_noise_stays_none_and_a_little_does_not_vanish():
     weights, background, _ = fit_weights(columns, shares, start, np.array([0.0, 0.5]), 300)
     assert background[0] == 0
     np.testing.assert_allclose(weights[0], [0.6, 0.4])
-    assert background[1] >= FAINT
+    assert background[1] >= LEAST_BACKGROUND
     np.testing.assert_allclose(weights.sum(axis=1) + background, 1, rtol=1e-5)

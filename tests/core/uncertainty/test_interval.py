@@ -176,11 +176,11 @@ def test_wrong_questions_are_named(arguments, said):
 
 
 def test_one_observable_is_no_list_of_them():
-    with pytest.raises(TypeError, match="got 'ZZI': of one alone, ask `interval`"):
+    with pytest.raises(TypeError, match="got 'ZZI': for a single one, use `interval`"):
         qc.mitigate(COUNTS).intervals("ZZI")
-    with pytest.raises(TypeError, match=r"got \{'ZZI': 0\.5\}: of one alone, ask `interval`"):
+    with pytest.raises(TypeError, match=r"got \{'ZZI': 0\.5\}: for a single one, use `interval`"):
         qc.mitigate(COUNTS).intervals({"ZZI": 0.5})  # whose terms would be answered without their coefficients
-    with pytest.raises(TypeError, match="observables must be a list of them; got None"):
+    with pytest.raises(TypeError, match="observables must be a list; got None"):
         qc.mitigate(COUNTS).intervals(None)
 
 

@@ -1,5 +1,7 @@
-"""Paulis around two-qubit Clifford gates, for what Qiskit's twirling does not do: quarter turns, balanced draws,
-idle qubits."""
+"""Random Paulis around two-qubit Clifford gates, where Qiskit's own twirling does not suffice.
+
+It covers rzz gates by a quarter turn, balanced draws, and the twirling of idle qubits.
+"""
 
 from __future__ import annotations
 
@@ -18,40 +20,40 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 Paulis = npt.NDArray[np.int64]
-"""(n_draws,): of each qubit of each layer 0, 1, 2, 3 for I, X, Y, Z."""
+"""(n_draws,): one Pauli for each twirled qubit of each layer; 0, 1, 2, 3 for I, X, Y, Z."""
 
 TWIRLED = ("cx", "cy", "cz", "dcx", "ecr", "iswap", "swap")
-"""Two-qubit gates that are twirled, beside rzz by a quarter turn: those that turn Paulis into Paulis. Others run as
-they are."""
+"""Two-qubit gates that are twirled, in addition to rzz by a quarter turn: those that map Paulis to Paulis. Other gates
+are left as they are."""
 
-_CLOSE = 1e-9
-"""Radians within which an angle is a quarter turn: far below what a machine can tell."""
+_TOLERANCE = 1e-9
+"""Radians by which an angle may differ from a quarter turn: far below the resolution of any machine."""
 
 
 def is_quarter_turn(operation: Any) -> bool:
-    """Tell whether an operation is rzz by plus or minus pi/2, up to half turns, which are Paulis themselves."""
+    """Return whether an operation is rzz by an odd multiple of pi/2."""
     if operation.name != "rzz" or not isinstance(operation.params[0], (int, float)):
         return False
-    return bool(abs(np.cos(float(operation.params[0]))) < _CLOSE)
+    return bool(abs(np.cos(float(operation.params[0]))) < _TOLERANCE)
 
 
 def is_twirled(operation: Any) -> bool:
-    """Tell whether a two-qubit operation turns Paulis into Paulis."""
+    """Return whether a two-qubit operation is one that maps Paulis to Paulis, and so can be twirled."""
     return operation.name in TWIRLED or is_quarter_turn(operation)
 
 
 def has_quarter_turns(circuit: QuantumCircuit) -> bool:
-    """Tell whether a circuit holds one, in its control flow as well."""
+    """Return whether a circuit has an rzz by a quarter turn, blocks of control flow included."""
     return _count(plan_gates(circuit, is_quarter_turn), is_quarter_turn) > 0
 
 
-def dress_quarter_turns(circuit: QuantumCircuit, rng: np.random.Generator) -> QuantumCircuit:
-    """Put a random Pauli, one of 16, before each quarter turn and behind it the one that undoes it."""
+def twirl_quarter_turns(circuit: QuantumCircuit, rng: np.random.Generator) -> QuantumCircuit:
+    """Put one of 16 random two-qubit Paulis before each quarter turn, and after it the Pauli that undoes it."""
     plan = plan_gates(circuit, is_quarter_turn)
-    return _dressed(circuit, plan, iter(rng.integers(4, size=_count(plan, is_quarter_turn))), is_quarter_turn)
+    return _twirled(circuit, plan, iter(rng.integers(4, size=_count(plan, is_quarter_turn))), is_quarter_turn)
 
 
-def draw_dresses(
+def draw_twirls(
     circuit: QuantumCircuit,
     n_twirls: int,
     target: Target | None,
@@ -60,23 +62,23 @@ def draw_dresses(
     strategy: str,
     balanced: bool,
 ) -> list[QuantumCircuit]:
-    """Dress a circuit around its layers of two-qubit gates, or with "active" around each gate.
+    """Twirl a circuit's layers of two-qubit gates, or each gate by itself under the strategy "active".
 
-    Balanced, of four dresses in a row each qubit of each gate has I, X, Y and Z before it once. The qubits are drawn
-    independently, so that over all seeds each Pauli of them together is as likely as with independent draws: the twirl
-    is the same on average, with less scatter between few dresses.
+    With balanced draws, each qubit of each gate has I, X, Y and Z before it once in every four twirls. The qubits are
+    drawn independently of one another. So averaged over seeds every joint Pauli is as likely as under independent
+    draws, and a small number of twirls scatters less.
 
-    The first k dresses do not depend on `n_twirls`. Paulis are merged into the gates of the target.
+    The first k twirls do not depend on `n_twirls`. With a target, the Paulis are merged into its one-qubit gates.
     """
     plan = _plan(circuit, strategy, target)
-    many = _count(plan, is_twirled)
+    n_draws = _count(plan, is_twirled)
     draws: list[Paulis] = []
     for k in range(n_twirls):
         if not balanced:
-            draws.append(rng.integers(4, size=many))
+            draws.append(rng.integers(4, size=n_draws))
         elif k % 4 == 0:
-            draws += list(rng.permuted(np.broadcast_to(np.arange(4), (many, 4)), axis=-1).T)
-    result = [_dressed(circuit, plan, iter(draws[k]), is_twirled) for k in range(n_twirls)]
+            draws += list(rng.permuted(np.broadcast_to(np.arange(4), (n_draws, 4)), axis=-1).T)
+    result = [_twirled(circuit, plan, iter(draws[k]), is_twirled) for k in range(n_twirls)]
     if target is None:
         return result
     from qiskit.transpiler import PassManager
@@ -87,9 +89,9 @@ def draw_dresses(
 
 
 def bare_layers(circuit: QuantumCircuit, target: Target | None, strategy: str) -> QuantumCircuit:
-    """Put the barriers around layers that a strategy's dresses have, and no Paulis: as long a circuit as theirs."""
+    """Put the barriers of a strategy's twirls around the layers of a circuit, without any Paulis."""
     plan = _plan(circuit, strategy, target)
-    return _dressed(circuit, plan, iter(np.zeros(_count(plan, is_twirled), dtype=np.int64)), is_twirled)
+    return _twirled(circuit, plan, iter(np.zeros(_count(plan, is_twirled), dtype=np.int64)), is_twirled)
 
 
 def _plan(circuit: QuantumCircuit, strategy: str, target: Target | None) -> Plan:
@@ -99,24 +101,24 @@ def _plan(circuit: QuantumCircuit, strategy: str, target: Target | None) -> Plan
 
 
 def _count(plan: Plan, choose: Callable[[Any], bool]) -> int:
-    """Paulis that `_dressed` takes."""
-    many = 0
+    """Return the number of one-qubit Paulis that `_twirled` takes for a plan."""
+    total = 0
     for part in plan:
         if isinstance(part, Layer):
-            many += len(part.qubits)
+            total += len(part.qubits)
         elif has_blocks(part):
-            many += sum(_count(plan_gates(block, choose), choose) for block in part.operation.blocks)
-    return many
+            total += sum(_count(plan_gates(block, choose), choose) for block in part.operation.blocks)
+    return total
 
 
-def _dressed(circuit: Any, plan: Plan, paulis: Iterator[int], choose: Callable[[Any], bool]) -> Any:
-    """Write a plan out, each layer with the next Paulis on its qubits; in control flow each gate by itself."""
+def _twirled(circuit: Any, plan: Plan, paulis: Iterator[int], choose: Callable[[Any], bool]) -> Any:
+    """Build the circuit of a plan: each layer takes the next Paulis; in control flow each gate is a layer."""
     result = circuit.copy_empty_like()
     for part in plan:
         if isinstance(part, Layer):
             _write_layer(result, part, paulis)
         elif has_blocks(part):
-            blocks = [_dressed(block, plan_gates(block, choose), paulis, choose) for block in part.operation.blocks]
+            blocks = [_twirled(block, plan_gates(block, choose), paulis, choose) for block in part.operation.blocks]
             result._append(part.replace(operation=with_blocks(part.operation, blocks)))
         else:
             result._append(part)
@@ -124,10 +126,11 @@ def _dressed(circuit: Any, plan: Plan, paulis: Iterator[int], choose: Callable[[
 
 
 def _write_layer(circuit: Any, layer: Layer, paulis: Iterator[int]) -> None:
+    """Append a layer's gates to a circuit, with Paulis before them and, after them, the Paulis that undo these."""
     before = [(int(next(paulis)), int(next(paulis))) for _ in layer.gates]
     idle = tuple(int(next(paulis)) for _ in layer.idle)
-    for gate, drawn in zip(layer.gates, before, strict=True):
-        _append(circuit, gate.qubits, drawn)
+    for gate, pair in zip(layer.gates, before, strict=True):
+        _append(circuit, gate.qubits, pair)
     _append(circuit, layer.idle, idle)
     if layer.closed:
         circuit.barrier(layer.qubits)
@@ -135,8 +138,8 @@ def _write_layer(circuit: Any, layer: Layer, paulis: Iterator[int]) -> None:
         circuit._append(gate)
     if layer.closed:
         circuit.barrier(layer.qubits)
-    for gate, drawn in zip(layer.gates, before, strict=True):
-        _append(circuit, gate.qubits, images(str(gate.name))[drawn])
+    for gate, pair in zip(layer.gates, before, strict=True):
+        _append(circuit, gate.qubits, images(str(gate.name))[pair])
     _append(circuit, layer.idle, idle)
 
 
