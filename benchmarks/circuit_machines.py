@@ -3,7 +3,7 @@
 Run from the repository: python -m benchmarks.circuit_machines [qubits or machine ...]     (default: 6 8, all)
 Adds the missing rows to benchmarks/results/circuit_machines.csv. The machines are FakeTorino, FakeBrisbane and FakeFez.
 The circuits are QAOA with p = 1-3, Trotter, VQE-like and random dense circuits and, up to 8 qubits, GHZ,
-Bernstein-Vazirani and W, compiled at level 3, twirled (4 dresses; 2 for 10 qubits) and scheduled; 8192 shots, and 1000
+Bernstein-Vazirani and W, compiled at level 3, twirled (4 copies; 2 for 10 qubits) and scheduled; 8192 shots, and 1000
 drawn from these. "Stale" multiplies all figures of the calibration by lognormal factors of width 0.5. "Noiseless" is
 the fidelity of the same number of ideal shots.
 

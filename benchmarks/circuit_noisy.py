@@ -3,7 +3,7 @@
 Run from the repository: python -m benchmarks.circuit_noisy
 Writes benchmarks/results/circuit_noisy.csv. GHZ, Bernstein-Vazirani (ancilla measured) and random CX circuits with 2 to
 8 outcomes on FakeTorino and FakeBrisbane, simulated as Clifford circuits under the Pauli twirl of the noise, 8192 shots
-in 8 dresses. "Stale" multiplies all figures of the calibration by lognormal factors of width 0.5. Time and memory are
+in 8 twirls. "Stale" multiplies all figures of the calibration by lognormal factors of width 0.5. Time and memory are
 those of one call of `mitigate`, including the computation of the fault patterns.
 """
 

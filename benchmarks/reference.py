@@ -7,7 +7,7 @@ In the hidden noise of the simulated machine, every published rate is multiplied
 used pair is five times worse, and two used qubits have a tenth of their T1. After each two-qubit gate there is an
 over-rotation of .03 about ZZ and, as crosstalk, one of .06 between each of its qubits and every other used qubit that
 is coupled to it; no calibration shows these, and both are twirled with the gate. All methods get the same 8192 shots in
-8 dresses, and the published calibration. Two columns are upper bounds: "true" is `mitigate(run)` with the true
+8 twirls, and the published calibration. Two columns are upper bounds: "true" is `mitigate(run)` with the true
 calibration and without a reference, and "noiseless" is the fidelity of the same number of shots without noise.
 """
 
@@ -205,14 +205,14 @@ def run_hidden(circuit: QuantumCircuit, machine: Machine, seed: int) -> tuple[Ru
     plan = prepare([circuit], machine, options, seed)
     pairs = [qubits for (_, qubits) in plan.prepared[0].profile.gates if len(qubits) == 2]
     truth = hidden(machine, pairs, np.random.default_rng([seed, 5]))
-    dressed = tuple(
+    noisy = tuple(
         dataclasses.replace(
             part,
             circuits=tuple(over_rotated(each, machine.calibration.couplings) for each in part.circuits),
         )
         for part in plan.prepared
     )
-    counts = simulate_request(dataclasses.replace(plan, prepared=dressed, calibration=truth.calibration), truth)
+    counts = simulate_request(dataclasses.replace(plan, prepared=noisy, calibration=truth.calibration), truth)
     (run,) = read_runs(plan, counts)
     return run, truth
 

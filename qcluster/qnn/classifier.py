@@ -239,7 +239,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng = samples.draw_rng(self)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if not self.warm_start:
-            self.__dict__.pop("theta_", None)  # if this fit fails, they would belong to the labels of an earlier one
+            self.__dict__.pop("theta_", None)  # else, if this fit fails, old angles would go with new labels
         try:
             if self.backend is not None:
                 on_backend.check(self)
@@ -250,7 +250,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
             )
         except Exception:
-            self.__dict__.pop("theta_", None)  # for a warm start, too, they would belong to other labels
+            self.__dict__.pop("theta_", None)  # those of a warm start, for the same reason
             raise
         try:
             yield from training
