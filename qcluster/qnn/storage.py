@@ -145,9 +145,9 @@ def _check_size(model: QNNClassifier, n_data: int) -> None:
     """Refuse implausible sizes before a circuit of such a size is built."""
     reps = int(model.reps)
     if not 1 <= n_data <= _MAX_GATES or not 0 <= reps <= _MAX_GATES or n_data * reps > _MAX_GATES:
-        raise ValueError(f"{n_data} data qubits and {reps} repetitions are more than a stored circuit can have")
+        raise ValueError(f"{n_data} data qubits and {reps} repetitions are outside the limits of a stored circuit")
     if model.ansatz == "reed-muller" and min(reps, n_data) > 1 and comb(n_data, min(reps, n_data)) > _MAX_GATES:
-        raise ValueError(f"degree {reps} on {n_data} data qubits is more than a stored circuit can have")
+        raise ValueError(f"degree {reps} on {n_data} data qubits is outside the limits of a stored circuit")
 
 
 def _restore(content: dict[str, Any]) -> QNNClassifier:
