@@ -1,11 +1,12 @@
-"""What each part of the decision for counts is worth: gates of four networks, trained and judged with one part gone.
+"""Ablation study of the decision about counts: gates of four networks, trained and scored with one part left out.
 
     python -m benchmarks.ablations --table table --outside outside
 
-Tables are those of `benchmarks.decision`. Writes benchmarks/results/ablations.csv: mean fidelity, share harmed and
-worst loss on fresh draws, and on circuits outside the training families. Two parts are left out of the answer alone:
-without the word of confidence every answer is applied, whatever the second head says; without the screen counts are
-weighed that cannot be told from uniform noise. Counts of more than 12 bits have a gate of their own and are not here.
+The tables are made by `benchmarks.decision`. Writes benchmarks/results/ablations.csv: mean fidelity, share harmed and
+worst loss, on fresh draws and on circuits outside the training families. Two parts are left out of the answer only, not
+of the training: without the confidence every answer is applied, and without the screen the gate also weights candidates
+for counts that cannot be told from uniform noise. Counts of more than 12 bits have a separate gate and are not
+included.
 """
 
 import argparse
@@ -27,39 +28,39 @@ from qcluster.learn.decision.table import Table, read_all
 from qcluster.learn.decision.train import Training, train
 
 FEW = Training(members=4, missed=1)
-"""Half as many networks as ship: the same for all rows of the result."""
+"""Half as many networks as in the shipped gate, for all rows of the result."""
 Judge = Callable[[Table, Gate], Floats]
 
 
 def without_overlaps(table: Table) -> Table:
-    """Blank the squared overlaps of candidates: they stand before the last features, one a candidate."""
-    many = len(table.names)
-    blank = table.features.copy()
-    blank[:, -many * (many + 1) // 2 : -many] = 0
-    return replace(table, features=blank)
+    """Set the squared overlaps of candidates to zero; these columns precede the last ones, one per candidate."""
+    n = len(table.names)
+    features = table.features.copy()
+    features[:, -n * (n + 1) // 2 : -n] = 0
+    return replace(table, features=features)
 
 
 def decided(table: Table, gate: Gate) -> Floats:
-    """Give the fidelity of the decision's answers, ``(r,)``."""
+    """Return the fidelity of the answers of the decision, ``(r,)``."""
     return answers(table, gate)[0]
 
 
 def applied(table: Table, gate: Gate) -> Floats:
-    """Give the fidelity of the weighed answers, whatever their confidence, ``(r,)``."""
+    """Return the fidelity of the weighted answers, whatever their confidence, ``(r,)``."""
     return weighed(table, gate)[0]
 
 
 def unweighed() -> NDArray[np.bool_]:
-    """Tell which of the fresh cases are left as they came before anything is weighed."""
+    """Return which of the fresh cases the screen leaves unchanged, ``(r,) bool``."""
     return np.array([screened(case.counts)[0] is not None for case in fresh_cases()])
 
 
 def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[dict[str, Any]]:
-    """Train without each part, and give its name, what it is judged on, and the fidelities before and after."""
+    """Train without each part, and yield its name, the data it is scored on, and fidelities before and after."""
     drawn = fresh()
     narrow = ~wide_counts(drawn)
-    judged = {"fresh draws": drawn.take(narrow), "circuits outside": outside}
-    left = {"fresh draws": unweighed()[narrow], "circuits outside": np.zeros(len(outside), bool)}
+    test_sets = {"fresh draws": drawn.take(narrow), "circuits outside": outside}
+    unchanged = {"fresh draws": unweighed()[narrow], "circuits outside": np.zeros(len(outside), bool)}
 
     def scored(
         name: str,
@@ -68,9 +69,9 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
         screen: bool = True,
         change: Callable[[Table], Table] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        for where, cases_there in judged.items():
-            before = raw(cases_there)
-            after = np.where(left[where] & screen, before, judge(change(cases_there) if change else cases_there, gate))
+        for name_of_set, cases in test_sets.items():
+            before, answered = raw(cases), judge(change(cases) if change else cases, gate)
+            after = np.where(unchanged[name_of_set] & screen, before, answered)
             gain = after - before
             figures = {
                 "raw": before.mean(),
@@ -78,11 +79,11 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
                 "harmed": (gain < -HARM).mean(),
                 "worst": gain.min(),
             }
-            row = {"left_out": name, "judged_on": where, "cases": len(before)}
+            row = {"left_out": name, "judged_on": name_of_set, "cases": len(before)}
             yield row | {key: f"{value:.4f}" for key, value in figures.items()}
 
-    def trained(some: Table, settings: Training = FEW) -> Gate:
-        return train(some, settings, balanced(some, recorded), workers=workers)
+    def trained(part: Table, settings: Training = FEW) -> Gate:
+        return train(part, settings, balanced(part, recorded), workers=workers)
 
     whole = trained(table)
     yield from scored("nothing", whole)
@@ -94,16 +95,15 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
 
 
 def main() -> None:
-    """Train, score and write."""
+    """Train and score each ablation, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--outside", type=Path, required=True, help="table of records that were never trained on")
+    parser.add_argument("--outside", type=Path, required=True, help="table of records that no gate was trained on")
     parser.add_argument("--recorded", type=float, default=RECORDED, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
-    given = parser.parse_args()
-    tables = [table.take(~wide_counts(table)) for table in map(read_all, (given.table, given.outside))]
-    found = rows(*tables, given.recorded, given.workers)
-    write_as_they_come("ablations.csv", found)
+    options = parser.parse_args()
+    tables = [table.take(~wide_counts(table)) for table in map(read_all, (options.table, options.outside))]
+    write_as_they_come("ablations.csv", rows(*tables, options.recorded, options.workers))
 
 
 if __name__ == "__main__":

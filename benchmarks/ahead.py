@@ -1,8 +1,8 @@
-"""List where others do better than this package, by set and method, from the tables of results.
+"""List the comparisons in which other methods do better than this package, from the tables of results.
 
 Run from the repository: python -m benchmarks.ahead
-Prints the Markdown that docs/results.md shows; docs/generated.py makes it anew at every build. Nothing is run: what
-counts is benchmarks/results. A method is held against the best of ours that knows no more than a user of it would.
+Prints the Markdown that docs/results.md shows; docs/generated.py runs it at every build. It only reads
+benchmarks/results and runs no method. Each method is compared with the best of ours that uses no more knowledge.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,28 +21,28 @@ KNOWN = {
     "calibration": (("circuit",), ("m3", "qbeep", "hammr_l", "em_uniform", "paper", "paper_given")),
     "reference": (("measured", "reference"), ("dem",)),
 }
-"""What is known beside what stands before it, and the methods that need it: ours, and those of others."""
+"""Kinds of knowledge, each in addition to those before it, and the methods that use it: ours, then those of others."""
 LEAST = 5
-"""Fewest samples of a family: of fewer, chance decides."""
-TOLD = ("", "@high", "@low", "@scattered")
-"""Right calibrations and wrong ones, as they stand behind the names of methods."""
+"""Fewest samples of a family that are compared; with fewer, chance decides."""
+CALIBRATIONS = ("", "@high", "@low", "@scattered")
+"""Suffixes of method names that mark the correct calibration and wrong ones."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What is compared."""
+    """A figure of merit."""
 
     name: str
-    """Its name."""
+    """Name on the page."""
     margin: float
-    """Lead from which a method is said to be ahead; a ratio where less is better."""
+    """Difference beyond which a method counts as ahead; a ratio if smaller values are better."""
     less: bool = False
-    """Whether less is better."""
+    """Whether smaller values are better."""
     form: str = ".3f"
-    """How it is written."""
+    """Format specification of values."""
 
     def ahead(self, other: float, ours: float) -> bool:
-        """Whether the other's figure is better by more than the margin."""
+        """Return whether the value of the other method is better by more than the margin."""
         return other * self.margin < ours if self.less else other > ours + self.margin
 
 
@@ -57,38 +57,38 @@ SECONDS = Figure("seconds to fit", 1.1, less=True, form=".3g")
 
 @dataclass(frozen=True)
 class Contest:
-    """Figures of this package's methods and of others on the same samples."""
+    """A comparison of this package's methods with others on the same samples."""
 
     place: str
-    """The set, and the part of it."""
+    """Name of the set and of the part of it."""
     known: str
-    """What the methods know."""
+    """Knowledge that the methods use."""
     figure: Figure
-    """What is compared."""
+    """Figure of merit."""
     ours: Mapping[str, float]
-    """Figure of each of our methods."""
+    """Value of each of our methods."""
     others: Mapping[str, float]
-    """Figure of each of the others."""
+    """Value of each of the other methods."""
     harm: Mapping[str, float] = field(default_factory=dict)
-    """Share of samples that each method harmed, where it is known."""
+    """Share of samples that each method harmed, if known."""
 
     def lost(self) -> Iterator[tuple[str, str]]:
-        """Yield the best of the others and the best of ours as written, if the other is ahead."""
+        """Yield the best of the others and the best of ours, formatted, if the other is ahead."""
         if not self.ours or not self.others:
             return
         best = min if self.figure.less else max
-        theirs, mine = (best(held, key=held.__getitem__) for held in (self.others, self.ours))
+        theirs, mine = (best(values, key=values.__getitem__) for values in (self.others, self.ours))
         if self.figure.ahead(self.others[theirs], self.ours[mine]):
             yield self.written(theirs, self.others[theirs]), self.written(mine, self.ours[mine])
 
     def written(self, name: str, value: float) -> str:
-        """Write a method with its figure, and its harm."""
+        """Format the name of a method with its value and its harm."""
         harm = f", {self.harm[name]:.0%} harmed" if name in self.harm else ""
         return f"{'raw' if name == 'identity' else name} {value:{self.figure.form}}{harm}"
 
 
 def campaigns() -> Iterator[Contest]:
-    """Suites of simulated circuits and recorded sets: all, by entropy, by family of circuits."""
+    """Compare methods on simulated suites and recorded sets: on all samples, by entropy, and by family of circuits."""
     for place in (*(f"real/{name}" for name in SETS), *SUITES):
         groups: dict[str, list[Row]] = {}
         for row in read_rows(f"{place}/summary.csv"):
@@ -102,34 +102,34 @@ def campaigns() -> Iterator[Contest]:
 
 
 def summaries(place: str, rows: Iterable[Row]) -> Iterator[Contest]:
-    """One group of a campaign: methods that ran on all samples, by what they know."""
+    """Compare the methods that ran on all samples of one group of a campaign, for each kind of knowledge."""
     rows = list(rows)
-    whole = max(int(row["n"]) for row in rows)
-    held = {row["method"]: row for row in rows if int(row["n"]) == whole}
-    harm = {name: float(row["harm"]) for name, row in held.items() if name != "identity"}
-    for told in TOLD:
+    n_samples = max(int(row["n"]) for row in rows)
+    by_method = {row["method"]: row for row in rows if int(row["n"]) == n_samples}
+    harm = {name: float(row["harm"]) for name, row in by_method.items() if name != "identity"}
+    for suffix in CALIBRATIONS:
         ours: dict[str, float] = {}
         others: dict[str, float] = {}
         for known, (mine, theirs) in KNOWN.items():
             before = len(ours) + len(others)
-            for found, names in ((ours, mine), (others, theirs)):
-                full = [name if known == "counts" else name + told for name in names]
-                found |= {name: float(held[name]["mean"]) for name in full if name in held}
-            if len(ours) + len(others) > before and not (told and known == "counts"):
-                yield Contest(f"{place} ({whole})", known + told, FIDELITY, dict(ours), dict(others), harm)
+            for values, names in ((ours, mine), (others, theirs)):
+                full = [name if known == "counts" else name + suffix for name in names]
+                values |= {name: float(by_method[name]["mean"]) for name in full if name in by_method}
+            if len(ours) + len(others) > before and not (suffix and known == "counts"):
+                yield Contest(f"{place} ({n_samples})", known + suffix, FIDELITY, dict(ours), dict(others), harm)
 
 
 def unseen() -> Iterator[Contest]:
-    """Recorded sets, by a decision that was trained without them."""
+    """Compare methods on recorded sets, with a decision that was trained without the set."""
     rows = [row for row in read_rows("decision.csv") if row["left_out"] == "the set"]
     for name in SETS:
-        held = [row for row in rows if (row["group"].split()[0].split("/")[0] == "lrqaoa") == name.startswith("lrqaoa")]
-        held = [row for row in held if name.startswith("lrqaoa") or row["group"] == name]
+        part = [row for row in rows if (row["group"].split()[0].split("/")[0] == "lrqaoa") == name.startswith("lrqaoa")]
+        part = [row for row in part if name.startswith("lrqaoa") or row["group"] == name]
         scored = {row["method"]: row for row in read_rows(f"real/{name}/summary.csv") if row["group"] == "all"}
-        cases = sum(int(row["cases"]) for row in held)
-        if not held or cases != int(scored["identity"]["n"]):
+        cases = sum(int(row["cases"]) for row in part)
+        if not part or cases != int(scored["identity"]["n"]):
             continue
-        value, harm = (sum(int(row["cases"]) * float(row[key]) for row in held) / cases for key in ("answer", "harmed"))
+        value, harm = (sum(int(row["cases"]) * float(row[key]) for row in part) / cases for key in ("answer", "harmed"))
         others = {method: float(scored[method]["mean"]) for method in KNOWN["counts"][1] if method in scored}
         harms = {method: float(scored[method]["harm"]) for method in others if method != "identity"}
         known, ours = "counts, trained without the set", {"mixture": value}
@@ -139,61 +139,62 @@ def unseen() -> Iterator[Contest]:
 def means(
     place: str, known: str, rows: Iterable[Row], ours: Iterable[str], others: Iterable[str], base: str = "raw"
 ) -> Contest:
-    """Average columns of a table over its rows, and count the harm."""
+    """Compare methods by the means of their columns over the rows of a table, and count the harm."""
     rows = list(rows)
     ours, others = tuple(ours), tuple(others)
     value = {name: mean(float(row[name]) for row in rows) for name in (*ours, *others)}
     harm = {name: mean(float(row[name]) < float(row[base]) - 0.02 for row in rows) for name in value if name != base}
-    told = ({name: value[name] for name in names} for names in (ours, others))
-    return Contest(f"{place} ({len(rows)})", known, FIDELITY, *told, harm)
+    values = ({name: value[name] for name in names} for names in (ours, others))
+    return Contest(f"{place} ({len(rows)})", known, FIDELITY, *values, harm)
 
 
 def runs() -> Iterator[Contest]:
-    """Runs of circuits that no suite holds, under right and wrong calibrations."""
+    """Compare methods on circuits outside the suites, with the correct calibration and wrong ones."""
     table: dict[str, dict[tuple[str, str], str]] = {}
     family: dict[str, str] = {}
     for row in read_rows("outside.csv"):
         identity = f"{row['circuit']} {row['machine']} {row['bits']} {row['shots']}"
         table.setdefault(identity, {})[row["condition"], row["method"]] = row["fidelity"]
         family[identity] = row["family"]
-    conditions = dict.fromkeys(condition for held in table.values() for condition, _ in held)
+    conditions = dict.fromkeys(condition for scores in table.values() for condition, _ in scores)
     for group in ("", *dict.fromkeys(family.values())):
-        held = [one for name, one in table.items() if not group or family[name] == group]
+        part = [scores for name, scores in table.items() if not group or family[name] == group]
         for condition in conditions:
-            rows = [{method: value for (at, method), value in one.items() if at in (condition, "any")} for one in held]
-            told = "counts" if condition == "any" else f"calibration: {condition}"
+            rows = [{method: value for (at, method), value in run.items() if at in (condition, "any")} for run in part]
+            known = "counts" if condition == "any" else f"calibration: {condition}"
             ours = ("mitigate(counts)",) if condition == "any" else ("mitigate(counts)", "mitigate(run)")
             others = ("raw", "hammer") if condition == "any" else ("raw", "hammer", "m3", "richardson_lucy")
-            yield means(f"outside{': ' + group if group else ''}", told, rows, ours, others)
+            yield means(f"outside{': ' + group if group else ''}", known, rows, ours, others)
     for name, ours in {"torino": "mitigated", "circuit_noisy": "mitigate"}.items():
         for group, rows in split(read_rows(f"{name}.csv"), ("circuit",)):
             yield means(name + group, "calibration: right", rows, (ours, "counts_alone"), ("raw",))
     machines = read_rows("circuit_machines.csv")
-    for told in dict.fromkeys(row["calibration"] for row in machines):
-        rows = [row for row in machines if row["calibration"] == told]
+    for age in dict.fromkeys(row["calibration"] for row in machines):
+        rows = [row for row in machines if row["calibration"] == age]
         yield means(
-            "circuit_machines", f"calibration: {told}", rows, ("mitigate", "counts_alone"), ("raw", "m3", "hammer")
+            "circuit_machines", f"calibration: {age}", rows, ("mitigate", "counts_alone"), ("raw", "m3", "hammer")
         )
 
 
 def expectations() -> Iterator[Contest]:
-    """Expectation values under readout errors alone, and with gates that err."""
+    """Compare the errors of expectation values, under readout errors alone and with gate errors."""
     for group, rows in split(read_rows("bias.csv"), ("noise", "ideal")):
-        told = (held for _, held in split(rows, ("method",)))
-        error = {held[0]["method"]: sqrt(mean(float(row["rms"]) ** 2 for row in held)) for held in told}
+        by_method = (part for _, part in split(rows, ("method",)))
+        error = {part[0]["method"]: sqrt(mean(float(row["rms"]) ** 2 for row in part)) for part in by_method}
         others = {name: error.pop(name) for name in ("raw", "m3")}
         yield Contest(f"bias{group}", "calibration: right", VALUES, error, others)
 
 
 def drawn() -> Iterator[Contest]:
-    """Outputs drawn by kind, with flips of independent bits; the published method takes the rate of our own fit."""
+    """Compare methods on synthetic outputs with independent bit flips; the published method uses the rate of our
+    fit."""
     rows = [row for row in read_rows("judge_mixture.csv") if row["machine"] == "synthetic"]
-    for group, held in split(rows, ("group",)):
-        yield means(group.removeprefix(": synthetic "), "counts", held, ("mixture",), ("raw", "hammer", "paper"))
+    for group, part in split(rows, ("group",)):
+        yield means(group.removeprefix(": synthetic "), "counts", part, ("mixture",), ("raw", "hammer", "paper"))
 
 
 def references() -> Iterator[Contest]:
-    """Runs with a reference circuit: recorded ones, and simulated machines whose noise no calibration shows."""
+    """Compare methods on runs with a reference circuit: recorded runs, and simulated noise outside the calibration."""
     recorded = read_rows("reference_recorded.csv")
     for row in recorded:
         yield means(row["experiment"], "reference", [row], ("counts", "measured"), ("raw", "hammer", "dem"))
@@ -207,7 +208,7 @@ def references() -> Iterator[Contest]:
 
 
 def classifiers() -> Iterator[Contest]:
-    """The QNN classifier beside others on the same rows."""
+    """Compare the QNN classifier with other classifiers on the same rows."""
     mine = ("QNNClassifier", "zx", "3 x", "tfq", "reed-muller", "paper preset", "softmax", "one-vs-rest")
     tables = (
         ("qnn_peers", (), "model", {"test": ACCURACY, "fit_seconds": SECONDS}),
@@ -224,7 +225,7 @@ def classifiers() -> Iterator[Contest]:
 
 
 def rates() -> Iterator[Contest]:
-    """Flip rates: the trained model beside closed forms and plainer models."""
+    """Compare the trained model of flip rates with closed forms and simpler models."""
     tables = (
         ("rates_published", ("split",), "model"),
         ("rates_transfer", ("part",), "model"),
@@ -237,27 +238,27 @@ def rates() -> Iterator[Contest]:
 
 
 def speed() -> Iterator[Contest]:
-    """Processor time on the same counts."""
+    """Compare processor times on the same counts."""
     for row in read_rows("speed.csv"):
         others = {name: float(row[f"{name}_ms"]) for name in ("hammer", "mthree") if row[f"{name}_ms"]}
         yield Contest(row["counts"], "counts", SPEED, {"mixture": float(row["mixture_ms"])}, others)
 
 
 def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, list[Row]]]:
-    """Split a table by columns; what each part is called."""
-    found: dict[str, list[Row]] = {}
+    """Yield the parts of a table with equal values in some columns, each with a name made from the values."""
+    named: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault("".join(f": {row[part]}" for part in parts), []).append(row)
-    yield from found.items()
+        named.setdefault("".join(f": {row[part]}" for part in parts), []).append(row)
+    yield from named.items()
 
 
 def compared(
     place: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: tuple[str, ...]
 ) -> Contest:
-    """Compare the rows of a table, one a method; names of ours begin with one of `mine`."""
+    """Compare the rows of a table, one per method; names of our methods begin with one of `mine`."""
     value = {row[method]: float(row[column]) for row in rows if row[column]}
-    told = ({name: one for name, one in value.items() if name.startswith(mine) == ours} for ours in (True, False))
-    return Contest(place, "", figure, *told)
+    sides = ({name: one for name, one in value.items() if name.startswith(mine) == ours} for ours in (True, False))
+    return Contest(place, "", figure, *sides)
 
 
 PARTS = {
@@ -274,14 +275,14 @@ PARTS = {
 
 
 def markdown() -> str:
-    """Write the list, a table a part. A line that more knowledge does not change stands once."""
+    """Write the list with one table per part; a line that more knowledge does not change is written once."""
     text = []
     for title, source in PARTS.items():
-        contests = [one for one in source() if one.ours and one.others]
-        ahead = [(one, *pair) for one in contests for pair in one.lost()]
+        contests = [contest for contest in source() if contest.ours and contest.others]
+        ahead = [(contest, *pair) for contest in contests for pair in contest.lost()]
         lines: dict[tuple[str, ...], str] = {}
-        for one, theirs, mine in ahead:
-            lines.setdefault((one.place, one.figure.name, theirs, mine), one.known or "–")
+        for contest, theirs, mine in ahead:
+            lines.setdefault((contest.place, contest.figure.name, theirs, mine), contest.known or "–")
         text += [f"### {title}", "", f"Others are ahead in {len(ahead)} of {len(contests)} comparisons.", ""]
         if lines:
             text += ["| set (samples) | known | figure | ahead | best of ours |", "|---" * 5 + "|"]

@@ -1,10 +1,11 @@
-"""How far expectation values are off on average, beside M3's: readout errors alone, or gates that err as well.
+"""Bias of mitigated expectation values, compared with M3: under readout errors alone, and with gate errors as well.
 
-``python -m benchmarks.bias`` writes benchmarks/results/bias.csv, one row a case, observable and method, in about five
-minutes of one core; docs/m3.md shows it. Every trial draws new shots of the same noisy distribution. All methods get
-the same shots, and those that can be told the readout errors are told the true ones, as after a perfect calibration.
-M3 is mthree itself and its value that of the quasi-probabilities, as `quasi.expval` gives it; ours, that of the answer.
-``bias`` is the mean error, ``bias_sd`` the standard error of that mean, and ``rms`` what a user meets in one run.
+``python -m benchmarks.bias`` writes benchmarks/results/bias.csv, one row per case, observable and method, in about five
+minutes on one core; docs/m3.md shows it. Every trial draws new shots from the same noisy distribution. All methods get
+the same shots, and methods that use readout errors get the true ones, as after a perfect calibration. M3 is mthree
+itself; its value is that of the quasi-probabilities, from `quasi.expval`. The value of our methods is that of the
+mitigated distribution. ``bias`` is the mean error, ``bias_sd`` the standard error of that mean, and ``rms`` the typical
+error of a single run.
 """
 
 import argparse
@@ -25,30 +26,30 @@ from qcluster.core.noise.faults import FaultMasks, off_quarter
 N_BITS = 6
 SHOTS = 4096
 READOUT = np.array([[0.012, 0.03], [0.02, 0.05], [0.008, 0.02], [0.03, 0.07], [0.015, 0.03], [0.02, 0.04]])
-"""P(read 1|0) and P(read 0|1) of each bit, as of a recorded machine."""
+"""P(read 1|0) and P(read 0|1) of each bit, with values typical of a recorded machine."""
 GATES = 0.02
-"""Faults a shot at each of five gates of a chain."""
+"""Probability of a fault at each of the five gates of a chain, per shot."""
 
 Value = Callable[[qc.Distribution], Floats]
-"""From counts to the values of all observables."""
+"""Counts -> the values of all observables."""
 
 
 def ideals() -> Iterator[tuple[str, Floats, float | None]]:
-    """Yield what circuits should put out, and their rotations off Clifford gates: few strings, tails, broad outputs."""
+    """Yield ideal outputs (few strings, tails, broad ones), each with its total rotation away from Clifford gates."""
     rng = np.random.default_rng(20261128)
     yield "one string", strings(N_BITS, {"101101": 1}), 0.0
     yield "GHZ", strings(N_BITS, {"0" * N_BITS: 1, "1" * N_BITS: 1}), 0.0
     tailed = strings(N_BITS, {"000000": 0.6, "000011": 0.2, "110000": 0.1})
     yield "three strings and a tail", 0.9 * tailed + 0.1 * rng.dirichlet(np.ones(1 << N_BITS)), None
-    turned, angles = np.ones(1), rng.uniform(0.1, 0.6, N_BITS)
+    product, angles = np.ones(1), rng.uniform(0.1, 0.6, N_BITS)
     for angle in angles:
-        turned = np.kron(turned, [np.cos(angle) ** 2, np.sin(angle) ** 2])
-    yield "qubits turned by small angles", turned, float(off_quarter(2 * angles).sum())
+        product = np.kron(product, [np.cos(angle) ** 2, np.sin(angle) ** 2])
+    yield "qubits turned by small angles", product, float(off_quarter(2 * angles).sum())
     yield "Porter-Thomas", rng.dirichlet(np.ones(1 << N_BITS)), None
 
 
 def noises() -> Iterator[tuple[str, FaultMasks]]:
-    """Yield readout errors alone, and with gates that err."""
+    """Yield readout errors alone, and readout errors with gate errors."""
     none = np.zeros(0)
     yield "readout", FaultMasks(N_BITS, np.zeros((0, 1), np.uint64), none, none.astype(np.uint8), READOUT)
     yield "readout and gates", replace(chain(N_BITS, GATES), readout=READOUT)
@@ -62,7 +63,7 @@ def measure(name: str, ideal: Floats, noise: str, faults: FaultMasks, trials: in
     observables = ["Z" * N_BITS, "I" * (N_BITS - 2) + "ZZ", "I" * (N_BITS - 1) + "Z"]
     values = np.array([diagonal(one, N_BITS).values(every) for one in observables])
 
-    def of(answer: qc.Distribution) -> Floats:
+    def values_of(answer: qc.Distribution) -> Floats:
         vector = np.zeros(len(ideal))
         vector[answer.words[:, 0].astype(np.int64)] = answer.probabilities
         return np.asarray(values @ vector)
@@ -72,20 +73,20 @@ def measure(name: str, ideal: Floats, noise: str, faults: FaultMasks, trials: in
         return np.array([quasi.expval(one) for one in observables])
 
     methods: dict[str, Value] = {
-        "raw": of,
+        "raw": values_of,
         "m3": by_m3,
-        "counts": lambda counts: of(qc.mitigate(counts).distribution),
-        "counts and readout": lambda counts: of(qc.mitigate(counts, READOUT).distribution),
-        "circuit": lambda counts: of(qc.mitigate(counts, faults).distribution),
+        "counts": lambda counts: values_of(qc.mitigate(counts).distribution),
+        "counts and readout": lambda counts: values_of(qc.mitigate(counts, READOUT).distribution),
+        "circuit": lambda counts: values_of(qc.mitigate(counts, faults).distribution),
     }
     rng, true = np.random.default_rng([len(noise), *name.encode()]), values @ ideal
     errors = np.empty((trials, len(methods), len(observables)))
     for trial in range(trials):
         counts = qc.Distribution(bits, rng.multinomial(SHOTS, noisy / noisy.sum()))
         errors[trial] = [value(counts) - true for value in methods.values()]
-    for which, method in enumerate(methods):
-        for place, label in enumerate(observables):
-            error = errors[:, which, place]
+    for m, method in enumerate(methods):
+        for k, label in enumerate(observables):
+            error = errors[:, m, k]
             yield {
                 "ideal": name,
                 "noise": noise,
@@ -93,7 +94,7 @@ def measure(name: str, ideal: Floats, noise: str, faults: FaultMasks, trials: in
                 "method": method,
                 "shots": SHOTS,
                 "trials": trials,
-                "true": f"{true[place]:.4f}",
+                "true": f"{true[k]:.4f}",
                 "bias": f"{error.mean():.5f}",
                 "bias_sd": f"{error.std(ddof=1) / np.sqrt(trials):.5f}",
                 "rms": f"{np.sqrt((error**2).mean()):.5f}",
@@ -101,7 +102,7 @@ def measure(name: str, ideal: Floats, noise: str, faults: FaultMasks, trials: in
 
 
 def main() -> None:
-    """Measure every case anew."""
+    """Measure every case and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     trials: int = parser.parse_args().trials

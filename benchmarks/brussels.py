@@ -1,4 +1,4 @@
-"""Hellinger fidelity of both methods on six recorded circuits of ibm_brussels.
+"""Hellinger fidelity of the methods `paper` and `mixture` on six recorded circuits of ibm_brussels.
 
 Run from the repository: python -m benchmarks.brussels
 Writes benchmarks/results/brussels.csv.

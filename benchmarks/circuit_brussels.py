@@ -1,8 +1,8 @@
 """Circuit-aware mitigation of six recorded circuits of ibm_brussels, March 2025.
 
 Run from the repository: python -m benchmarks.circuit_brussels [part of a record's name ...]
-Writes benchmarks/results/circuit_brussels.csv. The records carry the circuits that ran, on physical qubits;
-FakeBrussels is a calibration of the same machine a year later: the figures show what a stale calibration still gives.
+Writes benchmarks/results/circuit_brussels.csv. The records contain the circuits that ran, on physical qubits.
+FakeBrussels is a calibration of the same machine a year later, so the figures show what a stale calibration achieves.
 """
 
 import sys

@@ -1,12 +1,13 @@
-"""Circuit-aware mitigation on simulated machines, beside methods that see the counts alone, on the same shots.
+"""Circuit-aware mitigation on simulated machines, compared with methods that use only the counts, on the same shots.
 
 Run from the repository: python -m benchmarks.circuit_machines [qubits or machine ...]     (default: 6 8, all)
-Adds to benchmarks/results/circuit_machines.csv what is not there yet. FakeTorino, FakeBrisbane and FakeFez; QAOA
-p = 1-3, Trotter, VQE-like, random dense circuits, and up to 8 qubits GHZ, Bernstein-Vazirani and W, compiled at
-level 3, twirled (4 dresses; 2 for 10 qubits) and scheduled; 8192 shots, and 1000 drawn from these. "Stale": all
-figures of the calibration times a lognormal factor of width 0.5. "Noiseless": the fidelity of as many ideal shots.
+Adds the missing rows to benchmarks/results/circuit_machines.csv. The machines are FakeTorino, FakeBrisbane and FakeFez.
+The circuits are QAOA with p = 1-3, Trotter, VQE-like and random dense circuits and, up to 8 qubits, GHZ,
+Bernstein-Vazirani and W, compiled at level 3, twirled (4 copies; 2 for 10 qubits) and scheduled; 8192 shots, and 1000
+drawn from these. "Stale" multiplies all figures of the calibration by lognormal factors of width 0.5. "Noiseless" is
+the fidelity of the same number of ideal shots.
 
-python -m benchmarks.circuit_machines table     prints means: share of the loss to noise that is won back, and harm.
+python -m benchmarks.circuit_machines table     prints means: share of the loss to noise that is recovered, and harm.
 """
 
 import dataclasses
@@ -39,9 +40,9 @@ FILE = RESULTS / "circuit_machines.csv"
 
 
 def qaoa(n: int, p: int, rng: np.random.Generator) -> QuantumCircuit:
-    """Max-cut by a linear ramp: a weighted ring with chords for 6 qubits, a chain for more.
+    """Max-cut QAOA with a linear ramp, on a weighted ring with chords for 6 qubits and on a chain for more.
 
-    Chords of wider ones are routed over so many further qubits that the density matrix takes hours.
+    With chords, the routing of wider circuits uses so many additional qubits that the density matrix takes hours.
     """
     circuit = QuantumCircuit(n)
     circuit.h(range(n))
@@ -57,7 +58,7 @@ def qaoa(n: int, p: int, rng: np.random.Generator) -> QuantumCircuit:
 
 
 def trotter(n: int) -> QuantumCircuit:
-    """Three steps of a spin chain from the Neel state."""
+    """Three Trotter steps of a spin chain, from the Neel state."""
     circuit = QuantumCircuit(n)
     circuit.x(range(0, n, 2))
     for _ in range(3):
@@ -69,7 +70,7 @@ def trotter(n: int) -> QuantumCircuit:
 
 
 def vqe(n: int, rng: np.random.Generator) -> QuantumCircuit:
-    """Two layers of small ry and a ladder of cx."""
+    """Two layers of small RY rotations and a ladder of CX gates, and a final layer of RY."""
     circuit = QuantumCircuit(n)
     for layer in range(3):
         for q in range(n):
@@ -80,7 +81,7 @@ def vqe(n: int, rng: np.random.Generator) -> QuantumCircuit:
 
 
 def dense(n: int, depth: int, rng: np.random.Generator) -> QuantumCircuit:
-    """Random one-qubit gates and a brick wall of cz."""
+    """Random single-qubit gates and a brick wall of CZ gates."""
     circuit = QuantumCircuit(n)
     for layer in range(depth + 1):
         for q in range(n):
@@ -91,7 +92,7 @@ def dense(n: int, depth: int, rng: np.random.Generator) -> QuantumCircuit:
 
 
 def bernstein_vazirani(n: int, rng: np.random.Generator) -> QuantumCircuit:
-    """A random secret; the ancilla is measured, back in |1>."""
+    """Bernstein-Vazirani with a random secret; the ancilla is measured too, and ends in |1>."""
     circuit = QuantumCircuit(n)
     circuit.x(n - 1)
     circuit.h(range(n))
@@ -102,7 +103,7 @@ def bernstein_vazirani(n: int, rng: np.random.Generator) -> QuantumCircuit:
 
 
 def w_state(n: int) -> QuantumCircuit:
-    """One excitation shared by n qubits."""
+    """W state: one excitation in equal superposition over n qubits."""
     circuit = QuantumCircuit(n)
     circuit.x(0)
     for i in range(n - 1):
@@ -112,41 +113,41 @@ def w_state(n: int) -> QuantumCircuit:
 
 
 def circuits(n: int, seed: int = 0) -> dict[str, QuantumCircuit]:
-    """All circuits of a width."""
+    """Build all circuits of a width, keyed by name."""
     rng = np.random.default_rng([n, seed])
-    made = {f"qaoa{p}": qaoa(n, p, rng) for p in (1, 2, 3)}
-    made |= {"trotter": trotter(n), "vqe": vqe(n, rng), "dense3": dense(n, 3, rng), "dense6": dense(n, 6, rng)}
-    return made | {"ghz": ghz(n), "bv": bernstein_vazirani(n, rng), "w": w_state(n)}
+    built = {f"qaoa{p}": qaoa(n, p, rng) for p in (1, 2, 3)}
+    built |= {"trotter": trotter(n), "vqe": vqe(n, rng), "dense3": dense(n, 3, rng), "dense6": dense(n, 6, rng)}
+    return built | {"ghz": ghz(n), "bv": bernstein_vazirani(n, rng), "w": w_state(n)}
 
 
 def stale(calibration: Calibration, rng: np.random.Generator) -> Calibration:
-    """A calibration of another day: every figure times a lognormal factor; dead places stay dead."""
+    """Return a calibration with every figure multiplied by a lognormal factor; failed gates and qubits stay so."""
 
-    def turn(values: np.ndarray, most: float) -> np.ndarray:
+    def scaled(values: np.ndarray, most: float) -> np.ndarray:
         return np.where(values < 1, np.minimum(values * rng.lognormal(0, 0.5, values.shape), most), values)
 
     return dataclasses.replace(
         calibration,
         t1=calibration.t1 * rng.lognormal(0, 0.5, calibration.t1.shape),
         t2=calibration.t2 * rng.lognormal(0, 0.5, calibration.t2.shape),
-        readout=turn(calibration.readout, 0.45),
-        errors_1q=turn(calibration.errors_1q, 0.5),
-        errors_2q=turn(calibration.errors_2q, 0.7),
+        readout=scaled(calibration.readout, 0.45),
+        errors_1q=scaled(calibration.errors_1q, 0.5),
+        errors_2q=scaled(calibration.errors_2q, 0.7),
     )
 
 
 def fewer(counts: qc.Distribution, shots: int, rng: np.random.Generator) -> qc.Distribution:
-    """So many of the shots, drawn without replacement."""
+    """Draw some of the shots without replacement."""
     drawn = rng.multivariate_hypergeometric(counts.weights.astype(np.int64), shots)
     return qc.Distribution(counts.bits[drawn > 0], drawn[drawn > 0].astype(float))
 
 
 def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, object]]:
-    """Mitigate one run with a fresh and a stale calibration, and by other methods."""
+    """Score one run, mitigated with a fresh and a stale calibration and by the other methods."""
     truth = {f"{i:0{run.profile.n_bits}b}": float(p) for i, p in enumerate(ideal) if p > 0}
     counts = run.counts if shots == run.shots else fewer(run.counts, shots, np.random.default_rng(shots))
     drawn = np.random.default_rng(shots).multinomial(shots, ideal / ideal.sum(), size=8) / shots
-    blind = {
+    without_circuit = {
         "raw": counts,
         "counts_alone": qc.mitigate(counts).distribution,
         "hammer": qc.baselines.hammer(counts),
@@ -155,7 +156,7 @@ def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, obje
         known = run.calibration if age == "fresh" else stale(run.calibration, np.random.default_rng(3))
         readout = np.repeat(known.readout[run.profile.measured].mean(axis=1, keepdims=True), 2, axis=1)
         fixed, seconds = timed(partial(qc.mitigate, dataclasses.replace(run, calibration=known, counts=counts)))
-        answers = blind | {"mitigate": fixed.distribution, "m3": qc.baselines.m3(counts, readout)}
+        answers = without_circuit | {"mitigate": fixed.distribution, "m3": qc.baselines.m3(counts, readout)}
         yield {
             "shots": shots,
             "calibration": age,
@@ -168,7 +169,7 @@ def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, obje
 
 
 def measure(sizes: list[int], machines: list[str]) -> None:
-    """Run what is missing, and write each row as it comes."""
+    """Run the missing cases, and write the rows of each as soon as they are ready."""
     table = Table(FILE, COLUMNS)
     done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in table.rows()}
     for n, machine in product(sizes, machines):
@@ -180,18 +181,18 @@ def measure(sizes: list[int], machines: list[str]) -> None:
             circuit.measure_all()
             (run,) = execute([circuit], backend, shots=max(SHOTS), twirls=4 if n <= 8 else 2, seed=n)
             ideal = Statevector(bare).probabilities()
-            found = [row for shots in SHOTS for row in judge(run, ideal, shots)]
-            table.append([{"machine": machine, "qubits": n, "circuit": name, **row} for row in found])
+            rows = [row for shots in SHOTS for row in judge(run, ideal, shots)]
+            table.append([{"machine": machine, "qubits": n, "circuit": name, **row} for row in rows])
 
 
-def won_back(found: np.ndarray, raw: np.ndarray, noiseless: np.ndarray) -> tuple[float, float, float]:
-    """Give the mean fidelity, the share of the loss to noise that is won back, and the worst change."""
-    gain = found - raw
-    return float(found.mean()), float(gain.sum() / (noiseless - raw).sum()), float(gain.min())
+def won_back(fidelity: np.ndarray, raw: np.ndarray, noiseless: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean fidelity, the share of the loss to noise that is recovered, and the worst change."""
+    gain = fidelity - raw
+    return float(fidelity.mean()), float(gain.sum() / (noiseless - raw).sum()), float(gain.min())
 
 
 def table() -> None:
-    """Print, by width, shots, calibration and kind of output, what each method wins back of the loss to noise."""
+    """Print how much of the loss to noise each method recovers, by width, shots, calibration and kind of output."""
     print("| qubits | shots | calibration | outputs | noiseless | raw |", " | ".join(METHODS), "|")
     print("|" + "---|" * (6 + len(METHODS)))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}

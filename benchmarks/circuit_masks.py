@@ -1,9 +1,10 @@
-"""Fault masks against Aer: total variation between the predicted and the exactly simulated noisy distribution.
+"""Check fault masks against Aer: total variation distance between predicted and exactly simulated noisy outputs.
 
 Run from the repository: python -m benchmarks.circuit_masks
-Writes benchmarks/results/circuit_masks.csv. Circuits of 5 to 8 qubits, compiled at level 3 for a line of cx, cz or ecr
-gates that depolarise (1 %, one-qubit gates 0.1 %, times a lognormal factor) and read wrongly (2 %); no shots are drawn,
-so that nothing is shot noise. The machinery is that of tests/device/test_faults.py.
+Writes benchmarks/results/circuit_masks.csv. Circuits of 5 to 8 qubits are compiled at level 3 for a line of qubits with
+cx, cz or ecr gates. Depolarising errors are 1 % for these and 0.1 % for single-qubit gates, each times a lognormal
+factor; readout errors are 2 %. No shots are drawn, so there is no shot noise. The helper functions are those of
+tests/device/test_faults.py.
 """
 
 from collections.abc import Iterator
@@ -23,9 +24,9 @@ def rows() -> Iterator[dict[str, Any]]:
         for seed in (1, 2, 3) if kind == "random" else (1,):
             rng = np.random.default_rng([n, seed])
             circuit = rotations(n, rng) if kind == "rotations" else structured(kind, n, rng)
-            found = difference(circuit, line(n, gate, rng))
+            distance = difference(circuit, line(n, gate, rng))
             row = {"circuit": kind, "clifford": kind != "rotations", "qubits": n, "gate": gate, "seed": seed}
-            yield row | {"total_variation": f"{found:.5f}"}
+            yield row | {"total_variation": f"{distance:.5f}"}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Circuit-aware mitigation of structured circuits under five times a machine's noise, and of wide ones.
+"""Circuit-aware mitigation of structured circuits with five times the noise of a machine, and of wide circuits.
 
 Run from the repository: python -m benchmarks.circuit_noisy
 Writes benchmarks/results/circuit_noisy.csv. GHZ, Bernstein-Vazirani (ancilla measured) and random CX circuits with 2 to
-8 outcomes on FakeTorino and FakeBrisbane, simulated as Clifford circuits under the Pauli twirl of the noise, 8192
-shots in 8 dresses. "Stale": all figures of the calibration times a lognormal factor of width 0.5. Time and memory are
-those of one fresh `mitigate`, finding the fault patterns included.
+8 outcomes on FakeTorino and FakeBrisbane, simulated as Clifford circuits under the Pauli twirl of the noise, 8192 shots
+in 8 twirls. "Stale" multiplies all figures of the calibration by lognormal factors of width 0.5. Time and memory are
+those of one call of `mitigate`, including the computation of the fault patterns.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from qcluster.device.prepare import Options, prepare
 
 
 def random_cx(n: int, superposed: int, rng: np.random.Generator) -> QuantumCircuit:
-    """2^superposed equal outcomes, spread by 2n cx between neighbours."""
+    """Build a circuit with 2^superposed equally likely outcomes, spread by 2n CX gates between neighbours."""
     circuit = QuantumCircuit(n)
     circuit.x(np.flatnonzero(rng.random(n) < 0.5))
     circuit.h(rng.choice(n, superposed, replace=False))
@@ -40,23 +40,23 @@ def random_cx(n: int, superposed: int, rng: np.random.Generator) -> QuantumCircu
 
 
 def worse(calibration: Calibration, factor: float) -> Calibration:
-    """A machine with so many times the errors; dead places stay dead."""
+    """Return a calibration with errors multiplied by a factor; failed gates and qubits stay so."""
 
-    def more(values: np.ndarray, most: float) -> np.ndarray:
+    def scaled(values: np.ndarray, most: float) -> np.ndarray:
         return np.where(values < 1, np.minimum(factor * values, most), values)
 
     return dataclasses.replace(
         calibration,
         t1=calibration.t1 / factor,
         t2=calibration.t2 / factor,
-        readout=more(calibration.readout, 0.4),
-        errors_1q=more(calibration.errors_1q, 0.3),
-        errors_2q=more(calibration.errors_2q, 0.5),
+        readout=scaled(calibration.readout, 0.4),
+        errors_1q=scaled(calibration.errors_1q, 0.3),
+        errors_2q=scaled(calibration.errors_2q, 0.5),
     )
 
 
 def cases() -> Iterator[tuple[str, float, QuantumCircuit]]:
-    """Names, noise factors, circuits."""
+    """Yield the name, the noise factor and the circuit of each case."""
     rng = np.random.default_rng(8)
     yield "ghz", 5.0, ghz(12)
     yield "bv", 5.0, bernstein_vazirani(11, rng)
@@ -69,15 +69,15 @@ def cases() -> Iterator[tuple[str, float, QuantumCircuit]]:
 
 
 def ideal_of(circuit: QuantumCircuit) -> qc.Distribution:
-    """Noiseless counts of a Clifford circuit, all its outcomes seen and given equal weight."""
+    """Return the ideal output of a Clifford circuit: 400 shots, which show all outcomes, with equal weights."""
     seen = qc.Distribution.of(AerSimulator(method="stabilizer").run(circuit, shots=400).result().get_counts())
     return qc.Distribution(seen.bits, np.ones(seen.n_outcomes))
 
 
 def judge(name: str, noise: float, circuit: QuantumCircuit, backend: object) -> dict[str, object]:
-    """Run one circuit and mitigate it."""
-    found = find_machine(backend)
-    machine = dataclasses.replace(found, calibration=worse(found.calibration, noise))
+    """Run one circuit, mitigate it, and return its row of the table."""
+    published = find_machine(backend)
+    machine = dataclasses.replace(published, calibration=worse(published.calibration, noise))
     options = Options(shots=8192, twirls=8, simulation="stabilizer")
     (run,) = run_request(prepare([circuit], machine, options, circuit.num_qubits), machine)
     fixed, seconds = timed(partial(qc.mitigate, dataclasses.replace(run)))

@@ -1,9 +1,9 @@
-"""How often intervals hold the ideal value: synthetic circuits whose ideal output is known, run many times.
+"""Coverage of intervals: how often they contain the ideal value, on synthetic circuits with a known ideal output.
 
-``python -m benchmarks.coverage`` writes benchmarks/results/coverage.csv, one row a case and observable, in about a
-minute of one core; docs/uncertainty.md shows it. Each trial draws new shots from the same noisy distribution; rates
-given to ``method="paper"`` and fault patterns given to ``method="circuit"`` are those of the noise. "bare" is
-``guard=False``: the strings alone, undecided. Nothing here was used to choose a constant.
+``python -m benchmarks.coverage`` writes benchmarks/results/coverage.csv, one row per case and observable, in about a
+minute on one core; docs/uncertainty.md shows it. Each trial draws new shots from the same noisy distribution.
+``method="paper"`` gets the flip rates of the noise, and ``method="circuit"`` its fault patterns. "bare" is
+``guard=False``: the fitted strings without a decision. Nothing here was used to choose a constant.
 """
 
 import argparse
@@ -26,7 +26,7 @@ Mitigate = Callable[[qc.Distribution], qc.Mitigation]
 
 
 def strings(n_bits: int, weights: dict[str, float]) -> Floats:
-    """A distribution from a few strings."""
+    """Return the probability vector of a few weighted strings, ``(2^n,)``."""
     vector = np.zeros(1 << n_bits)
     for text, weight in weights.items():
         vector[int(text, 2)] = weight
@@ -34,7 +34,7 @@ def strings(n_bits: int, weights: dict[str, float]) -> Floats:
 
 
 def flipped(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
-    """Send a distribution through independent flips, ``(n, 2)`` rates, and lose a share to uniform noise."""
+    """Apply independent flips with ``(n, 2)`` rates to a distribution, and mix in a share of uniform noise."""
     noisy = ideal
     for bit, (up, down) in enumerate(rates):
         pairs = noisy.reshape(-1, 2, 1 << bit)
@@ -44,20 +44,20 @@ def flipped(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
 
 
 def struck(ideal: Floats, faults: FaultMasks) -> Floats:
-    """Send a distribution through a circuit's faults."""
+    """Apply the faults of a circuit to a distribution."""
     from qcluster.core.noise.kernel import Kernel
 
     return Kernel.of(faults).forward(ideal)
 
 
 def chain(n_bits: int, rate: float) -> FaultMasks:
-    """Faults of a chain of gates: each flips all bits from its place on, and every bit is misread now and then."""
-    masks = np.array([[(1 << n_bits) - (1 << place)] for place in range(1, n_bits)], dtype=np.uint64)
+    """Return the faults of a chain of gates, each of which flips all later bits, with readout errors of 2 %."""
+    masks = np.array([[(1 << n_bits) - (1 << gate)] for gate in range(1, n_bits)], dtype=np.uint64)
     return FaultMasks(n_bits, masks, np.full(len(masks), rate), np.zeros(len(masks)), np.full((n_bits, 2), 0.02))
 
 
 def cases() -> Iterator[tuple[str, str, int, Floats, Floats, Mitigate]]:
-    """Yield name, method, shots, ideal, noisy, and what mitigates."""
+    """Yield name, method, shots, ideal and noisy distribution, and the function that mitigates."""
     rng = np.random.default_rng(20261125)
     uneven = np.stack([rng.uniform(0.01, 0.05, 8), rng.uniform(0.03, 0.12, 8)], axis=1)
     ghz = strings(8, {"0" * 8: 1, "1" * 8: 1})
@@ -94,22 +94,21 @@ def measure(
     """Run one case and yield a row for each observable."""
     n = len(ideal).bit_length() - 1
     top = format(int(np.argmax(ideal)), f"0{n}b")
-    asked = {f"P({top})": top, "parity": "Z" * n, "Z of bit 0": "I" * (n - 1) + "Z"}
+    observables = {f"P({top})": top, "parity": "Z" * n, "Z of bit 0": "I" * (n - 1) + "Z"}
     every = np.arange(1 << n, dtype=np.uint64)[:, None]
     bits = unpack(every, n)
-    true = np.array([ideal @ diagonal(one, n).values(every) for one in asked.values()])
+    true = np.array([ideal @ diagonal(one, n).values(every) for one in observables.values()])
     rng, seen = np.random.default_rng([shots, *name.encode()]), []
     for _ in range(trials):
         counts = qc.Distribution(bits, rng.multinomial(shots, noisy / noisy.sum()))
         fixed = mitigate(counts)
-        both = fixed.intervals(list(asked.values())), intervals(counts, counts, None, list(asked.values()))
-        seen.append(
-            [[(one.value, one.low, one.high) for one in found] for found in both] + [[(fixed.applied,) * 3] * 3]
-        )
+        labels = list(observables.values())
+        both = fixed.intervals(labels), intervals(counts, counts, None, labels)
+        seen.append([[(one.value, one.low, one.high) for one in part] for part in both] + [[(fixed.applied,) * 3] * 3])
     values = np.array(seen, dtype=np.float64)
     error = values[:, :2, :, 0] - true
-    held = (values[:, :2, :, 1] <= true + 1e-9) & (true - 1e-9 <= values[:, :2, :, 2])
-    for place, label in enumerate(asked):
+    covered = (values[:, :2, :, 1] <= true + 1e-9) & (true - 1e-9 <= values[:, :2, :, 2])
+    for k, label in enumerate(observables):
         yield {
             "case": name,
             "method": method,
@@ -118,17 +117,17 @@ def measure(
             "observable": label,
             "trials": trials,
             "applied": f"{values[:, 2, 0, 0].mean():.2f}",
-            "coverage": f"{held[:, 0, place].mean():.3f}",
-            "coverage_of_raw": f"{held[:, 1, place].mean():.3f}",
-            "median_width": f"{np.median(values[:, 0, place, 2] - values[:, 0, place, 1]):.4f}",
-            "median_error": f"{np.median(np.abs(error[:, 0, place])):.4f}",
-            "median_error_raw": f"{np.median(np.abs(error[:, 1, place])):.4f}",
-            "bias": f"{error[:, 0, place].mean():.4f}",
+            "coverage": f"{covered[:, 0, k].mean():.3f}",
+            "coverage_of_raw": f"{covered[:, 1, k].mean():.3f}",
+            "median_width": f"{np.median(values[:, 0, k, 2] - values[:, 0, k, 1]):.4f}",
+            "median_error": f"{np.median(np.abs(error[:, 0, k])):.4f}",
+            "median_error_raw": f"{np.median(np.abs(error[:, 1, k])):.4f}",
+            "bias": f"{error[:, 0, k].mean():.4f}",
         }
 
 
 def main() -> None:
-    """Measure every case anew: figures of two versions in one table would compare nothing."""
+    """Measure all cases and write the table; a table with rows of different versions would compare nothing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=40)
     trials: int = parser.parse_args().trials

@@ -1,12 +1,12 @@
-"""Rows of compiled circuits for the gate of `mitigate(run)`: their counts are answered by gates that never saw them.
+"""Training rows of compiled circuits for the gate of `mitigate(run)`, cross-fitted.
 
-What counts say alone is one candidate of that gate, and the decision about counts that ships was trained on the same
-circuits. Of these it says more than it ever will of others, and a gate that learns from such rows trusts it too much
-(stacking wants answers to what was left out: Wolpert, 1992, "Stacked generalization"). So the files are halved, and the
-counts of each half are answered by a gate that was trained on the other one.
+One candidate of that gate is the answer from the counts alone. The shipped gate for counts was trained on the same
+circuits, so it does better on them than on others, and a gate that learns from its answers trusts them too much.
+Stacking needs answers on data that were left out of the training (Wolpert, 1992, "Stacked generalization"). So the
+files are split into halves, and the counts of each half are answered by a gate that was trained on the other half.
 
-Run from the repository, with the table of counts and the files that its recorded sets were put together from, in their
-order; run again to go on where it stopped:
+Run from the repository, with the table of counts and, in order, the files from which its recorded sets were built; a
+second run continues where the first stopped:
     python -m benchmarks.cross_fit --counts counts_table --out table programs=programs1.jsonl.gz,programs2.jsonl.gz ...
 """
 
@@ -23,10 +23,10 @@ from qcluster.learn.decision.train import train
 
 
 def halves(files: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Give the first half of some files, and the rest.
+    """Return the first half of the files, and the rest.
 
     Raises:
-        ValueError: there are less than two.
+        ValueError: There are fewer than two files.
     """
     if len(files) < 2:
         raise ValueError(f"a set must be put together from two files or more; got {', '.join(map(str, files))}")
@@ -34,26 +34,26 @@ def halves(files: list[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def without(table: Table, name: str, first: int, fold: int) -> Table:
-    """Leave a half of a recorded set out of its part of a table of counts, with what was drawn anew of its records.
+    """Return a part of a table of counts without one half of a recorded set, including the redraws of its records.
 
     Args:
-        table: the part, records in their order, each before what was drawn of it.
-        name: of the set.
-        first: how many records the first half has.
-        fold: 0 leaves the first half out, 1 the second.
+        table: The part, with records in order, each followed by its redraws.
+        name: Name of the set.
+        first: Number of records in the first half.
+        fold: 0 leaves out the first half, 1 the second.
     """
     record = np.cumsum(table.group == name) - 1
     return table.take((record >= first) == (fold == 0))
 
 
 def gate(counts: Path, sets: dict[str, list[Path]], fold: int, workers: int) -> Gate:
-    """Train a gate for counts, as the one for up to 12 bits that ships, without a half of some sets."""
+    """Train a gate for counts of up to 12 bits, like the shipped one, without one half of each given set."""
     parts = []
     for path in sorted(counts.glob("*.npz")):
         part, name = read(path), path.stem.removeprefix("records-")
         if name in sets:
-            many = sum(1 for file in halves(sets[name])[0] for _ in read_lines(file, lambda number, record: record))
-            part = without(part, name, many, fold)
+            first = sum(1 for file in halves(sets[name])[0] for _ in read_lines(file, lambda number, record: record))
+            part = without(part, name, first, fold)
         parts.append(part)
     table = joined(parts)
     table = table.take(~wide_counts(table))
@@ -61,20 +61,18 @@ def gate(counts: Path, sets: dict[str, list[Path]], fold: int, workers: int) -> 
 
 
 def main() -> None:
-    """Write the parts of the table that are missing."""
+    """Write the missing parts of the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=Path, required=True, help="folder of the table of counts")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table of circuits")
     parser.add_argument("--workers", type=int, default=1, help="processes that train")
-    parser.add_argument(
-        "sets", nargs="+", help="recorded set of that table, and the files of which it is: NAME=FILE,FILE"
-    )
-    given = parser.parse_args()
-    sets = {name: list(map(Path, files.split(","))) for name, _, files in (one.partition("=") for one in given.sets)}
+    parser.add_argument("sets", nargs="+", help="recorded set of that table, and its files: NAME=FILE,FILE")
+    options = parser.parse_args()
+    sets = {name: list(map(Path, files.split(","))) for name, _, files in (one.partition("=") for one in options.sets)}
     for fold in (0, 1):
         records = [path for files in sets.values() for path in halves(files)[fold]]
-        parts = plan(given.out, {"circuit": 0}, records, any_gate=True)
-        trained = gate(given.counts, sets, fold, given.workers) if parts else None
+        parts = plan(options.out, {"circuit": 0}, records, any_gate=True)
+        trained = gate(options.counts, sets, fold, options.workers) if parts else None
         for part in parts:
             print(build_part(part, trained).name, flush=True)
 

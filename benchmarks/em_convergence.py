@@ -1,7 +1,7 @@
-"""How often the EM of the sparse mixture has not converged on recorded counts, by the most rounds that it is allowed.
+"""Count how often EM of the sparse mixture does not converge on recorded counts, for several limits on its rounds.
 
 Run from the repository: python -m benchmarks.em_convergence
-Takes the first 60 records of each file, and writes benchmarks/results/em_convergence.csv.
+Uses the first 60 records of each file, and writes benchmarks/results/em_convergence.csv.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def rows() -> Iterator[dict[str, object]]:
     for path in sorted(DATA.glob("*.jsonl.gz")):
         if path.name.endswith("_ideals.jsonl.gz"):
             continue
-        sets = [one.counts for one in read_records(path, limit=60) if one.counts.n_bits <= MOST_BITS]
+        sets = [sample.counts for sample in read_records(path, limit=60) if sample.counts.n_bits <= MOST_BITS]
         fits = {r: [fit_mixture(d.bits, d.weights, settings=MixtureSettings(rounds=r)) for d in sets] for r in ROUNDS}
         row = {"sets": len(sets)} | {f"not_converged_in_{r}": sum(not fit.converged for fit in fits[r]) for r in ROUNDS}
         total = {key: total[key] + value for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""Fit the prior of flip rates to the table that ships and to calibrations, and print it beside the constants in use.
+"""Fit the prior of flip rates to the shipped table and to calibrations, and compare it with the constants in use.
 
 Run from the repository: python -m benchmarks.flip_rate_prior
 Writes benchmarks/results/flip_rate_prior.csv.
@@ -17,16 +17,16 @@ from qcluster.learn.table import read_table
 
 MACHINES = ("Brisbane", "Kyiv", "Torino", "Fez", "Marrakesh", "Kingston", "Aachen", "Boston")
 DEAD = 0.3
-"""Readout error from which a qubit counts as dead."""
+"""Readout error from which a qubit counts as failed."""
 
 
 def rows() -> Iterator[dict[str, str]]:
     fitted = fit_prior(read_table())
-    for name, found, used in (
+    for name, fit, used in (
         ("level of a circuit", fitted.levels, prior.LEVELS),
         ("spread of ln(readout error) in a circuit", fitted.spreads, prior.SPREADS),
     ):
-        values = " ".join(f"{value:.3f}" for value in found)
+        values = " ".join(f"{value:.3f}" for value in fit)
         yield {"quantity": name, "fit": values, "in_use": " ".join(f"{value:g}" for value in used)}
     spreads, ratios = [], []
     for machine in MACHINES:

@@ -1,8 +1,8 @@
-"""Judge the guarded mixture against raw counts, the paper's method and HAMMER, on recorded and synthetic counts.
+"""Compare the guarded mixture with raw counts, the paper's method and HAMMER, on recorded and synthetic counts.
 
 Run from the repository: python -m benchmarks.judge_mixture [--sets brussels lrqaoa synthetic] [--every 1] [--each 40]
-Writes benchmarks/results/judge_mixture.csv, one row a record. All methods get the same shots. What each part of the
-decision is worth is in benchmarks.ablations.
+Writes benchmarks/results/judge_mixture.csv, one row per record. All methods get the same shots. The value of each part
+of the decision is measured by benchmarks.ablations.
 """
 
 import argparse
@@ -31,9 +31,9 @@ HARM = 0.02
 
 
 def everything(sets: list[str], every: int, each: int) -> Iterator[Sample]:
-    """Give all records of the chosen sets; their family is what they are averaged with.
+    """Yield all records of the chosen sets, with the group over which they are averaged as their family.
 
-    LR-QAOA records are told apart by even and odd lines, and by the entropy of the ideal.
+    LR-QAOA records are grouped by even and odd lines, and by the entropy of the ideal output.
     """
     if "brussels" in sets:
         for sample in read_records(DATA / "ibm_brussels_2025.jsonl.gz"):
@@ -49,7 +49,7 @@ def everything(sets: list[str], every: int, each: int) -> Iterator[Sample]:
 
 
 def judge(sample: Sample) -> dict[str, Any]:
-    """Score every method on one record."""
+    """Score all methods on one record."""
     counts, ideal = sample.counts, sample.ideal
     fit, fit_seconds = timed(partial(fit_mixture, counts.bits, counts.weights), perf_counter)
     answer, seconds = timed(lambda: decide(counts).answer, perf_counter)
@@ -75,23 +75,23 @@ def judge(sample: Sample) -> dict[str, Any]:
 
 
 def summary(rows: list[Mapping[str, Any]]) -> None:
-    """Print means, harm and worst loss of each group, then of each machine, then the calibration of confidence."""
+    """Print means, harm and worst loss of each group, then of each machine, then the calibration of the confidence."""
     for key in ("group", "machine"):
         for name in dict.fromkeys(row[key] for row in rows):
-            held = [row for row in rows if row[key] == name]
-            raw = np.array([row["raw"] for row in held])
-            line = f"{name:42} n={len(held):4d} raw {raw.mean():.3f}"
+            part = [row for row in rows if row[key] == name]
+            raw = np.array([row["raw"] for row in part])
+            line = f"{name:42} n={len(part):4d} raw {raw.mean():.3f}"
             for method in ("paper", "hammer", "bare", "mixture"):
-                got = np.array([row[method] for row in held])
-                change = got - raw
-                line += f" | {method} {got.mean():.3f} ({np.median(got):.3f})"
+                fidelity = np.array([row[method] for row in part])
+                change = fidelity - raw
+                line += f" | {method} {fidelity.mean():.3f} ({np.median(fidelity):.3f})"
                 line += f" harm {(change < -HARM).mean():5.1%} worst {min(change.min(), 0):+.2f}"
             print(
-                line + " | ms {:.0f}+{:.0f}".format(*(np.mean([r[k] for r in held]) for k in ("fit_ms", "decide_ms")))
+                line + " | ms {:.0f}+{:.0f}".format(*(np.mean([r[k] for r in part]) for k in ("fit_ms", "decide_ms")))
             )
-    used = [row for row in rows if row["applied"]]
+    applied = [row for row in rows if row["applied"]]
     for low, high in ((0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
-        won = [row["mixture"] > row["raw"] for row in used if low <= row["confidence"] < high]
+        won = [row["mixture"] > row["raw"] for row in applied if low <= row["confidence"] < high]
         if won:
             print(f"confidence {low:.1f}-{min(high, 1):.1f}: {len(won)} records, {np.mean(won):.0%} improved")
 
@@ -99,11 +99,11 @@ def summary(rows: list[Mapping[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--sets", nargs="+", default=["brussels", "lrqaoa", "synthetic"])
-    parser.add_argument("--every", type=int, default=1, help="take each such pair of LR-QAOA lines")
-    parser.add_argument("--each", type=int, default=40, help="synthetic cases a group")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th pair of LR-QAOA lines")
+    parser.add_argument("--each", type=int, default=40, help="synthetic cases per group")
     options = parser.parse_args()
-    held = everything(options.sets, options.every, options.each)
-    summary(write_as_they_come("judge_mixture.csv", map(judge, held)))
+    samples = everything(options.sets, options.every, options.each)
+    summary(write_as_they_come("judge_mixture.csv", map(judge, samples)))
 
 
 if __name__ == "__main__":

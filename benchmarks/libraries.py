@@ -1,9 +1,9 @@
-"""What well-kept libraries would save: time and files, where this package computes or reads by its own code.
+"""Compare code of this package with established libraries that could replace it: SciPy, stim and pandas.
 
     pip install stim pandas
     python -m benchmarks.libraries
 
-Prints processor times, the least of nine runs. `docs/architecture.md` says what follows from it.
+Prints processor times, the shortest of nine runs. `docs/architecture.md` draws the conclusions.
 """
 
 import csv
@@ -29,76 +29,78 @@ from qcluster.device.noise.frames import quarter_turns, sample_clifford
 
 BARS = Path(__file__).parent / "results" / "broad" / "bars.csv"
 WIDTHS, SHOTS = (20, 60, 120), 8192
-TURNS = {1: "S", 2: "Z", 3: "S_DAG"}
-SPELLED = {"id": "I", "sdg": "S_DAG", "sx": "SQRT_X", "sxdg": "SQRT_X_DAG"}
+Z_POWERS = {1: "S", 2: "Z", 3: "S_DAG"}
+"""Names in stim of rotations about Z, by quarter turns."""
+STIM_NAMES = {"id": "I", "sdg": "S_DAG", "sx": "SQRT_X", "sxdg": "SQRT_X_DAG"}
 
 
 def seconds(work: Callable[[], Any], times: int = 9) -> float:
-    """Least processor time of a call, once warm, its child processes included."""
+    """Return the shortest processor time of a warm call, including child processes."""
     work()
-    taken = []
+    measured = []
     for _ in range(times):
         start = process_time() + sum(os.times()[2:4])
         work()
-        taken.append(process_time() + sum(os.times()[2:4]) - start)
-    return min(taken)
+        measured.append(process_time() + sum(os.times()[2:4]) - start)
+    return min(measured)
 
 
 def functions() -> None:
-    """Time gamma functions beside scipy's, on arrays as deconvolution has them: 45 hypotheses of 10 bits."""
-    theirs = import_module("scipy.special")
+    """Time our gamma functions and SciPy's, on arrays typical of deconvolution: 45 hypotheses of 10 bits."""
+    scipy_special = import_module("scipy.special")
     shapes = np.random.default_rng(0).gamma(0.5, 4.0, (45, 1024)) + 0.01
 
     def ratio(a: Any) -> Any:
-        return np.exp(theirs.gammaln(a + 0.5) - theirs.gammaln(a))
+        return np.exp(scipy_special.gammaln(a + 0.5) - scipy_special.gammaln(a))
 
     pairs = {
-        "log_gamma": (special.log_gamma, theirs.gammaln),
-        "digamma": (special.digamma, theirs.digamma),
-        "exp_digamma": (special.exp_digamma, lambda a: np.exp(theirs.digamma(a))),
+        "log_gamma": (special.log_gamma, scipy_special.gammaln),
+        "digamma": (special.digamma, scipy_special.digamma),
+        "exp_digamma": (special.exp_digamma, lambda a: np.exp(scipy_special.digamma(a))),
         "mean_root": (special.mean_root, ratio),
     }
     for kind in (np.float32, np.float64):
-        given: Any = shapes.astype(kind)
-        for name, (ours, other) in pairs.items():
-            mine, yours = seconds(partial(ours, given)), seconds(partial(other, given))
-            print(f"{name}, {kind.__name__}: {mine * 1e3:.2f} ms, scipy {yours * 1e3:.2f} ms: {yours / mine:.1f} times")
+        array: Any = shapes.astype(kind)
+        for name, (function, other) in pairs.items():
+            ours, theirs = seconds(partial(function, array)), seconds(partial(other, array))
+            times = f"{ours * 1e3:.2f} ms, scipy {theirs * 1e3:.2f} ms: {theirs / ours:.1f} times"
+            print(f"{name}, {kind.__name__}: {times}")
 
 
 def in_stim(circuit: Any, calibration: Any) -> Any:
-    """The same circuit and Pauli noise for stim; readout errors, which differ for 0 and 1, are not among them."""
-    made = import_module("stim").Circuit()
+    """Convert a circuit and its Pauli noise for stim, without readout errors, which differ for 0 and 1."""
+    out = import_module("stim").Circuit()
     _, used, _ = census(circuit)
     for item, qubits, _, _ in steps(circuit):
         name = item.name
         if name == "barrier" or qubits[0] not in used:
             continue
         if name == "measure":
-            made.append("M", qubits)
+            out.append("M", qubits)
             continue
         turns = (quarter_turns(item.params[0]) or 0) if name == "rz" else 0
-        spelled = TURNS.get(turns, "I") if name == "rz" else SPELLED.get(name, name.upper())
-        made.append("I" if name == "delay" else spelled, qubits)
+        gate = Z_POWERS.get(turns, "I") if name == "rz" else STIM_NAMES.get(name, name.upper())
+        out.append("I" if name == "delay" else gate, qubits)
         wait = delay_seconds(item.operation, None) if name == "delay" else 0.0
         shares = pauli_shares(*figures(calibration, name, qubits, wait)).ravel()
-        made.append("PAULI_CHANNEL_1" if len(qubits) == 1 else "PAULI_CHANNEL_2", qubits, shares[1:].clip(0).tolist())
-    return made
+        out.append("PAULI_CHANNEL_1" if len(qubits) == 1 else "PAULI_CHANNEL_2", qubits, shares[1:].clip(0).tolist())
+    return out
 
 
 def frames() -> None:
-    """Time Pauli frames beside stim's: 8192 shots of GHZ states under FakeTorino's noise."""
+    """Time our Pauli frames and stim's: 8192 shots of GHZ states with the noise of FakeTorino."""
     torino = find_machine("fake_torino")
     backend, calibration = torino.backend, torino.calibration
     for width in WIDTHS:
         circuit = transpile(ghz(width, measured=True), backend, optimization_level=1, seed_transpiler=0)
-        mine = seconds(partial(sample_clifford, [circuit], [SHOTS], calibration, dt=None, seed=1))
-        made = seconds(partial(in_stim, circuit, calibration))
-        drawn = seconds(partial(in_stim(circuit, calibration).compile_sampler(seed=1).sample, SHOTS))
-        print(f"GHZ {width}: {mine:.3f} s, stim {made + drawn:.3f} s, {made:.3f} of it for its circuit and noise")
+        ours = seconds(partial(sample_clifford, [circuit], [SHOTS], calibration, dt=None, seed=1))
+        build = seconds(partial(in_stim, circuit, calibration))
+        sample = seconds(partial(in_stim(circuit, calibration).compile_sampler(seed=1).sample, SHOTS))
+        print(f"GHZ {width}: {ours:.3f} s, stim {build + sample:.3f} s, {build:.3f} of it for its circuit and noise")
 
 
 def imports() -> None:
-    """Time `import` of each library in a fresh process, what numpy takes taken off."""
+    """Time the `import` of each library in a fresh process, minus the time of numpy."""
 
     def fresh(name: str) -> float:
         return seconds(partial(subprocess.run, [sys.executable, "-c", f"import numpy, {name}"], check=True), 15)
@@ -109,15 +111,15 @@ def imports() -> None:
 
 
 def tables() -> None:
-    """Time reading of the longest table of results."""
+    """Time the reading of the longest table of results."""
 
     def rows() -> Any:
         with BARS.open(newline="", encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
 
     reader = import_module("pandas").read_csv
-    mine, yours = seconds(rows, 3), seconds(lambda: reader(BARS), 3)
-    print(f"{BARS.name}, {len(rows()):,} rows: csv {mine * 1e3:.0f} ms, pandas {yours * 1e3:.0f} ms")
+    ours, theirs = seconds(rows, 3), seconds(lambda: reader(BARS), 3)
+    print(f"{BARS.name}, {len(rows()):,} rows: csv {ours * 1e3:.0f} ms, pandas {theirs * 1e3:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What the kernel of a circuit that is not Clifford misses, and whether its averaging over draws is to blame.
+"""Errors of the noise kernel for circuits that are not Clifford, and how much its average over draws contributes.
 
 Run from the repository: python -m benchmarks.nonclifford
-Writes benchmarks/results/nonclifford.csv and prints it: total variation between exact noisy distributions (Aer's
-density matrix, the machine of tests/device/test_faults.py) and
+Writes benchmarks/results/nonclifford.csv and prints it: total variation distance between the exact noisy distribution
+(Aer's density matrix, the machine of tests/device/test_faults.py) and
 
-raw       the ideal;
-draws     the kernel of `fault_masks`, 64 draws, and 512;
-coherent  patterns whose probabilities are computed from the circuit's unitary, all paths to one Pauli added up before
-          they are squared (up to 6 qubits): what an endless average over draws would miss of the interference;
-known     the same with the share of faults P that leave the ideal state as it is, ``<P>^2``, left out: what could be
-          won by knowing the state (up to 6 qubits).
+raw       the ideal distribution;
+draws     the kernel of `fault_masks` with 64 draws, and with 512;
+coherent  a kernel whose pattern probabilities come from the unitary of the circuit, with all paths to one Pauli added
+          before squaring (up to 6 qubits). It shows the interference that even an infinite average over draws misses;
+known     the same without the share ``<P>^2`` of each fault P that leaves the ideal state unchanged (up to 6 qubits).
+          It shows what could be gained by knowing the state.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from tests.device.test_faults import compiled, line, simulated
 
 
 def phase(n: int, value: float) -> QuantumCircuit:
-    """The readout of a phase: Fourier state, then the inverse transform."""
+    """Phase readout: a Fourier state, then the inverse Fourier transform."""
     circuit = QuantumCircuit(n)
     circuit.h(range(n))
     for j in range(n):
@@ -37,7 +37,7 @@ def phase(n: int, value: float) -> QuantumCircuit:
 
 
 def transform(n: int) -> QuantumCircuit:
-    """The transform of |..01> + |..11>."""
+    """Fourier transform of |..01> + |..11>."""
     circuit = QuantumCircuit(n)
     circuit.x(0)
     circuit.h(1)
@@ -46,7 +46,7 @@ def transform(n: int) -> QuantumCircuit:
 
 
 def heisenberg(n: int, steps: int) -> QuantumCircuit:
-    """A Néel state under Trotter steps of a Heisenberg chain in a field."""
+    """Trotter steps of a Heisenberg chain in a field, from the Néel state."""
     circuit = QuantumCircuit(n)
     circuit.x(range(0, n, 2))
     for _ in range(steps):
@@ -72,7 +72,7 @@ def alternating(n: int, layers: int) -> QuantumCircuit:
 
 
 def cases(n: int) -> dict[str, QuantumCircuit]:
-    """Circuits of one width."""
+    """Build all circuits of one width, keyed by name."""
     return {
         "phase 5": phase(n, 5),
         "phase 5.3": phase(n, 5.3),
@@ -84,7 +84,8 @@ def cases(n: int) -> dict[str, QuantumCircuit]:
 
 
 def from_unitaries(bare: QuantumCircuit, calibration: Calibration, *, known: bool) -> np.ndarray:
-    """Rates of all patterns, (2^n,): mean over strings x of the probability that a fault turns x into x + pattern."""
+    """Return the rates of all flip patterns, (2^n,): the probability that a fault maps string x to x XOR pattern,
+    averaged over x; `known` leaves out the share of each fault that does not change the ideal state."""
     n, size = bare.num_qubits, 2**bare.num_qubits
     strings = np.arange(size)
     partner = strings[:, None] ^ strings
@@ -98,8 +99,8 @@ def from_unitaries(bare: QuantumCircuit, calibration: Calibration, *, known: boo
         rate = depolarising_rate(error, 0.0, infinite, infinite)
         for code in range(1, 4 ** len(qubits) if rate > 0 else 1):
             letters = ["I"] * n
-            for place, qubit in enumerate(qubits):
-                letters[n - 1 - qubit] = "IXYZ"[code // 4**place % 4]
+            for k, qubit in enumerate(qubits):
+                letters[n - 1 - qubit] = "IXYZ"[code // 4**k % 4]
             fault = after @ Pauli("".join(letters)).to_matrix() @ after.conj().T
             pattern = (np.abs(fault[partner, strings]) ** 2).mean(axis=1)
             trivial, overlap = pattern[0], abs(np.vdot(state, fault @ state)) ** 2
@@ -113,7 +114,7 @@ def from_unitaries(bare: QuantumCircuit, calibration: Calibration, *, known: boo
 
 
 def misfits(name: str, circuit: QuantumCircuit) -> dict[str, object]:
-    """One row of the table."""
+    """Return the row of one circuit."""
     n = circuit.num_qubits
     calibration = line(n, "cz", np.random.default_rng(n), scale=0.6)
     bare = compiled(circuit, calibration)
@@ -130,19 +131,19 @@ def misfits(name: str, circuit: QuantumCircuit) -> dict[str, object]:
     row |= {f"draws {draws}": misfit(kernel.forward(ideal)) for draws, kernel in kernels.items()}
     for word, known in (("coherent", False), ("known", True)) if n <= 6 else ():
         kernel = kernels[64]
-        all_of_them = replace(
+        coherent = replace(
             kernel,
             shifts=np.r_[np.arange(2**n), 1 << np.arange(n)],
             rates=np.r_[from_unitaries(bare, calibration, known=known), kernel.rates[-n:]],
             crosstalk=np.zeros(2**n + n, dtype=bool),
         )
-        row[word] = misfit(all_of_them.forward(ideal))
+        row[word] = misfit(coherent.forward(ideal))
     return row
 
 
 def main() -> None:
-    found = (misfits(name, circuit) for n in (5, 6, 8) for name, circuit in cases(n).items())
-    rows = write_as_they_come("nonclifford.csv", found)
+    results = (misfits(name, circuit) for n in (5, 6, 8) for name, circuit in cases(n).items())
+    rows = write_as_they_come("nonclifford.csv", results)
     small = [row for row in rows if "known" in row]
     columns = ("raw", "draws 64", "draws 512", "coherent", "known")
     print("mean to 6 qubits", {name: round(float(np.mean([row[name] for row in small])), 4) for name in columns})

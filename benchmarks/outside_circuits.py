@@ -1,7 +1,7 @@
-"""Circuits of kinds that `qcluster.bench` does not hold, for `benchmarks.outside`, with their exact ideal output.
+"""Circuits of families outside `qcluster.bench`, with exact ideal outputs, for `benchmarks.outside`.
 
-One plain function a family; `CASES` lists which sizes are run. Wide ones couple neighbours only, so that routing does
-not spread them over more qubits than a density matrix holds.
+Each family is a function, and `CASES` lists the sizes that are run. Wide circuits couple neighbours only, so that
+routing does not spread them over more qubits than a density matrix can represent.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from qcluster.core.counts.distribution import Distribution
 
 
 def clifford_t(n: int, depth: int, seed: int) -> QuantumCircuit:
-    """Random H, S, T and their products in a brick wall of CX."""
+    """Random products of H, S and T in a brick wall of CX gates."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     for layer in range(depth):
@@ -32,7 +32,7 @@ def clifford_t(n: int, depth: int, seed: int) -> QuantumCircuit:
 
 
 def small_angles(n: int, layers: int, seed: int) -> QuantumCircuit:
-    """A hardware-efficient ansatz near its starting string: small RY and RZ, CZ between neighbours."""
+    """Hardware-efficient ansatz near its initial string: small RY and RZ rotations, CZ between neighbours."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     circuit.x(range(0, n, 2))
@@ -48,7 +48,7 @@ def small_angles(n: int, layers: int, seed: int) -> QuantumCircuit:
 
 
 def amplitude_estimation(n: int, probability: float) -> QuantumCircuit:
-    """Estimate the probability of a one with n bits: two peaks with tails; the rotated qubit is measured, too."""
+    """Amplitude estimation with n bits, giving two peaks with tails; the rotated qubit is measured, too."""
     circuit = QuantumCircuit(n + 1)
     angle = 2 * asin(sqrt(probability))
     circuit.ry(angle, n)
@@ -60,7 +60,8 @@ def amplitude_estimation(n: int, probability: float) -> QuantumCircuit:
 
 
 def counting(n: int, marked: int) -> QuantumCircuit:
-    """Count the solutions among four strings of two bits, with n bits: phase estimation of a Grover step."""
+    """Quantum counting of the solutions among the four strings of two bits: phase estimation of a Grover step, n
+    bits."""
     circuit = QuantumCircuit(n + 2, n)
     search = [n, n + 1]
     circuit.h(range(n + 2))
@@ -78,7 +79,8 @@ def counting(n: int, marked: int) -> QuantumCircuit:
 
 
 def _phase_flip(circuit: QuantumCircuit, control: int, search: list[int], value: int) -> None:
-    zeros = [qubit for place, qubit in enumerate(search) if not value >> place & 1]
+    """Append a controlled phase flip of one string of the search register."""
+    zeros = [qubit for k, qubit in enumerate(search) if not value >> k & 1]
     if zeros:
         circuit.x(zeros)
     circuit.ccz(control, *search)
@@ -87,7 +89,7 @@ def _phase_flip(circuit: QuantumCircuit, control: int, search: list[int], value:
 
 
 def order_finding(base: int) -> QuantumCircuit:
-    """Find the order of a base modulo 15 (7: four peaks, 11: two), three bits of phase; seven qubits."""
+    """Order finding of a base modulo 15 (7: four peaks, 11: two) with three phase bits, on seven qubits."""
     circuit = QuantumCircuit(7, 3)
     circuit.h(range(3))
     circuit.x(3)
@@ -108,7 +110,7 @@ def order_finding(base: int) -> QuantumCircuit:
 
 
 def draper(n: int, left: int, right: int, superposed: int) -> QuantumCircuit:
-    """Add n-bit numbers in the Fourier basis; `superposed` bits of the first are in both states: 2^superposed sums."""
+    """Addition of n-bit numbers in the Fourier basis; `superposed` bits of the first give 2^superposed sums."""
     circuit = QuantumCircuit(2 * n)
     first, second = list(range(n)), list(range(n, 2 * n))
     for bit in range(n):
@@ -127,7 +129,7 @@ def draper(n: int, left: int, right: int, superposed: int) -> QuantumCircuit:
 
 
 def qram(address: int, data: int, seed: int) -> QuantumCircuit:
-    """Read a random table at all addresses at once: 2^address equal strings."""
+    """Look-up in a random table at all addresses at once: 2^address equally likely strings."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(address + data)
     circuit.h(range(address))
@@ -137,7 +139,7 @@ def qram(address: int, data: int, seed: int) -> QuantumCircuit:
 
 
 def function_loading(n: int, frequency: float) -> QuantumCircuit:
-    """Load sin^2 over a grid of 2^n points into one more qubit, as quadrature does."""
+    """Loading of sin^2 on a grid of 2^n points into an additional qubit, as in numerical quadrature."""
     circuit = QuantumCircuit(n + 1)
     circuit.h(range(n))
     grid = (np.arange(2**n) + 0.5) / 2**n
@@ -146,7 +148,7 @@ def function_loading(n: int, frequency: float) -> QuantumCircuit:
 
 
 def lognormal_loading(n: int, width: float) -> QuantumCircuit:
-    """Load the square roots of a log-normal density on 2^n points."""
+    """Loading of a log-normal density on 2^n points, as squared amplitudes."""
     grid = np.linspace(0.2, 3, 2**n)
     density = np.exp(-(np.log(grid) ** 2) / (2 * width**2)) / grid
     circuit = QuantumCircuit(n)
@@ -155,7 +157,7 @@ def lognormal_loading(n: int, width: float) -> QuantumCircuit:
 
 
 def heisenberg(n: int, steps: int, anisotropy: float) -> QuantumCircuit:
-    """Evolve the Neel state under an XXZ chain, first-order Trotter steps."""
+    """Evolution of the Neel state under an XXZ chain, in first-order Trotter steps."""
     circuit = QuantumCircuit(n)
     circuit.x(range(0, n, 2))
     for _ in range(steps):
@@ -167,7 +169,7 @@ def heisenberg(n: int, steps: int, anisotropy: float) -> QuantumCircuit:
 
 
 def graph_state(n: int, ring: bool, seed: int) -> QuantumCircuit:
-    """A cluster state on a line or ring, each qubit turned by an angle of its own before it is read."""
+    """Cluster state on a line or ring, with a random rotation of each qubit before the measurement."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     circuit.h(range(n))
@@ -180,7 +182,7 @@ def graph_state(n: int, ring: bool, seed: int) -> QuantumCircuit:
 
 
 def dicke(n: int, ones: int) -> QuantumCircuit:
-    """The equal superposition of all strings with so many ones (Baertschi and Eidenbenz, arXiv:1904.07358)."""
+    """Equal superposition of all strings with a given number of ones (Baertschi and Eidenbenz, arXiv:1904.07358)."""
     circuit = QuantumCircuit(n)
     circuit.x(range(n - ones, n))
     for size in range(n, 1, -1):
@@ -191,15 +193,15 @@ def dicke(n: int, ones: int) -> QuantumCircuit:
             if step == 1:
                 circuit.cry(angle, last, target)
             else:
-                for turn in (angle / 2, -angle / 2):
-                    circuit.ry(turn, target)
+                for half_angle in (angle / 2, -angle / 2):
+                    circuit.ry(half_angle, target)
                     circuit.ccx(last, target + 1, target)
             circuit.cx(target, last)
     return circuit
 
 
 def swap_test(n: int, seed: int) -> QuantumCircuit:
-    """Compare two random states of n qubits each; all 2n + 1 qubits are measured."""
+    """Swap test of two random states of n qubits each, with all 2n + 1 qubits measured."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(2 * n + 1)
     for start in (1, 1 + n):
@@ -215,12 +217,12 @@ def swap_test(n: int, seed: int) -> QuantumCircuit:
 
 
 def repetition_code(n: int, angle: float, error: int) -> QuantumCircuit:
-    """Encode a rotated qubit into n, flip one of them, and read data and n - 1 syndrome bits."""
+    """Repetition code: a rotated qubit encoded in n, with one flipped; data and n - 1 syndrome bits are measured."""
     circuit = QuantumCircuit(2 * n - 1)
     data, checks = range(0, 2 * n, 2), range(1, 2 * n - 1, 2)
     circuit.ry(angle, 0)
-    for place in range(n - 1):
-        circuit.cx(data[place], data[place + 1])
+    for k in range(n - 1):
+        circuit.cx(data[k], data[k + 1])
     circuit.x(data[error])
     for check in checks:
         circuit.cx(check - 1, check)
@@ -229,11 +231,11 @@ def repetition_code(n: int, angle: float, error: int) -> QuantumCircuit:
 
 
 def code_422(logical: str, error: str) -> QuantumCircuit:
-    """Two logical qubits in [[4,2,2]], rotated, with both checks: six qubits.
+    """Two logical qubits in the [[4,2,2]] code with both checks, on six qubits.
 
     Args:
-        logical: "zero", or "turned" for a rotation about logical XX.
-        error: Pauli gate on one data qubit, "x", "z", or "id".
+        logical: "zero" for the logical state 00, or "turned" to rotate it.
+        error: Pauli gate on one data qubit: "x", "z", or "id".
     """
     circuit = QuantumCircuit(6)
     data, parity, phase = range(4), 4, 5
@@ -253,7 +255,7 @@ def code_422(logical: str, error: str) -> QuantumCircuit:
 
 
 def kernel_overlap(n: int, distance: float, seed: int) -> QuantumCircuit:
-    """Overlap of two feature vectors: one map forwards, the other back; a peak at zero and a tail."""
+    """Overlap of two feature vectors: one feature map, then the inverse of the other; a peak at zero and a tail."""
     rng = np.random.default_rng(seed)
     point = rng.uniform(0, 2, n)
     circuit = QuantumCircuit(n)
@@ -275,7 +277,7 @@ def _feature_map(point: np.ndarray) -> QuantumCircuit:
 
 
 def excitations(n: int, seed: int) -> QuantumCircuit:
-    """Half-filled orbitals with one double excitation and single ones: a unitary coupled cluster."""
+    """Unitary coupled cluster: half-filled orbitals with one double excitation and several single ones."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     circuit.x(range(n // 2))
@@ -289,12 +291,12 @@ def excitations(n: int, seed: int) -> QuantumCircuit:
 
 
 def quantum_volume(n: int, seed: int) -> QuantumCircuit:
-    """The model circuit: as many layers of random two-qubit unitaries on random pairs as qubits."""
+    """Model circuit of quantum volume: n layers of random two-qubit unitaries on random pairs."""
     return library.quantum_volume(n, seed=seed).decompose()
 
 
 def bell_angles(n: int, seed: int) -> QuantumCircuit:
-    """Bell pairs (n even) read at random angles, as in a test of Bell's inequality."""
+    """Bell pairs (n even) measured at random angles, as in a test of Bell's inequality."""
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n)
     for left in range(0, n, 2):
@@ -306,7 +308,7 @@ def bell_angles(n: int, seed: int) -> QuantumCircuit:
 
 
 def rabi(n: int, time: float) -> QuantumCircuit:
-    """Qubits driven at different rates, read after the same time: no entanglement."""
+    """Unentangled qubits driven at different rates for the same time."""
     circuit = QuantumCircuit(n)
     for qubit in range(n):
         circuit.rx(time * (1 + 0.3 * qubit), qubit)
@@ -314,7 +316,7 @@ def rabi(n: int, time: float) -> QuantumCircuit:
 
 
 def teleportation(hops: int, angle: float) -> QuantumCircuit:
-    """Teleport a rotated qubit along 2 hops + 1 qubits, corrected by feed-forward; every measurement is kept."""
+    """Teleportation of a rotated qubit along 2 hops + 1 qubits, with feed-forward; all measurements are kept."""
     circuit = QuantumCircuit(2 * hops + 1, 2 * hops + 1)
     circuit.ry(angle, 0)
     for hop in range(hops):
@@ -333,7 +335,7 @@ def teleportation(hops: int, angle: float) -> QuantumCircuit:
 
 
 def iterative_phase(n: int, phase: float) -> QuantumCircuit:
-    """Estimate a phase bit by bit with one recycled qubit and feed-forward; the eigenstate lies on two more."""
+    """Iterative phase estimation with one reused qubit and feed-forward; the eigenstate is on two more qubits."""
     circuit = QuantumCircuit(3, n)
     circuit.x(1)
     circuit.cx(1, 2)
@@ -352,63 +354,63 @@ def iterative_phase(n: int, phase: float) -> QuantumCircuit:
 
 
 CASES: tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...] = (
-    *((clifford_t, given) for given in ((4, 4, 1), (5, 3, 2), (6, 4, 3), (7, 3, 4), (8, 3, 5))),
-    *((small_angles, given) for given in ((4, 2, 1), (6, 2, 2), (8, 3, 3), (10, 2, 4))),
-    *((amplitude_estimation, given) for given in ((3, 0.3), (4, 0.2), (4, 0.5))),
-    *((counting, given) for given in ((3, 1), (3, 2))),
-    *((order_finding, given) for given in ((7,), (11,))),
-    *((draper, given) for given in ((2, 1, 2, 0), (3, 5, 6, 0), (3, 2, 3, 2), (2, 0, 1, 2))),
-    *((qram, given) for given in ((2, 2, 1), (2, 4, 2), (3, 2, 3))),
-    *((function_loading, given) for given in ((3, 2.0), (4, 1.5))),
-    *((lognormal_loading, given) for given in ((3, 0.4), (4, 0.3), (5, 0.5))),
-    *((heisenberg, given) for given in ((4, 3, 1.0), (6, 2, 0.5), (8, 1, 1.5))),
-    *((graph_state, given) for given in ((4, False, 1), (6, True, 2), (8, False, 3), (10, False, 4))),
-    *((dicke, given) for given in ((4, 2), (5, 2), (6, 2), (6, 3))),
-    *((swap_test, given) for given in ((1, 1), (2, 2))),
-    *((repetition_code, given) for given in ((3, 1.2, 1), (4, 0.7, 0))),
-    *((code_422, given) for given in (("zero", "x"), ("turned", "z"))),
-    *((kernel_overlap, given) for given in ((4, 0.2, 1), (5, 0.5, 2), (7, 0.2, 3))),
-    *((excitations, given) for given in ((4, 1), (6, 2))),
-    *((quantum_volume, given) for given in ((4, 1), (5, 2))),
-    *((bell_angles, given) for given in ((4, 1), (6, 2))),
-    *((rabi, given) for given in ((4, 0.7), (6, 1.4))),
-    *((teleportation, given) for given in ((1, 0.9), (2, 2.2))),
-    *((iterative_phase, given) for given in ((4, 5 / 16), (4, 0.3))),
+    *((clifford_t, arguments) for arguments in ((4, 4, 1), (5, 3, 2), (6, 4, 3), (7, 3, 4), (8, 3, 5))),
+    *((small_angles, arguments) for arguments in ((4, 2, 1), (6, 2, 2), (8, 3, 3), (10, 2, 4))),
+    *((amplitude_estimation, arguments) for arguments in ((3, 0.3), (4, 0.2), (4, 0.5))),
+    *((counting, arguments) for arguments in ((3, 1), (3, 2))),
+    *((order_finding, arguments) for arguments in ((7,), (11,))),
+    *((draper, arguments) for arguments in ((2, 1, 2, 0), (3, 5, 6, 0), (3, 2, 3, 2), (2, 0, 1, 2))),
+    *((qram, arguments) for arguments in ((2, 2, 1), (2, 4, 2), (3, 2, 3))),
+    *((function_loading, arguments) for arguments in ((3, 2.0), (4, 1.5))),
+    *((lognormal_loading, arguments) for arguments in ((3, 0.4), (4, 0.3), (5, 0.5))),
+    *((heisenberg, arguments) for arguments in ((4, 3, 1.0), (6, 2, 0.5), (8, 1, 1.5))),
+    *((graph_state, arguments) for arguments in ((4, False, 1), (6, True, 2), (8, False, 3), (10, False, 4))),
+    *((dicke, arguments) for arguments in ((4, 2), (5, 2), (6, 2), (6, 3))),
+    *((swap_test, arguments) for arguments in ((1, 1), (2, 2))),
+    *((repetition_code, arguments) for arguments in ((3, 1.2, 1), (4, 0.7, 0))),
+    *((code_422, arguments) for arguments in (("zero", "x"), ("turned", "z"))),
+    *((kernel_overlap, arguments) for arguments in ((4, 0.2, 1), (5, 0.5, 2), (7, 0.2, 3))),
+    *((excitations, arguments) for arguments in ((4, 1), (6, 2))),
+    *((quantum_volume, arguments) for arguments in ((4, 1), (5, 2))),
+    *((bell_angles, arguments) for arguments in ((4, 1), (6, 2))),
+    *((rabi, arguments) for arguments in ((4, 0.7), (6, 1.4))),
+    *((teleportation, arguments) for arguments in ((1, 0.9), (2, 2.2))),
+    *((iterative_phase, arguments) for arguments in ((4, 5 / 16), (4, 0.3))),
 )
-"""Families and what they are given."""
+"""Families, and the arguments of each circuit."""
 
 FAMILIES = tuple(dict.fromkeys(family.__name__ for family, _ in CASES))
 """Names of the families."""
 
 
 def cases() -> list[Case]:
-    """Build every circuit; a name is its family and what it was given: ``dicke-6-2``."""
-    return [named(family, given) for family, given in CASES]
+    """Build all circuits; a name consists of the family and its arguments, such as ``dicke-6-2``."""
+    return [named(family, arguments) for family, arguments in CASES]
 
 
-def named(family: Callable[..., QuantumCircuit], given: tuple[object, ...]) -> Case:
-    """Build a circuit with its exact ideal output, named by its family and what it was given."""
-    circuit = family(*given)
+def named(family: Callable[..., QuantumCircuit], arguments: tuple[object, ...]) -> Case:
+    """Build a circuit with its exact ideal output, named by its family and arguments."""
+    circuit = family(*arguments)
     if not circuit.num_clbits:
         circuit.measure_all()
-    name = "-".join(str(value) for value in (family.__name__, *given))
+    name = "-".join(str(value) for value in (family.__name__, *arguments))
     circuit.name = name
-    flows = any(step.operation.name in ("if_else", "reset") for step in circuit.data)
-    return Case(name, family.__name__, circuit, lambda: enumerate_branches(circuit) if flows else simulate(circuit))
+    dynamic = any(step.operation.name in ("if_else", "reset") for step in circuit.data)
+    return Case(name, family.__name__, circuit, lambda: enumerate_branches(circuit) if dynamic else simulate(circuit))
 
 
 def enumerate_branches(circuit: QuantumCircuit) -> Distribution:
-    """Exact output of a circuit that measures, resets and decides in the middle: every outcome is followed.
+    """Return the exact output of a circuit with mid-circuit measurements, resets and conditions on single bits.
 
-    Conditions are on single bits. Cost: a state vector for each outcome of each measurement.
+    Every measurement outcome is followed as a separate branch. Cost: a state vector per branch.
     """
-    found: Counter[str] = Counter()
+    probabilities: Counter[str] = Counter()
     start = Statevector.from_int(0, 2**circuit.num_qubits)
     pending = [(start, (0,) * circuit.num_clbits, list(circuit.data))]
     while pending:
         state, bits, steps = pending.pop()
-        for place, step in enumerate(steps):
-            name, rest = step.operation.name, steps[place + 1 :]
+        for k, step in enumerate(steps):
+            name, rest = step.operation.name, steps[k + 1 :]
             if name == "barrier":
                 continue
             if name == "if_else":
@@ -422,31 +424,31 @@ def enumerate_branches(circuit: QuantumCircuit) -> Distribution:
                 state = state.evolve(step.operation, qubits)
                 continue
             for outcome in (0, 1):
-                kept = _projected(state, qubits[0], outcome, reset=name == "reset")
-                if (kept.data.conj() @ kept.data).real > 1e-14:
-                    read = list(bits)
+                branch = _projected(state, qubits[0], outcome, reset=name == "reset")
+                if (branch.data.conj() @ branch.data).real > 1e-14:
+                    new_bits = list(bits)
                     if name == "measure":
-                        read[circuit.find_bit(step.clbits[0]).index] = outcome
-                    pending.append((kept, tuple(read), rest))
+                        new_bits[circuit.find_bit(step.clbits[0]).index] = outcome
+                    pending.append((branch, tuple(new_bits), rest))
             break
         else:
-            found["".join(map(str, reversed(bits)))] += (state.data.conj() @ state.data).real
-    return Distribution.of(dict(found), num_bits=circuit.num_clbits)
+            probabilities["".join(map(str, reversed(bits)))] += (state.data.conj() @ state.data).real
+    return Distribution.of(dict(probabilities), num_bits=circuit.num_clbits)
 
 
 def _inlined(step: CircuitInstruction) -> list[CircuitInstruction]:
-    """Steps of the block that is run, on the circuit's own bits."""
+    """Return the instructions of the conditional block, on the bits of the circuit."""
     block = step.operation.blocks[0]
-    own = dict(zip([*block.qubits, *block.clbits], [*step.qubits, *step.clbits], strict=True))
+    outer = dict(zip([*block.qubits, *block.clbits], [*step.qubits, *step.clbits], strict=True))
     return [
-        inner.replace(qubits=[own[bit] for bit in inner.qubits], clbits=[own[bit] for bit in inner.clbits])
+        inner.replace(qubits=[outer[bit] for bit in inner.qubits], clbits=[outer[bit] for bit in inner.clbits])
         for inner in block.data
     ]
 
 
 def _projected(state: Statevector, qubit: int, outcome: int, *, reset: bool) -> Statevector:
-    """The part with this outcome, not normalised; the qubit then set to 0 if it is reset."""
+    """Return the unnormalised projection on an outcome of a qubit, with the qubit set to 0 for a reset."""
     tensor = state.data.reshape(-1, 2, 2**qubit)
-    kept = np.zeros_like(tensor)
-    kept[:, 0 if reset else outcome] = tensor[:, outcome]
-    return Statevector(kept.ravel())
+    projected = np.zeros_like(tensor)
+    projected[:, 0 if reset else outcome] = tensor[:, outcome]
+    return Statevector(projected.ravel())

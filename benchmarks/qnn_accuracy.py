@@ -1,10 +1,10 @@
-"""Accuracy of the classifier, ideal circuit: two digits of scikit-learn's 8 x 8 set, majority and parity.
+"""Accuracy of the classifier with ideal circuits, on two digits of scikit-learn's 8 x 8 set, majority and parity.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.qnn_accuracy
 Writes benchmarks/results/qnn_digits.csv and qnn_boolean.csv; about 5 minutes on one core. The digits are 3 against 6,
-cut to 4 x 4 bits at threshold 8: 364 images, 66 of them distinct. "random" splits share images between training and
-test; "grouped" ones do not. All models see the same splits; the paper
-preset, slow by its one-sample steps, runs on the random ones only. Not MNIST.
+reduced to 4 x 4 bits at threshold 8: 364 images, 66 of them distinct. They are not MNIST. "random" splits share images
+between training and test, "grouped" splits do not. All models get the same splits; the paper preset, which is slow
+because of its one-sample steps, runs on the random ones only.
 """
 
 from collections.abc import Callable, Iterator
@@ -62,22 +62,22 @@ def grouped_splits(data: LabelledBits) -> list[Any]:
 
 
 def scores(make: Callable[[], Any], data: LabelledBits, splits: list[Any]) -> dict[str, float]:
-    reached, seconds = [], []
+    accuracies, seconds = [], []
     for train, test in splits:
         model, spent = timed(partial(make().fit, data.X[train], data.y[train]), perf_counter)
         seconds.append(spent)
-        reached.append(model.score(data.X[test], data.y[test]))
+        accuracies.append(model.score(data.X[test], data.y[test]))
     return {
-        "mean": round(float(np.mean(reached)), 4),
-        "sd": round(float(np.std(reached)), 4),
-        "median": round(float(np.median(reached)), 4),
-        "min": round(float(np.min(reached)), 4),
+        "mean": round(float(np.mean(accuracies)), 4),
+        "sd": round(float(np.std(accuracies)), 4),
+        "median": round(float(np.median(accuracies)), 4),
+        "min": round(float(np.min(accuracies)), 4),
         "fit_seconds_best": round(min(seconds), 3),
     }
 
 
 def drawn_subset(task: str, n: int, rng: np.random.Generator) -> Any:
-    """Draw which bits count: not none, and for a majority an odd number."""
+    """Draw a non-empty subset of the bits, ``(n,) bool``; for a majority its size is odd."""
     subset = rng.random(n) < 0.5
     subset[rng.integers(n)] = True
     if task == "majority" and subset.sum() % 2 == 0:
@@ -86,22 +86,22 @@ def drawn_subset(task: str, n: int, rng: np.random.Generator) -> Any:
 
 
 def boolean(task: str, n: int) -> dict[str, Any]:
-    """Train on 500 strings for each of 8 random subsets of the bits, test on 2000 others, best of 10 starts."""
+    """For each of 8 random subsets of the bits, train on 500 strings, best of 10 starts, and test on 2000 others."""
     draw = subset_majority if task == "majority" else subset_parity
-    reached, seconds = [], []
+    accuracies, seconds = [], []
     for seed in range(SUBSETS):
         rng = np.random.default_rng([n, seed])
         subset = drawn_subset(task, n, rng)
         train, test = (draw(n, size, subset=subset, seed=rng) for size in (500, 2000))
         model = QNNClassifier(n_init=10, init_scale=0.1 if task == "majority" else 1.5, random_state=seed)
         seconds.append(timed(partial(model.fit, train.X, train.y), perf_counter)[1])
-        reached.append(model.score(test.X, test.y))
+        accuracies.append(model.score(test.X, test.y))
     return {
         "task": task,
         "bits": n,
-        "mean": round(float(np.mean(reached)), 4),
-        "min": round(float(np.min(reached)), 4),
-        "solved": f"{sum(score == 1.0 for score in reached)}/{SUBSETS}",
+        "mean": round(float(np.mean(accuracies)), 4),
+        "min": round(float(np.min(accuracies)), 4),
+        "solved": f"{sum(score == 1.0 for score in accuracies)}/{SUBSETS}",
         "fit_seconds_best": round(min(seconds), 3),
     }
 

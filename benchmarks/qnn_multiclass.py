@@ -1,10 +1,11 @@
-"""All ten of scikit-learn's digits: a readout each, trained by softmax or one-vs-rest, beside logistic regression.
+"""Accuracy on all ten of scikit-learn's digits, with softmax or one-vs-rest losses, and of logistic regression.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.qnn_multiclass
-Writes benchmarks/results/qnn_multiclass.csv and qnn_sharpness.csv; about a minute of one core. The same 3 splits, 30 %
-for testing, for all models. Training ends after 300 rounds of one start. qnn_sharpness.csv holds the accuracy by 3-fold
-cross-validation, 4 times with other folds, within the training rows of the first split: the default sharpness has the
-best mean over both sizes of image. "Searched" chooses it anew within the training rows of each split. Not MNIST.
+Writes benchmarks/results/qnn_multiclass.csv and qnn_sharpness.csv; about a minute on one core. All models get the same
+3 splits, with 30 % for testing, and train for at most 300 rounds from one start. qnn_sharpness.csv contains the
+accuracy in 3-fold cross-validation, repeated 4 times with different folds, within the training rows of the first split;
+the default sharpness has the best mean over both image sizes. "Searched" chooses the sharpness within the training rows
+of each split. The digits are not MNIST.
 """
 
 import warnings
@@ -50,14 +51,14 @@ def cross_validated() -> Iterator[dict[str, Any]]:
         X = images_to_bits(pixels.reshape(-1, 8, 8) / 16, y, size=size).X
         train, _ = next(StratifiedShuffleSplit(SPLITS, test_size=0.3, random_state=0).split(X, y))
         for sharpness in SHARPNESS:
-            found = cross_val_score(quantum("softmax").set_params(sharpness=sharpness), X[train], y[train], cv=folds)
-            error = found.reshape(REPEATS, -1).mean(axis=1).std(ddof=1) / np.sqrt(REPEATS)
-            row = {"data": name, "sharpness": sharpness, "accuracy": round(float(found.mean()), 4)}
+            scores = cross_val_score(quantum("softmax").set_params(sharpness=sharpness), X[train], y[train], cv=folds)
+            error = scores.reshape(REPEATS, -1).mean(axis=1).std(ddof=1) / np.sqrt(REPEATS)
+            row = {"data": name, "sharpness": sharpness, "accuracy": round(float(scores.mean()), 4)}
             yield row | {"error": round(float(error), 4)}
 
 
 def compared() -> Iterator[dict[str, Any]]:
-    """Score every model on the same splits."""
+    """Score all models on the same splits."""
     pixels, y = load_digits(return_X_y=True)
     for name, size in SIZES:
         X = images_to_bits(pixels.reshape(-1, 8, 8) / 16, y, size=size).X

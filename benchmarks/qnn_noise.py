@@ -1,12 +1,12 @@
-"""The classifier on the noise of recorded IBM machines, and training under shot noise.
+"""The classifier with the noise of recorded IBM machines, and training under shot noise.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.qnn_noise
-Writes benchmarks/results/qnn_machines.csv (about 20 minutes on one core) and qnn_training.csv (2 minutes); give the
-name of one of them to make only that. Models are trained exactly on 254 of the 364 digits, 3 against 6, on the pixels
-in the middle of the 4 x 4 image; the distinct ones of the other 110 are measured with 2048 shots each. "accuracy"
-weighs them as they occur. "contraction" is the slope of measured over ideal values of the circuit that ran, "residual"
-the root mean square around that line; pure shot noise of 2048 shots gives at most .022. Where the simulation is slow
-(n = 16, and the long circuit at n = 8) few images run: those rows are for the contraction.
+Writes benchmarks/results/qnn_machines.csv (about 20 minutes on one core) and qnn_training.csv (2 minutes), or only the
+one that is named. Models are trained exactly on 254 of the 364 digits, 3 against 6, using the pixels in the middle of
+the 4 x 4 image. The distinct images among the other 110 are measured with 2048 shots each, and "accuracy" weights them
+by their number. "contraction" is the slope of measured against ideal values of the circuit that ran, "residual" the
+root mean square deviation from that line; shot noise alone gives at most .022 at 2048 shots. Where the simulation is
+slow (n = 16, and the long circuit at n = 8) only a few images are measured, to determine the contraction.
 """
 
 import sys
@@ -44,14 +44,14 @@ def measured(
 ) -> dict[str, Any]:
     digits = load_digits_4x4(3, 6)
     order = np.random.default_rng(0).permutation(len(digits.y))
-    train, held = order[:254], order[254:][:limit]
+    train, test = order[:254], order[254:][:limit]
     X = digits.X[:, PIXELS[n]]
     ansatz = "zx" if reps == 1 else "zx-xx"
     model = QNNClassifier(ansatz, reps=reps, random_state=0).fit(X[train], digits.y[train])
-    ideal = model.decision_function(X[held])
+    ideal = model.decision_function(X[test])
     model.set_params(backend=backend, execution=execution, compress=False, shots=SHOTS if n < 16 else 1000)
-    found = model.measure(X[held])
-    slope = float(ideal @ found.values / (ideal @ ideal))
+    readouts = model.measure(X[test])
+    slope = float(ideal @ readouts.values / (ideal @ ideal))
     return {
         "backend": backend,
         "n": n,
@@ -61,10 +61,10 @@ def measured(
         "two_qubit_gates": two_qubit_gates(model.ansatz_, backend),
         "two_qubit_gates_compressed": two_qubit_gates(compress(model.ansatz_, model.theta_)[0], backend),
         "contraction": round(slope, 3),
-        "residual": round(float(np.sqrt(np.mean((found.values - slope * ideal) ** 2))), 4),
-        "ideal_accuracy": round(accuracy(model, ideal, digits.y[held]), 4),
-        "accuracy": round(accuracy(model, found.values, digits.y[held]), 4),
-        "images": found.n_circuits,
+        "residual": round(float(np.sqrt(np.mean((readouts.values - slope * ideal) ** 2))), 4),
+        "ideal_accuracy": round(accuracy(model, ideal, digits.y[test]), 4),
+        "accuracy": round(accuracy(model, readouts.values, digits.y[test]), 4),
+        "images": readouts.n_circuits,
     }
 
 
@@ -77,9 +77,9 @@ def accuracy(model: QNNClassifier, values: Any, labels: Any) -> float:
 
 
 def training() -> Iterator[dict[str, Any]]:
-    """Train on a stand-in that contracts and samples; accuracy is that of the ideal circuit on all images."""
+    """Train on a stand-in that contracts and samples f, and score the ideal circuit on all images."""
     digits = load_digits_4x4(3, 6)
-    for name, contraction, knobs in (
+    for name, contraction, options in (
         ("shared shift, 30 steps", 1.0, {}),
         ("shared shift, 30 steps", 0.8, {}),
         ("shared shift, 30 steps", 0.5, {}),
@@ -89,7 +89,7 @@ def training() -> Iterator[dict[str, Any]]:
         scores = []
         for seed in range(SEEDS):
             source = ContractedReadout(contraction)
-            model = QNNClassifier(backend=source, train_on="backend", shots=SHOTS, random_state=seed, **knobs)
+            model = QNNClassifier(backend=source, train_on="backend", shots=SHOTS, random_state=seed, **options)
             model.fit(digits.X, digits.y).set_params(backend=None)
             scores.append(model.score(digits.X, digits.y))
         yield {

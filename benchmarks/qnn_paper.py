@@ -1,9 +1,9 @@
-"""The experiments of Farhi and Neven (arXiv:1802.06002) on ideal circuits, one after another.
+"""The experiments of Farhi and Neven (arXiv:1802.06002), with ideal circuits.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.qnn_paper
-Writes benchmarks/results/qnn_paper.csv; two to three minutes of one core. Their digits are MNIST; these are
-scikit-learn's 8 x 8 ones, cut to 4 x 4 bits at threshold 8. Accuracy is on strings, images or states that were not
-trained on, with labels free of noise, unless a row's setting says otherwise.
+Writes benchmarks/results/qnn_paper.csv; two to three minutes on one core. The digits of the paper are MNIST; these are
+scikit-learn's 8 x 8 digits, reduced to 4 x 4 bits at threshold 8. Accuracy is measured on strings, images or states
+that were not used in training, with labels free of noise, unless the setting of a row says otherwise.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def row(experiment: str, setting: str, scores: list[float]) -> dict[str, Any]:
 
 
 def explicit(n: int) -> Iterator[dict[str, Any]]:
-    """All strings of n bits, the parity and the majority of every odd number of the first bits."""
+    """Score explicit angles on all strings of n bits, for parity and majority of every odd number of leading bits."""
     X = strings(n)
     for name, angles in (("parity", parity_angles), ("majority", majority_angles)):
         scores = []
@@ -61,7 +61,7 @@ def explicit(n: int) -> Iterator[dict[str, Any]]:
 
 
 def every_function(n: int, functions: int) -> dict[str, Any]:
-    """Reed-Muller angles: all functions of three bits, random ones of more."""
+    """Score Reed-Muller angles on all functions of three bits, or on random functions of more bits."""
     rng, scores, gates = np.random.default_rng(n), [], []
     codes = np.arange(256) if n == 3 else np.arange(functions)
     for code in codes:
@@ -74,7 +74,7 @@ def every_function(n: int, functions: int) -> dict[str, Any]:
 
 
 def learned(task: str, n: int, noise: float) -> dict[str, Any]:
-    """Train on 500 strings with turned labels, best of 10 starts; test on 2000 with true ones."""
+    """Train on 500 strings with label noise, best of 10 starts, and test on 2000 strings with correct labels."""
     draw, scores = (subset_majority if task == "majority" else subset_parity), []
     for seed in range(REPEATS):
         rng = np.random.default_rng([n, seed])
@@ -87,7 +87,8 @@ def learned(task: str, n: int, noise: float) -> dict[str, Any]:
 
 
 def digits() -> list[dict[str, Any]]:
-    """All 45 pairs, contradictory images dropped, one split without shared images for each."""
+    """Score models on all 45 pairs of digits, without contradictory images, with one split without shared images
+    each."""
     models = {
         "paper preset": lambda: QNNClassifier.paper(random_state=0),
         "default": lambda: QNNClassifier(random_state=0),
@@ -99,11 +100,11 @@ def digits() -> list[dict[str, Any]]:
         ((train, test),) = GroupShuffleSplit(1, test_size=0.3, random_state=0).split(data.X, data.y, data.groups)
         for name, make in models.items():
             scores[name].append(make().fit(data.X[train], data.y[train]).score(data.X[test], data.y[test]))
-    return [row("digits, 45 pairs", name, found) for name, found in scores.items()]
+    return [row("digits, 45 pairs", name, accuracies) for name, accuracies in scores.items()]
 
 
 def superposed() -> Iterator[dict[str, Any]]:
-    """Train on two states, the even superposition of the strings of either label; test on strings."""
+    """Train on two states, the equal superpositions of the strings of each label, and test on single strings."""
     for task in ("parity", "majority"):
         X, scores = strings(8), []
         for seed in range(REPEATS):
@@ -121,24 +122,26 @@ def superposed() -> Iterator[dict[str, Any]]:
 
 
 def from_two_states(X: Any, y: Any, X_test: Any, y_test: Any, **parameters: Any) -> float:
+    """Train on the superpositions of the rows of each label, and return the accuracy on test rows."""
     states = np.zeros((2, 1 << X.shape[1]))
-    places = X.astype(np.int64) @ (1 << np.arange(X.shape[1]))
+    indices = X.astype(np.int64) @ (1 << np.arange(X.shape[1]))
     for label in (0, 1):
-        np.add.at(states[label], places[y == label], 1.0)
+        np.add.at(states[label], indices[y == label], 1.0)
     states = np.sqrt(states / states.sum(axis=1, keepdims=True))
     model = QNNClassifier(encoding="state", **parameters).fit(states, [0, 1])
     return float(model.set_params(encoding="basis").score(X_test, y_test))
 
 
 def energies(n: int) -> list[dict[str, Any]]:
-    """Label states by the sign of <H>, H a random sum of ZZ on a ring and X; gates are exp(i theta P X), P of H.
+    """Classify random states by the sign of <H>, with H a random sum of ZZ on a ring and X.
 
-    The sharpness of the softmax is chosen by cross-validation within the 300 training states.
+    The gates are exp(i theta P X) for each term P of H. The sharpness of the softmax is chosen by cross-validation
+    within the 300 training states.
     """
     ring = [(q, (q + 1) % n) for q in range(n)]
     terms = [Term(pair, "ZZ", "X") for pair in ring] + [Term((q,), "X", "X") for q in range(n)]
-    ways = "explicit angles", "trained, squared loss", "trained, softmax loss"
-    scores: dict[str, list[float]] = {way: [] for way in (*ways, "logistic regression of the means of H's terms")}
+    models = "explicit angles", "trained, squared loss", "trained, softmax loss"
+    scores: dict[str, list[float]] = {name: [] for name in (*models, "logistic regression of the means of H's terms")}
     for seed in range(REPEATS):
         rng = np.random.default_rng([n, seed])
         weights = rng.normal(size=len(terms))
@@ -152,9 +155,9 @@ def energies(n: int) -> list[dict[str, Any]]:
         X = np.array([state.data for state in states])
         y = (np.array([state.expectation_value(energy).real for state in states]) > 0).astype(int)
         ansatz = Ansatz(n, tuple(terms))
-        # To first order f = -2 sum theta_k <P_k>: small angles in proportion to H, of the other sign.
-        given = QNNClassifier.from_angles(ansatz, -0.05 * weights, encoding="state")
-        scores["explicit angles"].append(given.score(X[300:], y[300:]))
+        # To first order f = -2 sum theta_k <P_k>: small angles, proportional to minus the coefficients of H.
+        explicit_model = QNNClassifier.from_angles(ansatz, -0.05 * weights, encoding="state")
+        scores["explicit angles"].append(explicit_model.score(X[300:], y[300:]))
         model = QNNClassifier(ansatz, encoding="state", n_init=1, random_state=seed)
         scores["trained, squared loss"].append(model.fit(X[:300], y[:300]).score(X[300:], y[300:]))
         sharp = QNNClassifier(ansatz, encoding="state", loss="softmax", n_init=1, random_state=seed)
@@ -163,11 +166,11 @@ def energies(n: int) -> list[dict[str, Any]]:
         means = np.array([[state.expectation_value(op).real for op in operators] for state in states])
         linear = LogisticRegression(C=1e4, fit_intercept=False).fit(means[:300], y[:300])
         scores["logistic regression of the means of H's terms"].append(linear.score(means[300:], y[300:]))
-    return [row("sign of <H>", f"{n} qubits, random states, {way}", found) for way, found in scores.items()]
+    return [row("sign of <H>", f"{n} qubits, random states, {name}", found) for name, found in scores.items()]
 
 
 def random_gates(n: int, n_gates: int) -> Iterator[dict[str, Any]]:
-    """Parity of a subset of n bits by random gates of any data Pauli, with the readout turned about X or any axis."""
+    """Learn the parity of a subset of n bits with random gates: any data Pauli, and the readout about X or any axis."""
     for axes in ("X", "XYZ"):
         scores = []
         for seed in range(REPEATS):
@@ -187,7 +190,7 @@ def random_gates(n: int, n_gates: int) -> Iterator[dict[str, Any]]:
 
 
 def labels_of(data: Any, X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Extend the labels of a sample that holds every string to all strings."""
+    """Return the labels of all strings from a sample that contains every string."""
     weights = 1 << np.arange(X.shape[1])
     known = dict(zip((data.X.astype(np.int64) @ weights).tolist(), data.y.tolist(), strict=True))
     return np.array([known[code] for code in (X @ weights).tolist()])

@@ -1,15 +1,16 @@
-"""The classifier beside those of qiskit-machine-learning: accuracy, time and features, on the same rows in one run.
+"""Comparison with the classifiers of qiskit-machine-learning: accuracy, time and features, on the same rows in one run.
 
 Run from the repository, after pip install '.[clients]':
 OMP_NUM_THREADS=1 python -m benchmarks.qnn_peers
-Writes benchmarks/results/qnn_peers.csv and qnn_peers_features.csv; about two minutes of one core, nearly all of it the
-peers' training. Digits 3 against 6 of scikit-learn's 8 x 8 set, averaged to 3 x 3 grey values: 60 images to train on,
-304 to test on, the same for all. All circuits are ideal; times are processor time of one thread.
+Writes benchmarks/results/qnn_peers.csv and qnn_peers_features.csv; about two minutes on one core, nearly all of it the
+training of the other classifiers. The data are the digits 3 against 6 of scikit-learn's 8 x 8 set, averaged to 3 x 3
+grey values: the same 60 training and 304 test images for all. All circuits are ideal; times are processor time of one
+thread.
 
-EstimatorQNN is given our circuit, loss, kind of solver and start, so that it and "one start" train the same model; the
-VQC rows have 1024 shots, the start and the reading (parity of all bits) that VQC brings. The peers' circuits run on
-Aer's primitives, which trained VQC some 8 times as fast here as the reference ones that they take by default. COBYLA is
-what the VQC tutorials use; its default SLSQP measures 73 circuits per row and step here.
+EstimatorQNN gets our circuit, loss, kind of solver and start, so that it trains the same model as "one start". The VQC
+rows use VQC's own start and interpretation (parity of all bits) and 1024 shots. The circuits of the other classifiers
+run on Aer's primitives, with which VQC trained some 8 times as fast here as with the default reference primitives.
+COBYLA is the optimiser of the VQC tutorials; the default SLSQP measures 73 circuits per row and step here.
 """
 
 from collections.abc import Callable
@@ -37,10 +38,10 @@ from qcluster.qnn.ansatz import build
 
 TRAIN = 60
 Make = Callable[[int], Any]
-"""Number of features -> an estimator that was not fitted."""
+"""Number of features -> an unfitted estimator."""
 
 
-def turned(n: int) -> QuantumCircuit:
+def angle_encoding(n: int) -> QuantumCircuit:
     """Build our angle encoding, RX(pi x) on every qubit."""
     out, x = QuantumCircuit(n), ParameterVector("x", n)
     for qubit in range(n):
@@ -57,7 +58,7 @@ def estimator_qnn(n: int, maxiter: int = 50) -> Any:
     from qiskit_machine_learning.neural_networks import EstimatorQNN
     from qiskit_machine_learning.optimizers import L_BFGS_B
 
-    ansatz, preparation = build("zx", n), turned(n)
+    ansatz, preparation = build("zx", n), angle_encoding(n)
     whole = circuits.circuit(ansatz, preparation=preparation, measure=False)
     inputs = list(preparation.parameters)
     network = EstimatorQNN(
@@ -91,14 +92,15 @@ MODELS: dict[str, Make] = {
     "QNNClassifier": lambda n: QNNClassifier(encoding="angle", random_state=0),
     "QNNClassifier, one start": lambda n: QNNClassifier(encoding="angle", n_init=1, max_iter=50, random_state=0),
     "EstimatorQNN, the same circuit": estimator_qnn,
-    "VQC, our encoding": vqc(turned, 1),
+    "VQC, our encoding": vqc(angle_encoding, 1),
     "VQC, its default circuit": vqc(zz_feature_map, 3),
     "logistic regression": lambda n: LogisticRegression(),
 }
 
 
 def scores(name: str, make: Make, X: Any, y: Any) -> dict[str, Any]:
-    # EstimatorQNN knows labels -1 and 1 only.
+    """Train and test one model, and return its row."""
+    # EstimatorQNN accepts only the labels -1 and 1.
     labels = np.where(y == 6, 1, -1)
     ((train, test),) = StratifiedShuffleSplit(1, train_size=TRAIN, random_state=0).split(X, labels)
     model = make(X.shape[1])
@@ -114,7 +116,7 @@ def accuracy(model: Any, X: Any, y: Any) -> float:
 
 
 def features(name: str, make: Make) -> dict[str, Any]:
-    """Try on 24 rows of two features what a scikit-learn user asks of a classifier; "yes" is what ran and was right."""
+    """Try features that users of scikit-learn expect, on 24 rows; "yes" means that it ran and the result was right."""
     rng = np.random.default_rng(0)
     X = rng.random((24, 2))
     y = np.where(X.sum(axis=1) > 1, 1, -1)
@@ -129,11 +131,11 @@ def features(name: str, make: Make) -> dict[str, Any]:
         return len(calls) == 1
 
     def probabilities() -> bool:
-        found = make(2).fit(X, y).predict_proba(X)
-        return np.shape(found) == (24, 2) and np.allclose(np.sum(found, axis=1), 1)
+        proba = make(2).fit(X, y).predict_proba(X)
+        return np.shape(proba) == (24, 2) and np.allclose(np.sum(proba, axis=1), 1)
 
     def weighted() -> bool:
-        # Rows of weight 0 are as good as not there.
+        # Rows of weight 0 must have no effect.
         weights = (np.arange(24) < 12).astype(float)
         one, other = make(2).fit(X, y, sample_weight=weights), make(2).fit(X[:12], y[:12])
         return bool((np.ravel(one.predict(X)) == np.ravel(other.predict(X))).all())
@@ -153,24 +155,24 @@ def features(name: str, make: Make) -> dict[str, Any]:
         "callback stops": stops,
     }
     row: dict[str, Any] = {"model": name} | dict.fromkeys(probes, "no")
-    for what, probe in probes.items():
-        with suppress(Exception):  # what a peer raises for what it does not know is its own affair
-            row[what] = "yes" if probe() else "no"
+    for feature, probe in probes.items():
+        with suppress(Exception):  # any error means "no"
+            row[feature] = "yes" if probe() else "no"
     return row
 
 
 FEATURED: dict[str, Make] = {
     "QNNClassifier": MODELS["QNNClassifier"],
     "EstimatorQNN, NeuralNetworkClassifier": lambda n: estimator_qnn(n, maxiter=5),
-    "VQC": vqc(turned, 1, maxiter=10),
+    "VQC": vqc(angle_encoding, 1, maxiter=10),
 }
 
 
 def main() -> None:
     write_as_they_come("qnn_peers_features.csv", (features(name, make) for name, make in FEATURED.items()))
     pixels, y = load_digits(return_X_y=True)
-    kept = np.isin(y, (3, 6))
-    data = images_to_bits(pixels[kept].reshape(-1, 8, 8) / 16, y[kept], size=3, threshold=None)
+    selected = np.isin(y, (3, 6))
+    data = images_to_bits(pixels[selected].reshape(-1, 8, 8) / 16, y[selected], size=3, threshold=None)
     write_as_they_come("qnn_peers.csv", (scores(name, make, data.X, data.y) for name, make in MODELS.items()))
 
 

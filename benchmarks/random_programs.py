@@ -1,10 +1,10 @@
-"""Random programs to train the decision on: what algorithms are made of, put together by chance.
+"""Random programs for training the decision: building blocks of algorithms, combined at random.
 
-A program prepares some qubits, goes through one to three blocks, and measures some or all of them. A block is layers
+A program prepares some qubits, applies one to three blocks, and measures some or all qubits. A block consists of layers
 of rotations and two-qubit gates, a few rotations about products of Paulis, reversible logic, a Fourier transform,
-phases or controlled rotations; or a change that is undone again after something small in between. None is a known
-algorithm, so that circuits of `benchmarks.outside` and of the suite ``broad`` can judge what was learned here. Wide
-programs are of Clifford gates, whose outputs are even over an affine space that is small enough to write down.
+phases or controlled rotations; or it is a block that is undone again after a small change. No program is a known
+algorithm, so the circuits of `benchmarks.outside` and of the suite ``broad`` remain independent tests. Wide programs
+consist of Clifford gates; their output is uniform over an affine space that is small enough to list.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,40 +21,40 @@ from qcluster.bench.circuits.case import case, measured
 from qcluster.core.counts.distribution import Distribution
 
 WIDTHS = (2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8)
-"""Numbers of qubits, as often as they stand here."""
+"""Numbers of qubits, repeated in proportion to their frequency."""
 _PARTLY = 0.35
-"""How often only some qubits are measured."""
+"""Probability that only some qubits are measured."""
 _FLAT = 3
-"""Programs drawn at most for one whose output is not nearly even over all strings: of such there is little to learn."""
+"""Most programs drawn to get one whose output is not nearly uniform, since uniform outputs teach little."""
 
 _FREE = 8
-"""Most free bits of the output of a wide program: it is written down whole."""
+"""Most free bits of the output of a wide program, so that all its strings can be listed."""
 
 Block = Callable[[np.random.Generator, QuantumCircuit, Sequence[int]], None]
-"""Adds gates on some qubits, in an order."""
+"""Appends gates to a circuit, on some qubits in the given order."""
 
 
 def program(seed: int) -> Case:
-    """Draw a program and its exact output; the case is named by its last block."""
+    """Draw a program and its exact output; the case is named after its last block."""
     rng = np.random.default_rng([2050, seed])
     for _ in range(_FLAT):
-        made = _drawn(rng)
-        ideal = made.ideal.probabilities
-        if len(ideal) < 1 << made.n_bits or ideal.max() > 2.0 / (1 << made.n_bits):
+        candidate = _draw(rng)
+        ideal = candidate.ideal.probabilities
+        if len(ideal) < 1 << candidate.n_bits or ideal.max() > 2.0 / (1 << candidate.n_bits):
             break
-    return made
+    return candidate
 
 
-def _drawn(rng: np.random.Generator) -> Case:
+def _draw(rng: np.random.Generator) -> Case:
     n = int(rng.choice(WIDTHS))
     circuit = QuantumCircuit(n)
-    ready = rng.choice(["zero", "string", "some", "all", "turned"])
+    preparation = rng.choice(["zero", "string", "some", "all", "turned"])
     for qubit in range(n):
-        if ready == "all" or (ready == "some" and rng.random() < 0.5):
+        if preparation == "all" or (preparation == "some" and rng.random() < 0.5):
             circuit.h(qubit)
-        elif ready == "turned":
+        elif preparation == "turned":
             circuit.ry(rng.uniform(0, np.pi), qubit)
-        elif ready == "string" and rng.random() < 0.5:
+        elif preparation == "string" and rng.random() < 0.5:
             circuit.x(qubit)
     name = ""
     for _ in range(int(rng.integers(1, 4))):
@@ -64,14 +64,14 @@ def _drawn(rng: np.random.Generator) -> Case:
     if rng.random() < 0.3:
         for qubit in range(n):
             circuit.h(qubit)
-    read = np.arange(n)
+    qubits = np.arange(n)
     if n > 2 and rng.random() < _PARTLY:
-        read = np.sort(rng.choice(n, int(rng.integers(2, n)), replace=False))
-    return case(f"random_{name}", n, measured(circuit, read.tolist()))
+        qubits = np.sort(rng.choice(n, int(rng.integers(2, n)), replace=False))
+    return case(f"random_{name}", n, measured(circuit, qubits.tolist()))
 
 
 def wide(seed: int) -> Case:
-    """Draw a program of Clifford gates on 13 to 70 qubits, and its exact output: at most 256 strings."""
+    """Draw a program of Clifford gates on 13 to 70 qubits, and its exact output of at most 256 strings."""
     rng = np.random.default_rng([2051, seed])
     while True:
         n = round(float(np.exp(rng.uniform(np.log(13), np.log(70)))))
@@ -94,35 +94,38 @@ def wide(seed: int) -> Case:
 
 
 def _basis(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Give independent rows that span the same space as ``(r, n)`` bits."""
-    rows, kept = rows.copy(), 0
+    """Return independent rows that span the same space as the ``(r, n)`` rows, by Gaussian elimination."""
+    rows, rank = rows.copy(), 0
     for column in range(rows.shape[1]):
-        ones = np.flatnonzero(rows[kept:, column]) + kept
+        ones = np.flatnonzero(rows[rank:, column]) + rank
         if len(ones):
-            rows[[kept, ones[0]]] = rows[[ones[0], kept]]
+            rows[[rank, ones[0]]] = rows[[ones[0], rank]]
             others = rows[:, column].copy()
-            others[: kept + 1] = False
-            rows[others] ^= rows[kept]
-            kept += 1
-    return rows[:kept]
+            others[: rank + 1] = False
+            rows[others] ^= rows[rank]
+            rank += 1
+    return rows[:rank]
 
 
 def _neighbours(order: Sequence[int], layer: int) -> list[tuple[int, int]]:
-    """Give the pairs of a layer: every second one, by turns from the first and from the second on."""
+    """Return the pairs of neighbours of a layer: every second pair, starting from the first or second in turn."""
     return list(pairwise(order))[layer % 2 :: 2]
 
 
 def _tree(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
-    """A CX to every qubit from one before it: the last, one of the last few, or any; the first may be free."""
+    """Append a CX to every qubit from an earlier one: the previous, one of the last three, or any of them.
+
+    Up to three qubits at the start are in superposition.
+    """
     for qubit in order[: int(rng.integers(0, 4))]:
         circuit.h(qubit)
-    back = int(rng.choice([1, 3, len(order)]))
-    for place in range(1, len(order)):
-        circuit.cx(order[int(rng.integers(max(0, place - back), place))], order[place])
+    reach = int(rng.choice([1, 3, len(order)]))
+    for k in range(1, len(order)):
+        circuit.cx(order[int(rng.integers(max(0, k - reach), k))], order[k])
 
 
 def _network(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
-    """Layers of CX between neighbours, in either direction; a few qubits are free before."""
+    """Append layers of CX between neighbours, in random directions, with a few qubits in superposition before."""
     for qubit in rng.choice(order, int(rng.integers(0, _FREE + 1)), replace=False).tolist():
         circuit.h(qubit)
     for layer in range(int(rng.integers(1, 5))):
@@ -131,7 +134,7 @@ def _network(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[
 
 
 def _mirror(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
-    """Layers of Clifford gates, a Pauli on some qubits, and the layers undone."""
+    """Append layers of Clifford gates, then Z or CZ gates on some qubits, then the inverse of the layers."""
     forth = QuantumCircuit(circuit.num_qubits)
     for layer in range(int(rng.integers(0, 4))):
         for qubit in order:
@@ -141,7 +144,7 @@ def _mirror(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[i
     if not forth.num_nonlocal_gates():
         forth.h(order)
     circuit.compose(forth, inplace=True)
-    circuit.barrier()  # else the compiler cancels what is undone
+    circuit.barrier()  # otherwise the compiler cancels the block and its inverse
     hub = order[0]
     for qubit in rng.choice(order[1:], int(rng.integers(1, len(order))), replace=False).tolist():
         circuit.z(qubit) if rng.random() < 0.7 else circuit.cz(hub, qubit)
@@ -150,7 +153,7 @@ def _mirror(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[i
 
 
 def _angle(rng: np.random.Generator) -> float:
-    """Draw an angle: of a Clifford gate or a T gate, any, or small."""
+    """Draw an angle: that of a Clifford gate or of a T gate, a uniform one, or a small one."""
     kind = rng.choice(["clifford", "eighth", "any", "small"], p=[0.25, 0.15, 0.3, 0.3])
     if kind == "clifford":
         return float(np.pi / 2 * rng.integers(1, 4))
@@ -160,7 +163,7 @@ def _angle(rng: np.random.Generator) -> float:
 
 
 def _layers(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """Layers of rotations on each qubit and gates between neighbours."""
+    """Append layers of rotations on each qubit and two-qubit gates between neighbours."""
     gate = str(rng.choice(["cx", "cz", "rzz"]))
     for layer in range(int(rng.integers(1, 5))):
         for qubit in qubits:
@@ -170,18 +173,18 @@ def _layers(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[
 
 
 def _paulis(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """Rotations about products of a few Paulis, by one angle or each by its own."""
-    angle, alike = _angle(rng), rng.random() < 0.5
+    """Append rotations about products of up to three Paulis, all by one angle or each by a different one."""
+    common, alike = _angle(rng), rng.random() < 0.5
     for _ in range(int(rng.integers(1, 2 * len(qubits)))):
-        many = min(len(qubits), int(rng.integers(1, 4)))
-        chosen = rng.choice(qubits, many, replace=False).tolist()
-        label = "".join(rng.choice(list("XYZ"), many))
-        turn = angle if alike else _angle(rng)
-        circuit.append(PauliEvolutionGate(SparsePauliOp(label), turn / 2), chosen)
+        weight = min(len(qubits), int(rng.integers(1, 4)))
+        chosen = rng.choice(qubits, weight, replace=False).tolist()
+        label = "".join(rng.choice(list("XYZ"), weight))
+        angle = common if alike else _angle(rng)
+        circuit.append(PauliEvolutionGate(SparsePauliOp(label), angle / 2), chosen)
 
 
 def _reversible(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """Reversible logic: NOT with up to two controls, and swaps with at most one."""
+    """Append reversible logic: NOT with one or two controls, and swaps with one control."""
     for _ in range(int(rng.integers(2, 3 * len(qubits)))):
         a, b, *rest = rng.permutation(qubits).tolist()
         kind = str(rng.choice(["cx", "ccx", "swap", "cswap"], p=[0.5, 0.3, 0.1, 0.1]))
@@ -192,18 +195,19 @@ def _reversible(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Seque
 
 
 def _fourier(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """A Fourier transform of up to five qubits, or its inverse, exact or without the smallest angles."""
-    some = QuantumCircuit(min(len(qubits), 5))
-    least = int(rng.integers(1, 6))
-    for high in reversed(range(some.num_qubits)):
-        some.h(high)
-        for low in range(max(0, high - least), high):
-            some.cp(np.pi / (1 << (high - low)), low, high)
-    circuit.compose(some if rng.random() < 0.5 else some.inverse(), list(qubits)[: some.num_qubits], inplace=True)
+    """Append a Fourier transform of up to five qubits, or its inverse, exact or without the smallest angles."""
+    transform = QuantumCircuit(min(len(qubits), 5))
+    reach = int(rng.integers(1, 6))
+    for high in reversed(range(transform.num_qubits)):
+        transform.h(high)
+        for low in range(max(0, high - reach), high):
+            transform.cp(np.pi / (1 << (high - low)), low, high)
+    targets = list(qubits)[: transform.num_qubits]
+    circuit.compose(transform if rng.random() < 0.5 else transform.inverse(), targets, inplace=True)
 
 
 def _phases(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """Phases of pairs and of single qubits between Hadamard gates."""
+    """Append phases on pairs and on single qubits, between layers of Hadamard gates."""
     for qubit in qubits:
         circuit.h(qubit)
     for _ in range(int(rng.integers(1, 2 * len(qubits)))):
@@ -215,22 +219,22 @@ def _phases(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[
 
 
 def _controlled(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """Rotations of one qubit after another, each controlled by one before it: a tree of amplitudes."""
+    """Append a rotation of each qubit that is controlled by an earlier one, which gives a tree of amplitudes."""
     circuit.ry(rng.uniform(0, np.pi), qubits[0])
-    for place in range(1, len(qubits)):
-        before = qubits[int(rng.integers(place))]
-        getattr(circuit, str(rng.choice(["cry", "crx"])))(_angle(rng), before, qubits[place])
+    for k in range(1, len(qubits)):
+        control = qubits[int(rng.integers(k))]
+        getattr(circuit, str(rng.choice(["cry", "crx"])))(_angle(rng), control, qubits[k])
         if rng.random() < 0.5:
-            circuit.cx(qubits[place], before)
+            circuit.cx(qubits[k], control)
 
 
 def _echo(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[int]) -> None:
-    """A block, something small, and the block undone."""
+    """Append a block, rotations of some qubits, and the inverse of the block."""
     forth = QuantumCircuit(circuit.num_qubits)
     blocks = [_layers, _paulis, _reversible, _fourier, _phases, _controlled]
     blocks[int(rng.integers(len(blocks)))](rng, forth, qubits)
     circuit.compose(forth, inplace=True)
-    circuit.barrier()  # else the compiler cancels what is undone
+    circuit.barrier()  # otherwise the compiler cancels the block and its inverse
     for qubit in rng.choice(qubits, int(rng.integers(1, len(qubits) + 1)), replace=False).tolist():
         getattr(circuit, str(rng.choice(["rx", "ry", "rz"])))(_angle(rng), qubit)
     circuit.barrier()
@@ -246,6 +250,6 @@ BLOCKS: dict[str, Block] = {
     "controlled": _controlled,
     "echo": _echo,
 }
-"""What programs are made of."""
+"""Blocks of the programs, by name."""
 WIDE: dict[str, Block] = {"tree": _tree, "network": _network, "mirror": _mirror}
-"""What wide programs are."""
+"""Kinds of wide programs, by name."""

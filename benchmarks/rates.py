@@ -1,17 +1,17 @@
-"""How well effective flip rates are predicted, on the published table and on our own, and how much it matters.
+"""Accuracy of predicted effective flip rates, on the published table and on ours, and their effect on mitigation.
 
-Run from the repository, in this order or any of them:
+Run from the repository; all parts in this order, or some by name:
 
-    python -m benchmarks.rates published    # model family on 145 real rows, all splits side by side (minutes)
-    python -m benchmarks.rates own          # leave machines, families, circuits of our simulated table out (minutes)
-    python -m benchmarks.rates importance   # which columns matter on circuits left out
+    python -m benchmarks.rates published    # model family on 145 real rows, with all splits (minutes)
+    python -m benchmarks.rates own          # machines, families, circuits of our simulated table left out (minutes)
+    python -m benchmarks.rates importance   # importance of the columns on circuits left out
     python -m benchmarks.rates transfer     # trained on our table only, tested on the 145 real rows
-    python -m benchmarks.rates brussels     # six real records: predicted beside published rates
+    python -m benchmarks.rates brussels     # six real records: predicted and published rates
     python -m benchmarks.rates fidelity     # method="paper" with estimated, true and wrong rates (minutes)
-    python -m benchmarks.rates saturated    # labels of mixed counts left out, learned as they are, or as bounds
-    python -m benchmarks.rates clusters     # the rate to give the published method (simulates once: half an hour)
-    python -m benchmarks.rates fresh        # circuits and machines outside the table, beside honest baselines (minutes)
-    python -m benchmarks.rates use          # the same runs: what the rates are worth to `paper` and to the default
+    python -m benchmarks.rates saturated    # labels of saturated counts left out, used unchanged, or used as bounds
+    python -m benchmarks.rates clusters     # the best rate for the published method (first run simulates half an hour)
+    python -m benchmarks.rates fresh        # circuits and machines outside the table, with baselines (minutes)
+    python -m benchmarks.rates use          # the same runs: effect of the rates on `paper` and on the default method
     python -m benchmarks.rates speed        # fit from CSV, and one prediction
 
 Each writes benchmarks/results/rates_NAME.csv.
@@ -36,7 +36,7 @@ from qcluster.learn.table import read_table
 
 
 def fidelity() -> list[dict[str, Any]]:
-    """method="paper" with each rate: on the six records, and on simulated machines that the model did not see."""
+    """Score method="paper" with each rate, on the six records and on simulated machines that the model did not see."""
     real, simulated = [], []
     for record in brussels():
         rates = estimate_rates(*described(record), record["counts"])
@@ -53,11 +53,11 @@ RATES: dict[str, Callable[[float, Any], Any]] = {
     "half": lambda truth, rates: truth / 2,
     "half_more": lambda truth, rates: min(1.5 * truth, 0.49),
 }
-"""What `method="paper"` is given."""
+"""Rates for `method="paper"`, as functions of the true rate and the estimate."""
 
 
 def judged(name: str, counts: Any, ideal: Any, truth: float, rates: Any) -> dict[str, Any]:
-    """Hellinger fidelity of raw counts, and of the published method with each rate."""
+    """Return the Hellinger fidelities of raw counts and of the published method with each rate."""
     truth = float(np.clip(truth, 0.001, 0.49))
     row = {"run": name, "true_rate": round(truth, 4), "estimated_rate": round(rates.value, 4)}
     row["raw"] = round(qc.metrics.hellinger_fidelity(counts, ideal), 4)
@@ -69,7 +69,7 @@ def judged(name: str, counts: Any, ideal: Any, truth: float, rates: Any) -> dict
 
 
 def averages(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Median and mean of each column, and the share of runs that end below raw."""
+    """Return the median and mean of each column, and the share of runs that are worse than raw."""
     labels = ("raw", *RATES)
     table = np.array([[row[label] for label in labels] for row in rows])
     lines = {"median": np.median(table, axis=0), "mean": table.mean(axis=0)}
@@ -81,8 +81,8 @@ def averages(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def speed() -> list[dict[str, Any]]:
-    """Processor time of one thread, and wall time on a machine that others may use."""
-    rate_model(read_table()[:50])  # imports, which are not what is measured
+    """Measure processor time of one thread, and wall time, which other processes on the machine may increase."""
+    rate_model(read_table()[:50])  # do the imports before anything is timed
     record = brussels()[2]
     profile, calibration = described(record)
     rows = []
@@ -91,9 +91,9 @@ def speed() -> list[dict[str, Any]]:
     def measure(what: str, run: Callable[[], Any], times: int) -> None:
         spent = np.empty((times, 2))
         for row in spent:
-            begin = process_time(), perf_counter()
+            start = process_time(), perf_counter()
             run()
-            row[:] = process_time() - begin[0], perf_counter() - begin[1]
+            row[:] = process_time() - start[0], perf_counter() - start[1]
         cpu, wall = (1e3 * np.median(spent, axis=0)).tolist()
         rows.append({"what": what, "repeats": times, "cpu_ms": round(cpu, 1), "wall_ms": round(wall, 1)})
         print(rows[-1], flush=True)

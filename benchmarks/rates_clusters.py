@@ -1,4 +1,4 @@
-"""What rate Q-Cluster as published should be given: its fidelity on the runs behind the training table."""
+"""Fidelity of Q-Cluster as published with different rates, on the runs from which the training table was made."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,28 +17,28 @@ from qcluster.learn.table import read_table
 
 
 def clusters() -> list[dict[str, Any]]:
-    """Fidelity of the published method with the true rate, constants, rates estimated with families left out, and the
-    rates at which it comes nearest to a mitigated answer, or to the ideal output itself."""
+    """Score the published method with the true rate, constants, rates estimated with families left out, and the rates
+    at which its answer is nearest to a mitigated answer or to the ideal output."""
     table = read_table()
     for name in simulate_table(table):
         print(name, flush=True)
     kept = {row: one for row, one in read_tabled(table).items() if not one.drawn}
     order = np.array(sorted(kept))
-    alone = np.where(np.isin(NAMES, COUNTS), table.features, np.nan)
-    said, blind = np.full((2, len(table)), np.nan)
+    counts_only = np.where(np.isin(NAMES, COUNTS), table.features, np.nan)
+    estimated, from_counts = np.full((2, len(table)), np.nan)
     for out in left_out(dealt(table.groups, 6)):
         model = rate_model(table[others(table, out)])
         some = order[out[order]]
-        said[some], blind[some] = model.predict(table.features[some]), model.predict(alone[some])
+        estimated[some], from_counts[some] = model.predict(table.features[some]), model.predict(counts_only[some])
     ways = {"true": table.rates[order], "constant": np.full(len(order), table.rates.mean())}
     ways |= {
         "constant .12": np.full(len(order), 0.12),
-        "estimated": said[order],
-        "estimated, counts alone": blind[order],
+        "estimated": estimated[order],
+        "estimated, counts alone": from_counts[order],
     }
     noise: dict[str, Callable[[int], Any]] = {
         "nearest to the answer under its faults": lambda row: kept[row].faults,
-        "nearest to the answer from the counts alone": lambda row: float(np.clip(blind[row], 0.001, HIGHEST)),
+        "nearest to the answer from the counts alone": lambda row: float(np.clip(from_counts[row], 0.001, HIGHEST)),
     }
     for way, known in noise.items():
         ways[way] = np.array([

@@ -1,4 +1,4 @@
-"""Runs that no table of rates has seen: circuits of families outside it, on machines outside it."""
+"""Test runs for the rate model: circuits of families, and machines, that are not in the table of rates."""
 
 import os
 from collections import Counter
@@ -33,24 +33,24 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qclust
 SHOTS = 4096
 PARTS = ("peaked", "spread")
 SPREAD = 0.6
-"""Ideal entropy, in units of the number of bits, beyond which an output is spread: the published cut."""
+"""Ideal entropy per bit above which an output counts as spread: the published threshold."""
 HARM = 0.02
 """A run is harmed when its fidelity falls by more than this."""
 TABLED = ("dicke",)
-"""Families of the first set that the table has too."""
+"""Families of the first set that are also in the table."""
 WIDEST = 8
-"""Most qubits of a circuit of the second set: the density matrix of more takes long."""
+"""Most qubits of a circuit of the second set, since density matrices of more take long."""
 MORE_SPREAD = (
     *("annealing:6:seed=2", "bayesian_network:5:seed=3", "blockade:5:steps=1", "boolean_oracle:3:seed=2"),
     *("key_exchange:6:seed=2", "mermin:6:angle=0.7", "purification:4:angle=0.9", "signal_processing:3:degree=4"),
     *("valence_bonds:4:angle=0.9", "state_transfer:6:steps=2"),
 )
-"""Other circuits of these families with a spread output: the suite has few."""
+"""More circuits of the families of the suite with a spread output, of which it has few."""
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """One run, and what the model may know of it."""
+    """One run, with its true rate and the inputs of the model."""
 
     circuit: str
     family: str
@@ -60,42 +60,42 @@ class Fresh:
     rate: float
     """The true effective rate."""
     row: np.ndarray
-    """``(n_features,)``."""
+    """``(n_features,)`` features of the model."""
     shares: np.ndarray
-    """``(n_bits,)`` flip rates of the bits, of which only the ratios count."""
+    """``(n_bits,)`` relative flip rates of the bits."""
     faults: FaultMasks | None
-    """Flip patterns of the circuit's faults, as published."""
+    """Flip patterns of the circuit's faults, from the published calibration."""
     facts: dict[str, Any]
-    """Scale, drift, ideal entropy, whether the label is saturated."""
+    """Scale of the noise, drift, ideal entropy, and whether the label is saturated."""
     oracles: dict[str, float]
-    """See `oracles`."""
+    """Rates from more knowledge than the model has; see the function `oracles`."""
 
     @property
     def spread(self) -> bool:
-        """Beyond the published cut on the ideal entropy."""
+        """Whether the ideal entropy exceeds the published threshold."""
         return float(self.facts["ideal_entropy"]) > SPREAD
 
     def per_bit(self, value: float) -> np.ndarray:
-        """Divide a rate over the bits."""
+        """Return the rates of the bits for a given mean rate, ``(n_bits,)``."""
         return divide(value, self.shares)
 
 
 @dataclass(frozen=True)
 class FreshSet:
-    """Circuits that are run on machines, none of which the table has."""
+    """A set of circuits and machines outside the table."""
 
     name: str
-    """Of the set, and of the file that holds its runs."""
+    """Name of the set, and of the file with its runs."""
     machines: tuple[str, ...]
-    """Circuits take turns on them."""
+    """Machines, to which the circuits are assigned in turn."""
     seed: int
-    """Of the first circuit's job; those of the others follow."""
+    """Seed of the first circuit's job; the others have consecutive seeds."""
     cases: Callable[[], list[tuple[Case, int]]]
-    """Circuits, and how many runs there are of each: noise of half, once or twice the calibration, with or without
-    drift, as in the table."""
+    """Circuits, with the number of runs of each: noise of half, once or twice the calibration, with or without drift,
+    as in the table."""
 
     def jobs(self) -> list[tuple[Case, Job]]:
-        """Give each circuit with its job."""
+        """Return each circuit with its job."""
         return [
             (case, Job(case.name, self.machines[number % len(self.machines)], 0, rows, SHOTS, self.seed + number))
             for number, (case, rows) in enumerate(self.cases())
@@ -103,29 +103,29 @@ class FreshSet:
 
     @property
     def path(self) -> Path:
-        """Where the runs are kept."""
+        """File with the runs."""
         return CACHE / f"{self.name}.jsonl"
 
 
 def _first() -> list[tuple[Case, int]]:
-    """Take the circuits of `benchmarks.outside_circuits` without feed-forward, of families that the table lacks."""
+    """Return the circuits of `benchmarks.outside_circuits` without feed-forward, of families that the table lacks."""
     plain = [case for case in outside_circuits.cases() if not {"if_else", "reset"} & set(case.circuit.count_ops())]
     return [(case, 2) for case in plain if case.family not in TABLED]
 
 
 def _second() -> list[tuple[Case, int]]:
-    """Take the suite ``broad``: a run of each peaked output, two of each spread one."""
-    every = [make_case(name) for name in (*SUITES["broad"], *MORE_SPREAD)]
-    return [(case, 1 + (case.ideal_entropy > SPREAD)) for case in every if case.n_qubits <= WIDEST]
+    """Return the circuits of the suite ``broad``, with one run of each peaked output and two of each spread one."""
+    broad = [make_case(name) for name in (*SUITES["broad"], *MORE_SPREAD)]
+    return [(case, 1 + (case.ideal_entropy > SPREAD)) for case in broad if case.n_qubits <= WIDEST]
 
 
 def _third() -> list[tuple[Case, int]]:
-    """Take the circuits of `benchmarks.rates_circuits`, twice each: rather more than half of them are spread."""
+    """Return the circuits of `benchmarks.rates_circuits`, with two runs each; more than half of them are spread."""
     return [(case, 2) for case in rates_circuits.cases()]
 
 
 def _fourth() -> list[tuple[Case, int]]:
-    """Take families of the first and the third again, at other sizes, twice each."""
+    """Return circuits of the families of the first and third set at other sizes, with two runs each."""
     return [(case, 2) for case in rates_circuits.cases(rates_circuits.AGAIN)]
 
 
@@ -135,16 +135,16 @@ SETS = (
     FreshSet("third", ("fake_geneva", "fake_washington", "fake_prague", "fake_algiers"), 2_600_000, _third),
     FreshSet("fourth", ("fake_paris", "fake_sydney", "fake_brooklyn", "fake_guadalupe"), 3_500_000, _fourth),
 )
-"""The first was looked at while an early model was made, the second and the third between later ones. The fourth was
-run when the model was fixed, and scores it under each gate of runs; nothing was chosen by it."""
+"""The first set was examined during the development of an early model, the second and third between later models. The
+fourth was run after the model was fixed. It scores the model under each gate of runs, and nothing was chosen by it."""
 
 
 def simulate_fresh(one: FreshSet) -> Iterator[str]:
-    """Simulate what the file of a set does not hold yet, a line a run; yields the circuits' names."""
-    there = Counter(record["circuit"] for record in kept_lines(one.path))
+    """Simulate the runs that the file of a set lacks, store one line per run, and yield the names of the circuits."""
+    stored = Counter(record["circuit"] for record in kept_lines(one.path))
     for case, job in one.jobs():
-        if there[case.name] < job.rows:  # a killed process may have kept some of them
-            runs = list(simulate_runs(job, case))[there[case.name] :]
+        if stored[case.name] < job.rows:  # a killed process may have stored some runs of a job
+            runs = list(simulate_runs(job, case))[stored[case.name] :]
             keep_lines(one.path, [_record(job, run) for run in runs])
             yield case.name
 
@@ -168,19 +168,22 @@ def _record(job: Job, run: Simulated) -> dict[str, Any]:
 
 
 def plain(faults: FaultMasks) -> dict[str, Any]:
-    """Write fault patterns as JSON can hold them."""
+    """Convert fault patterns to plain values for JSON."""
     parts = {name: getattr(faults, name).tolist() for name in ("masks", "rates", "kind", "readout")}
     return {"n_bits": faults.n_bits, "rotations": faults.rotations} | parts
 
 
 def read_faults(record: dict[str, Any]) -> FaultMasks:
-    """Read what `plain` wrote."""
+    """Read fault patterns that `plain` converted."""
     return FaultMasks(**{name: np.array(part) if type(part) is list else part for name, part in record.items()})
 
 
 def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
-    """Give the rate to who knows the ideal output, the noise as it was, or both, and shots without end: what is left is
-    the error of who does not know that. Empty where the circuit cannot be read."""
+    """Estimate the rate with knowledge of the ideal output, of the actual noise, or of both with infinite shots.
+
+    The difference to the model's error shows how much of it is due to missing knowledge. Empty if the fault patterns of
+    the circuit are unknown.
+    """
     if run.faults is None or run.hidden is None:
         return {}
     n, shots, kernel = ideal.n_bits, run.counts.shots, Kernel.of(run.faults)
@@ -194,21 +197,22 @@ def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
 
 @lru_cache
 def read_fresh(one: FreshSet) -> list[Fresh]:
-    """Read what `simulate_fresh` wrote, and describe the counts by what mitigation makes of them now."""
-    found = []
+    """Read the runs that `simulate_fresh` stored, with features of the counts from the current `mitigate`."""
+    runs = []
     for record in kept_lines(one.path):
         counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
         faults, known = record.pop("faults"), record.pop("known")
         faults = faults and read_faults(faults)
-        told, read = np.array([known.get(name, np.nan) for name in NAMES]), features(counts=counts, faults=faults)
-        row = np.where(np.isnan(read), told, read)
+        stored = np.array([known.get(name, np.nan) for name in NAMES])
+        current = features(counts=counts, faults=faults)
+        row = np.where(np.isnan(current), stored, current)
         record["shares"] = np.array(record["shares"])
-        found.append(Fresh(counts=counts, ideal=ideal, row=row, faults=faults, **record))
-    return found
+        runs.append(Fresh(counts=counts, ideal=ideal, row=row, faults=faults, **record))
+    return runs
 
 
 def predictions(runs: list[Fresh], model: Any = None) -> dict[str, np.ndarray]:
-    """Give rates of every run by the model and by the honest baselines, ``(n_runs,)`` each."""
+    """Return the rates of all runs from the model, the baselines and the oracles, ``(n_runs,)`` each."""
     rows = np.stack([run.row for run in runs])
     model = rate_model() if model is None else model
     columns = dict(zip(COLUMNS, model[:-1].transform(rows).T, strict=True))
@@ -231,7 +235,7 @@ def predictions(runs: list[Fresh], model: Any = None) -> dict[str, np.ndarray]:
 
 
 def parts(runs: list[Fresh]) -> dict[str, np.ndarray]:
-    """Give the sets that are scored, ``(n_runs,) bool`` each."""
+    """Return the subsets of runs that are scored, ``(n_runs,) bool`` each."""
     spread = np.array([run.spread for run in runs])
     drift = np.array([run.facts["drift"] == 1 for run in runs])
     mixed = np.array([run.facts["saturated"] == 1 for run in runs])
@@ -242,7 +246,7 @@ def parts(runs: list[Fresh]) -> dict[str, np.ndarray]:
 
 
 def fresh() -> list[dict[str, Any]]:
-    """R2, error, bias and coverage on runs outside the table, of the estimate, the baselines and the oracles."""
+    """Score the estimate, the baselines and the oracles on runs outside the table: R2, error, bias and coverage."""
     lines = []
     for one in SETS:
         for name in simulate_fresh(one):
@@ -252,60 +256,61 @@ def fresh() -> list[dict[str, Any]]:
 
 
 def judged(runs: list[Fresh]) -> list[dict[str, Any]]:
-    """Score the runs of a set, in all and by part."""
+    """Score the runs of a set, as a whole and by part."""
     truth, groups = np.array([run.rate for run in runs]), np.array([run.circuit for run in runs])
     model, lines = rate_model(), []
     columns = model[:-1].transform(np.stack([run.row for run in runs]))
     low, high = np.clip(model[-1].predict_interval(columns, 0.8)[1:], 0.0, HIGHEST)
     high = np.where([looks_uniform(run.counts) for run in runs], HIGHEST, high)  # as `predict_rates` does
-    can = np.clip(truth, 0.0, HIGHEST)
-    held, near = (can >= low) & (can <= high), model[-1].in_range(columns)
-    every = predictions(runs, model)
-    for part, chosen in (parts(runs) | {"in range": near}).items():
-        for name, said in every.items():
-            some = chosen & ~np.isnan(said)
+    clipped = np.clip(truth, 0.0, HIGHEST)
+    covered, in_range = (clipped >= low) & (clipped <= high), model[-1].in_range(columns)
+    rates = predictions(runs, model)
+    for part, members in (parts(runs) | {"in range": in_range}).items():
+        for name, predicted in rates.items():
+            some = members & ~np.isnan(predicted)
             line = {"part": part, "rates": name, "runs": int(some.sum())}
-            line |= {"r2": round(r2(truth[some], said[some]), 3), "mae": round(mae(truth[some], said[some]), 4)}
-            line["bias"] = round(float((said - truth)[some].mean()), 4)
+            line["r2"] = round(r2(truth[some], predicted[some]), 3)
+            line["mae"] = round(mae(truth[some], predicted[some]), 4)
+            line["bias"] = round(float((predicted - truth)[some].mean()), 4)
             if name == "estimate":
                 line["r2_low"], line["r2_high"] = (
-                    round(value, 3) for value in bootstrap(scored(truth[some], said[some]), groups[some])
+                    round(value, 3) for value in bootstrap(scored(truth[some], predicted[some]), groups[some])
                 )
-                line["share_of_three"] = round(share_of_three((said - truth)[some] ** 2, groups[some]), 3)
-                line |= {"coverage_of_80": round(float(held[some].mean()), 3)}
-                line |= {"width": round(float(np.median((high - low)[some])), 4)}
-                line |= {"in_range": round(float(near[some].mean()), 3)}
+                line["share_of_three"] = round(share_of_three((predicted - truth)[some] ** 2, groups[some]), 3)
+                line["coverage_of_80"] = round(float(covered[some].mean()), 3)
+                line["width"] = round(float(np.median((high - low)[some])), 4)
+                line["in_range"] = round(float(in_range[some].mean()), 3)
             lines.append(line)
     return lines
 
 
 def share_of_three(errors: np.ndarray, circuits: np.ndarray) -> float:
-    """Give the share of the squared error that the three worst circuits have."""
-    each = np.bincount(np.unique(circuits, return_inverse=True)[1], errors)
-    return float(np.sort(each)[-3:].sum() / each.sum())
+    """Return the share of the total squared error that is due to the three worst circuits."""
+    by_circuit = np.bincount(np.unique(circuits, return_inverse=True)[1], errors)
+    return float(np.sort(by_circuit)[-3:].sum() / by_circuit.sum())
 
 
-def scored(truth: np.ndarray, said: np.ndarray) -> Callable[[np.ndarray], float]:
-    """R2 of some of the rows."""
-    return lambda rows: r2(truth[rows], said[rows])
+def scored(truth: np.ndarray, predicted: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Return a function that computes R2 on selected rows."""
+    return lambda rows: r2(truth[rows], predicted[rows])
 
 
 def use() -> list[dict[str, Any]]:
-    """Fidelity of `paper` and of the default, and how often they harm, with each kind of rate."""
+    """Score `paper` and the default method with each kind of rate: mean fidelity, and how often they harm."""
     return [line for one in SETS for line in used(one)]
 
 
 def used(one: FreshSet) -> list[dict[str, Any]]:
-    """Do this for the runs of a set."""
+    """Score the methods on the runs of one set."""
     runs = read_fresh(one)
-    said, lines = predictions(runs), []
-    for place, run in enumerate(runs):
-        estimate = float(np.clip(said["estimate"][place], 0.001, HIGHEST))
+    predicted, lines = predictions(runs), []
+    for k, run in enumerate(runs):
+        estimate = float(np.clip(predicted["estimate"][k], 0.001, HIGHEST))
         rates: dict[str, Any] = {
             "estimated": estimate,
             "estimated, per bit": np.maximum(run.per_bit(estimate), 0.001),
             "true": float(np.clip(run.rate, 0.001, HIGHEST)),
-            "constant": said["constant"][place],
+            "constant": predicted["constant"][k],
             "constant .12": 0.12,
         }
         line: dict[str, Any] = {
@@ -331,15 +336,15 @@ def used(one: FreshSet) -> list[dict[str, Any]]:
 
 
 def means(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean fidelity, and the share of runs that lose more than `HARM`, by part."""
-    labels, found = [name for name in lines[0] if name not in ("set", "run", "part")], []
+    """Return the mean fidelities, and the shares of runs that lose more than `HARM`, by part."""
+    labels, rows = [name for name in lines[0] if name not in ("set", "run", "part")], []
     for part in ("all", *PARTS):
         some = [line for line in lines if part in ("all", line["part"])]
         table = np.array([[line[name] for name in labels] for line in some])
         harm = (table < table[:, :1] - HARM).mean(axis=0)
         for name, values in (("mean", table.mean(axis=0)), ("harmed", harm)):
-            found.append(
+            rows.append(
                 {"set": lines[0]["set"], "run": f"{name} of {len(some)}", "part": part}
                 | dict(zip(labels, values.round(4).tolist(), strict=True))
             )
-    return found
+    return rows

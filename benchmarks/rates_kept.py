@@ -1,9 +1,10 @@
-"""The runs behind the training table of the rate model: simulated once, kept, and answered anew when gates change.
+"""Stored runs of the rate model's training table, mitigated again whenever the gates change.
 
     python -m benchmarks.rates_kept
 
-writes the columns ``fault_*`` and ``answer_*`` of the table that ships as `mitigate` answers now; the first time, it
-simulates every run with fault patterns that the table holds (half an hour of one core), later it takes minutes.
+recomputes the columns ``fault_*`` and ``answer_*`` of the shipped table with the current `mitigate`. The first run
+simulates all runs of the table that have fault patterns (half an hour on one core) and stores them; later runs take
+minutes.
 """
 
 import csv
@@ -31,47 +32,48 @@ from qcluster.learn.table import RateTable, read_table, written
 
 PATH = CACHE / "table.jsonl"
 OF_RUN = ("fault_rate", "fault_entropy", "fault_top")
-"""What the decision about runs tells."""
+"""Columns from the decision about runs."""
 OF_COUNTS = ("answer_rate", "answer_entropy", "answer_top")
-"""What the decision about counts alone tells; rows of outputs that were drawn have none of it."""
+"""Columns from the decision about counts alone; empty for rows of drawn outputs."""
 
 
 @dataclass(frozen=True)
 class Tabled:
-    """What was read in a row of the table, and what should have been."""
+    """The counts, ideal output and faults of a row of the table."""
 
     counts: qc.Distribution
     ideal: qc.Distribution
     faults: FaultMasks
-    """Flip patterns of the circuit's faults, as published."""
+    """Flip patterns of the circuit's faults, from the published calibration."""
     drawn: str
-    """Kind of an output that was drawn through the noise of the circuit; empty where it is the circuit's own run."""
+    """Kind of output that was drawn and sent through the noise of the circuit; empty for the output of the circuit."""
 
 
 def simulate_table(table: RateTable) -> Iterator[str]:
-    """Simulate what the file does not hold yet of the runs behind the table, a line a job; yields the jobs' names.
+    """Simulate the runs of the table that the file lacks, store one line per job, and yield the names of the jobs.
 
-    The figures of the table are of these very shots: the labels are compared.
+    Raises:
+        ValueError: The labels of the simulated shots differ from those of the table.
     """
     done = {tuple(record["job"]) for record in kept_lines(PATH)}
     rows = by_job(table)
     for job in plan():
         if job.mark in rows and job.mark not in done:
-            every = list(_shots(job))
-            labels = {written(effective_rate(one["counts"], one["ideal"])) for one in every}
+            records = list(_shots(job))
+            labels = {written(effective_rate(one["counts"], one["ideal"])) for one in records}
             if not set(map(written, table.rates[rows[job.mark]])) <= labels:
                 raise ValueError(f"{job}: the table must be built by this version; the labels differ")
-            keep_lines(PATH, [{"job": job.mark, "rows": every}])
+            keep_lines(PATH, [{"job": job.mark, "rows": records}])
             yield str(job)
 
 
 def by_job(table: RateTable) -> dict[tuple[str, ...], list[int]]:
-    """Give the rows of each job whose noise kernel is known, drawn outputs among them."""
-    found: dict[tuple[str, ...], list[int]] = {}
+    """Return the rows of each job that have a noise kernel, including drawn outputs."""
+    rows: dict[tuple[str, ...], list[int]] = {}
     for row in np.flatnonzero(~np.isnan(table.features[:, NAMES.index("kernel_rate")])).tolist():
         mark = tuple(str(table.facts[name][row]) for name in ("circuit", "machine", "layout", "seed"))
-        found.setdefault(mark, []).append(row)
-    return found
+        rows.setdefault(mark, []).append(row)
+    return rows
 
 
 def _shots(job: Job) -> Iterator[dict[str, Any]]:
@@ -89,10 +91,10 @@ def _record(run: Simulated, drawn: str = "") -> dict[str, Any]:
 
 
 def read_tabled(table: RateTable) -> dict[int, Tabled]:
-    """Read what `simulate_table` wrote, by row of the table.
+    """Read the runs that `simulate_table` stored, keyed by row of the table.
 
-    Rows of one job are told apart by what was drawn, the label, the shots and the entropy of the counts: outputs were
-    drawn for many jobs after their runs were in the table.
+    Rows of a job are identified by the kind of drawn output, the label, the shots and the entropy of the counts, not by
+    their order, because outputs were drawn for many jobs after their runs were in the table.
     """
     rows, found = by_job(table), {}
     shots, spread = (table.features[:, NAMES.index(name)] for name in ("shots", "entropy"))
@@ -111,8 +113,8 @@ def read_tabled(table: RateTable) -> dict[int, Tabled]:
     return found
 
 
-def told(one: Tabled, row: Mapping[str, str]) -> dict[str, str]:
-    """Give the columns of a row, those that it has."""
+def recompute(one: Tabled, row: Mapping[str, str]) -> dict[str, str]:
+    """Return the recomputed columns of a row."""
     answers = [(OF_RUN, one.faults), (OF_COUNTS, None)] if row["answer_rate"] else [(OF_RUN, one.faults)]
     return {
         name: written(figure)
@@ -122,7 +124,7 @@ def told(one: Tabled, row: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Answer every kept run, and write the columns of the table that ships."""
+    """Mitigate all stored runs, and write the columns of the shipped table."""
     table = read_table()
     for name in simulate_table(table):
         print(name, flush=True)
@@ -132,7 +134,7 @@ def main() -> None:
     if missing := {number for number, row in enumerate(rows) if row["fault_rate"]} - set(kept):
         raise SystemExit(f"{PATH} must hold every row with a fault rate; {len(missing)} are missing: remove it")
     for done, (number, one) in enumerate(kept.items(), 1):
-        rows[number] |= told(one, rows[number])
+        rows[number] |= recompute(one, rows[number])
         if done % 500 == 0:
             print(f"{done} of {len(kept)}", flush=True)
     text = io.StringIO(newline="")

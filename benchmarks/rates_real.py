@@ -1,4 +1,4 @@
-"""Effective rates on real machines: the published table, transfer to it from simulations, and six published records."""
+"""Effective rates on real machines: the published table, transfer from simulations to it, and six published records."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,11 @@ from qcluster.learn.rates import new_model
 from qcluster.learn.table import read_table
 
 WORST = 3
-"""Circuits without which the transfer is scored again, those with the largest squared errors; one has two names."""
+"""Number of circuits with the largest squared errors, without which the transfer is scored again; one has two names."""
 
 
 def published() -> list[dict[str, Any]]:
-    """The model family on 145 real rows, all splits side by side."""
+    """Score the model family on the 145 real rows, with all splits."""
     from sklearn.ensemble import ExtraTreesRegressor
 
     table = real_rows()
@@ -44,55 +44,57 @@ def published() -> list[dict[str, Any]]:
     for split, groups in splits.items():
         for model, make in makers.items():
             seeds = SEEDS if "closed" not in model else range(1)
-            said = np.empty((len(seeds), len(y)))
+            predicted = np.empty((len(seeds), len(y)))
             for seed in seeds:
                 for out in left_out(groups) if groups is not None else five_folds(len(y), seed):
-                    said[seed, out] = make(seed, ~out, out)
-            rows.append({"split": split, "model": model} | figures(y, said, twins(circuits)))
+                    predicted[seed, out] = make(seed, ~out, out)
+            rows.append({"split": split, "model": model} | figures(y, predicted, twins(circuits)))
             print(rows[-1], flush=True)
     return rows
 
 
 def transfer() -> list[dict[str, Any]]:
-    """Trained on simulations only, scored on the real rows; rates_transfer_first.csv holds the first look, see docs."""
+    """Train on simulations only, and score on the real rows; rates_transfer_first.csv is the first result, see the
+    docs."""
     simulated, real = blind(read_table()), real_rows()
     y, circuits = real.rates, twins(real.facts["circuit"])
     models = [
         new_model(seed).fit(simulated.features, simulated.rates, forest__groups=simulated.groups) for seed in SEEDS
     ]
-    said = np.stack([model.predict(real.features) for model in models])
+    predicted = np.stack([model.predict(real.features) for model in models])
     low, high = models[0][-1].predict_interval(models[0][:-1].transform(real.features), 0.8)[1:]
-    held = (y >= low) & (y <= high)
+    covered = (y >= low) & (y <= high)
     esp, bits = (real.features[:, NAMES.index(name)] for name in ("esp", "n_measured"))
     idle = 0.004 * real.features[:, NAMES.index("n_qubits")] * real.features[:, NAMES.index("two_qubit")]
     rows = []
     for model, rates in (
-        ("ours, trained on simulations only", said),
+        ("ours, trained on simulations only", predicted),
         ("closed form 1-esp^(1/m)", (1 - esp ** (1 / bits))[None]),
         ("closed form with idling and uniform part", closed_form(esp * np.exp(-idle), bits)[None]),
     ):
         rows.append({"model": model, "part": "all"} | figures(y, rates, circuits))
         rows[-1]["bias"] = round(float((rates.mean(axis=0) - y).mean()), 4)
-        if rates is said:
-            rows[-1]["coverage_of_80"] = round(float(held.mean()), 3)
+        if rates is predicted:
+            rows[-1]["coverage_of_80"] = round(float(covered.mean()), 3)
         print(rows[-1], flush=True)
-    mean = said.mean(axis=0)
-    names, place = np.unique(circuits, return_inverse=True)
-    worst = np.argsort(-np.bincount(place, (mean - y) ** 2))[:WORST]
+    mean = predicted.mean(axis=0)
+    names, index = np.unique(circuits, return_inverse=True)
+    worst = np.argsort(-np.bincount(index, (mean - y) ** 2))[:WORST]
     parts = {"ideal entropy at most .6, the paper's cut": real.facts["ideal_entropy"].astype(float) <= 0.6}
-    parts |= {f"all but {', '.join(names[worst])}": ~np.isin(place, worst)}
+    parts |= {f"all but {', '.join(names[worst])}": ~np.isin(index, worst)}
     parts |= {name: groups == name for groups in (real.facts["machine"], circuits) for name in np.unique(groups)}
     for number, (name, part) in enumerate(parts.items()):
         rows.append({"model": rows[0]["model"], "part": name, "rows": int(part.sum())})
         if number < 2:
             rows[-1]["r2"] = round(r2(y[part], mean[part]), 4)
         rows[-1] |= {"mae": round(mae(y[part], mean[part]), 4), "bias": round(float((mean - y)[part].mean()), 4)}
-        rows[-1]["coverage_of_80"] = round(float(held[part].mean()), 3)
+        rows[-1]["coverage_of_80"] = round(float(covered[part].mean()), 3)
     return rows
 
 
 def described(record: dict[str, Any]) -> tuple[Any, Any]:
-    """Read a record's compiled circuit, scheduled on FakeBrussels, whose calibration of another day stands in."""
+    """Return the profile of a record's compiled circuit, scheduled on FakeBrussels, and its calibration of another
+    day."""
     from qiskit import qasm3
 
     from qcluster.device.machines.machine import find_machine
@@ -102,7 +104,7 @@ def described(record: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def brussels_rates() -> list[dict[str, Any]]:
-    """Predicted beside published rates of six records, by what the model is told."""
+    """Compare predicted and published rates of six records, for different inputs of the model."""
     rows = []
     for record in brussels():
         profile, calibration = described(record)

@@ -17,7 +17,7 @@ SEEDS = range(4)
 
 
 def real_rows() -> RateTable:
-    """Read the published table. Its shots are not in it: those of the six published records, by width, stand in."""
+    """Read the published table, with assumed shots: those of the six published records, by width."""
     with (DATA / "effective_rates_2025.csv").open() as file:
         rows = list(csv.DictReader(file))
     table = np.full((len(rows), len(NAMES)), np.nan)
@@ -36,26 +36,28 @@ def real_rows() -> RateTable:
 
 
 def blind(table: RateTable) -> RateTable:
-    """Leave a table the columns that the published one has, and the shots."""
-    told = np.where(np.isin(NAMES, (*EIGHT, "shots")), table.features, np.nan)
-    return RateTable(told, table.rates, table.facts)
+    """Return a table with only the columns of the published one and the shots; the others are NaN."""
+    features = np.where(np.isin(NAMES, (*EIGHT, "shots")), table.features, np.nan)
+    return RateTable(features, table.rates, table.facts)
 
 
 def twins(circuits: np.ndarray) -> np.ndarray:
-    """Name two published circuits alike that are the same circuit."""
+    """Give a common name to two published circuits that are the same circuit."""
     return np.where(np.isin(circuits, ["wstate_n8", "wstate_n14"]), "wstate_n8+n14", circuits)
 
 
-def r2(truth: np.ndarray, said: np.ndarray) -> float:
-    return float(1 - ((truth - said) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
+def r2(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the coefficient of determination."""
+    return float(1 - ((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
 
 
-def mae(truth: np.ndarray, said: np.ndarray) -> float:
-    return float(np.abs(truth - said).mean())
+def mae(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the mean absolute error."""
+    return float(np.abs(truth - predicted).mean())
 
 
 def bootstrap(figure: Callable[[np.ndarray], float], groups: np.ndarray, draws: int = 1000) -> tuple[float, float]:
-    """95 % interval of a figure of some rows, over groups drawn with replacement."""
+    """Return the 95 % bootstrap interval of a figure of selected rows, over groups drawn with replacement."""
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
     values = [
@@ -66,38 +68,40 @@ def bootstrap(figure: Callable[[np.ndarray], float], groups: np.ndarray, draws: 
     return float(low), float(high)
 
 
-def figures(y: np.ndarray, said: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    """Mean over seeds (first axis) of R2 and MAE, with bootstrap intervals over groups."""
+def figures(y: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """Return R2 and MAE, averaged over seeds (the first axis), with bootstrap intervals over groups."""
 
     def mean(figure: Callable[..., float]) -> Callable[[np.ndarray], float]:
-        return lambda rows: float(np.mean([figure(y[rows], one[rows]) for one in said]))
+        return lambda rows: float(np.mean([figure(y[rows], one[rows]) for one in predicted]))
 
     every = np.arange(len(y))
-    result: dict[str, Any] = {"rows": len(y), "seeds": len(said)}
+    result: dict[str, Any] = {"rows": len(y), "seeds": len(predicted)}
     for name, figure in (("r2", mean(r2)), ("mae", mean(mae))):
         low, high = bootstrap(figure, groups)
         result |= {name: round(figure(every), 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
-    return result | {"r2_seeds": " ".join(f"{r2(y, one):.3f}" for one in said)}
+    return result | {"r2_seeds": " ".join(f"{r2(y, one):.3f}" for one in predicted)}
 
 
 def left_out(groups: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield for each group which rows belong to it, ``(n_rows,) bool``."""
     for name in np.unique(groups):
         yield groups == name
 
 
 def dealt(groups: np.ndarray, folds: int = 10) -> np.ndarray:
-    """Deal groups into folds."""
-    places = np.unique(groups, return_inverse=True)[1]
-    return np.random.default_rng(0).permutation(places.max() + 1)[places] % folds
+    """Return the fold of each row, with groups assigned to folds at random."""
+    index = np.unique(groups, return_inverse=True)[1]
+    return np.random.default_rng(0).permutation(index.max() + 1)[index] % folds
 
 
 def others(table: RateTable, out: np.ndarray) -> np.ndarray:
-    """Tell which rows are left to train on, ``(n_rows,) bool``: outputs that were drawn of the kinds of the families
-    that are left out go with them."""
+    """Return which rows remain for training, ``(n_rows,) bool``, without drawn outputs of the kinds of the families
+    that are left out."""
     return np.asarray(~out & ~np.isin(table.facts["drawn"], np.unique(table.facts["family"][out])))
 
 
 def five_folds(n: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield for each of five random folds which rows belong to it, ``(n,) bool``."""
     order = np.random.default_rng(seed).permutation(n)
     for part in np.array_split(order, 5):
         yield np.isin(np.arange(n), part)

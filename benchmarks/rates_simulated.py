@@ -1,4 +1,4 @@
-"""Effective rates on simulated machines, circuits and families that the model was not fitted to."""
+"""Effective rates on simulated machines, circuits and families that were left out of the fit of the model."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,34 +30,36 @@ COUNTS = (
     *("answer_rate", "answer_entropy", "answer_top"),
 )
 MACHINE = tuple(name for name in NAMES if name not in (*CIRCUIT, *COUNTS))
-TOLD = {
+KNOWN = {
     "before the run": CIRCUIT + MACHINE,
     "circuit and counts": CIRCUIT + COUNTS,
     "counts only": COUNTS,
 }
-"""Columns that are known, by case."""
+"""Columns that are known, for each amount of knowledge."""
 
 
 def own() -> list[dict[str, Any]]:
-    """Leave out machines, families and circuits; errors and coverage by group and by rate."""
+    """Score the model with machines, families and circuits left out: errors and coverage by group and by rate."""
     return [row for split in ("machine", "family", "circuit") for row in without(split)] + partly()
 
 
 def without(split: str) -> list[dict[str, Any]]:
-    """Predict each machine, family or fold of circuits from all others; drawn outputs leave with their circuits."""
+    """Predict each machine, family or fold of circuits from the others; drawn outputs are left out with their
+    circuit."""
     table = read_table()
     y, groups, real = table.rates, table.facts[split], table.facts["drawn"] == ""
-    said = np.empty((len(COVERAGES), 3, len(y)))
+    predicted = np.empty((len(COVERAGES), 3, len(y)))
     for out in left_out(dealt(groups) if split == "circuit" else groups):
         model = rate_model(table[~out])
         columns = model[:-1].transform(table.features[out])
-        for place, coverage in enumerate(COVERAGES):
-            said[place][:, out] = model[-1].predict_interval(columns, coverage)
-    value, held, width = said[0, 0], (y >= said[:, 1]) & (y <= said[:, 2]), said[1, 2] - said[1, 1]
+        for k, coverage in enumerate(COVERAGES):
+            predicted[k][:, out] = model[-1].predict_interval(columns, coverage)
+    value, low, high = predicted[0, 0], predicted[:, 1], predicted[:, 2]
+    covered, width = (y >= low) & (y <= high), high[1] - low[1]
 
     def line(name: str, part: np.ndarray) -> dict[str, Any]:
         row = {"left out": split, "name": name, "width_of_80": round(float(np.median(width[part])), 4)}
-        for coverage, hits in zip(COVERAGES, held, strict=True):
+        for coverage, hits in zip(COVERAGES, covered, strict=True):
             row[f"coverage_of_{100 * coverage:.0f}"] = round(float(hits[part].mean()), 3)
         return row
 
@@ -77,19 +79,19 @@ def without(split: str) -> list[dict[str, Any]]:
 
 
 def partly() -> list[dict[str, Any]]:
-    """Circuits left out, with less known than everything; and the closed form."""
+    """Score the model with circuits left out and only some columns known, and the closed form."""
     table = read_table()
     table = table[table.facts["drawn"] == ""]
     y, parts, rows = table.rates, dealt(table.groups), []
-    said = {name: np.empty(len(y)) for name in TOLD}
+    predicted = {name: np.empty(len(y)) for name in KNOWN}
     for out in left_out(parts):
         model = rate_model(table[~out])
-        for name, columns in TOLD.items():
-            told = np.where(np.isin(NAMES, columns), table.features[out], np.nan)
-            said[name][out] = model.predict(told)
+        for name, columns in KNOWN.items():
+            features = np.where(np.isin(NAMES, columns), table.features[out], np.nan)
+            predicted[name][out] = model.predict(features)
     esp, bits = (table.features[:, NAMES.index(name)] for name in ("esp", "n_measured"))
-    said["closed form 1-esp^(1/m)"] = 1 - esp ** (1 / bits)
-    for name, rates in said.items():
+    predicted["closed form 1-esp^(1/m)"] = 1 - esp ** (1 / bits)
+    for name, rates in predicted.items():
         scores = {k: v for k, v in figures(y, rates[None], table.groups).items() if k != "r2_seeds"}
         rows.append({"left out": "circuit", "name": name} | scores)
         print(rows[-1], flush=True)
@@ -97,24 +99,24 @@ def partly() -> list[dict[str, Any]]:
 
 
 def importance() -> list[dict[str, Any]]:
-    """Loss of R2 on circuits left out when one physical column is shuffled."""
+    """Measure the loss of R2 on circuits left out when one physical column is shuffled."""
     from qcluster.learn.physics import COLUMNS, SPARES
 
     table = read_table()
     table = table[table.facts["drawn"] == ""]
     rng, parts = np.random.default_rng(0), dealt(table.groups, 5)
-    shown = [name for name in COLUMNS if name not in dict(SPARES)]
-    said = {name: np.empty(len(table)) for name in ("nothing", *shown)}
+    names = [name for name in COLUMNS if name not in dict(SPARES)]
+    predicted = {name: np.empty(len(table)) for name in ("nothing", *names)}
     for out in left_out(parts):
         model = rate_model(table[~out])
         columns = model[:-1].transform(table.features[out])
-        said["nothing"][out] = model[-1].predict(columns)
-        for name in shown:
-            shuffled, place = columns.copy(), COLUMNS.index(name)
-            shuffled[:, place] = columns[rng.permutation(len(columns)), place]
-            said[name][out] = model[-1].predict(shuffled)
+        predicted["nothing"][out] = model[-1].predict(columns)
+        for name in names:
+            shuffled, k = columns.copy(), COLUMNS.index(name)
+            shuffled[:, k] = columns[rng.permutation(len(columns)), k]
+            predicted[name][out] = model[-1].predict(shuffled)
     rows: list[dict[str, Any]] = [
-        {"shuffled": name, "r2": round(r2(table.rates, rates), 4)} for name, rates in said.items()
+        {"shuffled": name, "r2": round(r2(table.rates, rates), 4)} for name, rates in predicted.items()
     ]
     for row in rows:
         row["loss"] = round(rows[0]["r2"] - row["r2"], 4)
@@ -123,7 +125,7 @@ def importance() -> list[dict[str, Any]]:
 
 
 def saturated() -> list[dict[str, Any]]:
-    """Learn saturated labels in three ways; score runs with a kernel, their families left out in sixths."""
+    """Compare three treatments of saturated labels, scored on runs with a kernel, in six folds of families."""
     table = read_table()
     table = table[~np.isnan(table.features[:, NAMES.index("kernel_rate")])]
     mixed, run = table.facts["saturated"] == "1", table.facts["drawn"] == ""
@@ -136,46 +138,47 @@ def saturated() -> list[dict[str, Any]]:
     }
     rows = []
     for way, learned in ways.items():
-        said = np.empty(len(table))
+        predicted = np.empty(len(table))
         for out in left_out(dealt(table.groups, 6)):
-            said[out] = rate_model(learned(table[~out])).predict(table.features[out])
-        for part, chosen in scored.items():
-            rows.append({"saturated labels": way, "part": part, "runs": int(chosen.sum())})
-            rows[-1] |= {"r2": round(r2(table.rates[chosen], said[chosen]), 3)}
-            rows[-1] |= {"mae": round(mae(table.rates[chosen], said[chosen]), 4)}
+            predicted[out] = rate_model(learned(table[~out])).predict(table.features[out])
+        for part, members in scored.items():
+            rows.append({"saturated labels": way, "part": part, "runs": int(members.sum())})
+            rows[-1]["r2"] = round(r2(table.rates[members], predicted[members]), 3)
+            rows[-1]["mae"] = round(mae(table.rates[members], predicted[members]), 4)
             print(rows[-1], flush=True)
     return rows
 
 
 def at_least(table: RateTable, rounds: int = 4) -> RateTable:
-    """Put in place of saturated labels what is expected of a rate that is at least so much.
+    """Replace saturated labels by their expected values, given that the true rates are at least as large.
 
-    Tobin's model (1958), by expectation maximisation: the root of a rate is normal about what trees say that have not
-    seen its row, as wide as their error on the rows that are not saturated.
+    This is Tobin's model (1958) by expectation maximisation: the root of a rate is normally distributed about the
+    out-of-bag prediction of the trees, with the standard deviation of their errors on the rows that are not saturated.
     """
-    least = table.facts["saturated"] == "1"
+    saturated = table.facts["saturated"] == "1"
     columns = PhysicalColumns().fit_transform(table.features)
     start, filled = root(columns[:, COLUMNS.index(BASE)]), root(table.rates)
     columns = columns[:, [COLUMNS.index(name) for name in RICH]]
-    bound = filled[least].copy()
+    bound = filled[saturated].copy()
     for turn in range(rounds):
         forest = ExtraTreesRegressor(
             60, min_samples_leaf=5, max_features=0.5, bootstrap=True, oob_score=True, random_state=turn
         )
-        said = start + forest.fit(columns, filled - start).oob_prediction_
-        width = float(np.sqrt(np.mean((filled - said)[~least] ** 2)))
-        above = (bound - said[least]) / width
-        filled[least] = said[least] + width * np.exp(norm.logpdf(above) - norm.logsf(above))
+        predicted = start + forest.fit(columns, filled - start).oob_prediction_
+        sigma = float(np.sqrt(np.mean((filled - predicted)[~saturated] ** 2)))
+        z = (bound - predicted[saturated]) / sigma
+        filled[saturated] = predicted[saturated] + sigma * np.exp(norm.logpdf(z) - norm.logsf(z))
     return replace(table, rates=rate(filled))
 
 
 def unseen() -> Iterator[tuple[str, Any, Any, float, Rates]]:
-    """Yield name, counts, ideal, true rate and rates estimated without the machine; seeds that no table uses."""
+    """Yield name, counts, ideal output, true rate and rates estimated without the machine, for seeds not in the
+    table."""
     table = read_table()
     for number, machine in enumerate(MACHINES):
         model = rate_model(table[table.facts["machine"] != machine])
-        for place, case in enumerate(CASES):
-            for run in simulate_runs(Job(case, machine, 0, 2, 4096, 900_000 + 100 * number + place)):
+        for k, case in enumerate(CASES):
+            for run in simulate_runs(Job(case, machine, 0, 2, 4096, 900_000 + 100 * number + k)):
                 rates = estimate_rates(run.profile, run.calibration, run.counts, model=model)
                 truth = effective_rate(run.counts, run.case.ideal)
                 yield f"{case} {machine} x{run.scale:g}", run.counts, run.case.ideal, truth, rates

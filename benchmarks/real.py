@@ -1,8 +1,8 @@
-"""Score every method on the recorded hardware counts, all public sets that this package is judged on.
+"""Score all methods on the public sets of recorded hardware counts.
 
 Run from the repository: python -m benchmarks.real
-Writes benchmarks/results/real/NAME/: scores, a report and figures; no counts. It resumes when it was killed.
-When methods have changed: python -m benchmarks.real --again --methods mixture,mixture_unguarded,circuit
+Writes scores, a report and figures to benchmarks/results/real/NAME/, but no counts. A killed run can be resumed.
+After a change of methods: python -m benchmarks.real --again --methods mixture,mixture_unguarded,circuit
 """
 
 from typing import Annotated
@@ -41,13 +41,13 @@ SETS = {
     ),
     "noiseless_dev": About("Simulated without noise", "Circuits of QASMBench: nothing may be harmed."),
 }
-"""Sets of records, and what their reports are called; the order is that of the results page."""
+"""Sets of records and the titles of their reports, in the order of the results page."""
 
 
 def main(
     methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = ",".join(METHODS),
-    again: Annotated[bool, typer.Option(help="Forget their scores so far; they have changed.")] = False,
-    only: Annotated[str, typer.Option(help="Sets, separated by commas; all when left out.")] = "",
+    again: Annotated[bool, typer.Option(help="Discard their existing scores and compute them again.")] = False,
+    only: Annotated[str, typer.Option(help="Sets, separated by commas; all if omitted.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Score the recorded hardware counts and write the reports."""

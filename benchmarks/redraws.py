@@ -1,9 +1,10 @@
-"""Does redrawing the shots of an output tell how sure its mitigated fidelity is? Against counts that are measured anew.
+"""Test whether redrawing the shots of an output gives the uncertainty of its mitigated fidelity.
 
 Run from the repository: python -m benchmarks.redraws
-Writes benchmarks/results/redraws.csv and prints it as the table of docs/uncertainty.md. Circuits of six bits under
-flips of 3 and 7 % and a tenth of uniform noise: the spread of the fidelity over 40 sets of counts, and over 25 redraws
-of each of 8 of them, mitigated again; and by how much redraws shift the fidelity.
+Writes benchmarks/results/redraws.csv and prints it as the table of docs/uncertainty.md. For circuits of six bits with
+flips of 3 and 7 % and a tenth of uniform noise, it compares the spread of the mitigated fidelity over 40 independent
+sets of counts with the spread over 25 redraws of each of 8 of these sets, and gives the shift of the fidelity by
+redraws.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,24 +31,24 @@ METHODS: dict[str, Callable[[Distribution], Distribution]] = {
 
 
 def cases() -> dict[str, Floats]:
-    """Give ideal outputs: two strings, six strings, a smooth one, and a random one."""
-    places = np.arange(1 << N_BITS)
-    made = {
-        "ghz": np.isin(places, [0, places[-1]]) * 1.0,
-        "w": np.isin(places, 1 << np.arange(N_BITS)) * 1.0,
+    """Return ideal outputs: two strings, six strings, a smooth one, and a random one."""
+    index = np.arange(1 << N_BITS)
+    weights = {
+        "ghz": np.isin(index, [0, index[-1]]) * 1.0,
+        "w": np.isin(index, 1 << np.arange(N_BITS)) * 1.0,
         "smooth": np.exp(-1.2 * (BITS[:, 1:] != BITS[:, :-1]).sum(axis=1)),
-        "Porter-Thomas": np.random.default_rng(3).exponential(size=len(places)),
+        "Porter-Thomas": np.random.default_rng(3).exponential(size=len(index)),
     }
-    return {name: vector / vector.sum() for name, vector in made.items()}
+    return {name: vector / vector.sum() for name, vector in weights.items()}
 
 
 def distribution(weights: Floats) -> Distribution:
-    """Keep the strings that have a weight."""
+    """Return the distribution of a vector of weights, with only the strings of nonzero weight."""
     return Distribution(BITS[weights > 0], weights[weights > 0].astype(float))
 
 
 def spreads(ideal: Floats, shots: int, method: str, trials: int = 40, redrawn: int = 8, redraws: int = 25) -> Floats:
-    """Give mean fidelity, its spread, the median spread of redraws, and how far these shift the fidelity."""
+    """Return the mean fidelity, its spread, the median spread of redraws, and the shift of the mean by redraws."""
     rng, truth = np.random.default_rng(0), distribution(ideal)
     noisy = flipped(ideal, np.tile([0.03, 0.07], (N_BITS, 1)), 0.1)
 
@@ -55,10 +56,10 @@ def spreads(ideal: Floats, shots: int, method: str, trials: int = 40, redrawn: i
         return hellinger_fidelity(METHODS[method](distribution(weights)), truth)
 
     drawn = rng.multinomial(shots, noisy, size=trials)
-    found = np.array([fidelity(weights) for weights in drawn])
+    first = np.array([fidelity(weights) for weights in drawn])
     again = np.array([[fidelity(w) for w in rng.multinomial(shots, row / shots, redraws)] for row in drawn[:redrawn]])
-    shift = again.mean() - found[:redrawn].mean()
-    return np.array([found.mean(), found.std(), np.median(again.std(axis=1)), shift])
+    shift = again.mean() - first[:redrawn].mean()
+    return np.array([first.mean(), first.std(), np.median(again.std(axis=1)), shift])
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
-"""Reference circuits where the truth is not what the calibration says, and on recorded counts.
+"""Mitigation with reference circuits, on machines whose noise differs from the calibration, and on recorded counts.
 
 Run from the repository: python -m benchmarks.reference [recorded | table | fake_torino ...]
 Writes benchmarks/results/reference_hidden.csv and reference_recorded.csv.
 
-Hidden truth: the machine that runs has every published rate times a lognormal factor of width 1, one pair in use five
-times worse, two qubits in use with a tenth of their T1, and after each two-qubit gate an over-rotation of .03 about
-ZZ, and of .06 between each of its qubits and every other qubit in use that is coupled to it: crosstalk, of which no
-calibration knows. Both are twirled with the gate. All methods get the same 8192 shots in 8 dresses; the calibration
-that they get is the published one. Two columns say what could be had: "true" is `mitigate(run)` where the calibration
-is the truth, without a reference, and "noiseless" is what as many shots of a machine without noise score.
+In the hidden noise of the simulated machine, every published rate is multiplied by a lognormal factor of width 1, one
+used pair is five times worse, and two used qubits have a tenth of their T1. After each two-qubit gate there is an
+over-rotation of .03 about ZZ and, as crosstalk, one of .06 between each of its qubits and every other used qubit that
+is coupled to it; no calibration shows these, and both are twirled with the gate. All methods get the same 8192 shots in
+8 twirls, and the published calibration. Two columns are upper bounds: "true" is `mitigate(run)` with the true
+calibration and without a reference, and "noiseless" is the fidelity of the same number of shots without noise.
 """
 
 import dataclasses
@@ -49,13 +49,13 @@ METHODS: dict[str, Callable[[Run], qc.Distribution]] = {
 
 
 def measured(run: Run) -> qc.Distribution:
-    """By the counts of circuit and reference alone; the counts where the reference is refused."""
+    """Mitigate with the counts of circuit and reference alone; return the raw counts if the reference is refused."""
     noise = run.reference.noise
     return run.counts if noise.refusal else qc.mitigate(run.counts, noise=noise).distribution
 
 
 def bv(n: int) -> QuantumCircuit:
-    """Bernstein-Vazirani with every other bit set; the ancilla is read as well, as 0."""
+    """Bernstein-Vazirani with every other bit set; the ancilla is measured as well, and is 0."""
     circuit = QuantumCircuit(n)
     circuit.x(n - 1)
     circuit.h(range(n))
@@ -141,7 +141,7 @@ def vqe(n: int, seed: int) -> QuantumCircuit:
 
 
 def cases() -> Iterator[tuple[str, QuantumCircuit]]:
-    """Families and circuits, 3 to 10 bits."""
+    """Yield families and circuits of 3 to 10 bits."""
     yield from (("ghz", ghz(5)), ("ghz", ghz(9)), ("bv", bv(6)), ("bv", bv(9)), ("w", w_state(5)), ("w", w_state(8)))
     yield from (("qpe", qpe(4, 5 / 16)), ("qpe", qpe(5, 0.3)), ("grover", grover(3, 1)), ("grover", grover(4, 2)))
     yield from (("qaoa", qaoa(6, 1, 1)), ("qaoa", qaoa(6, 2, 2)), ("qaoa", qaoa(8, 3, 3)), ("qaoa", qaoa(10, 1, 4)))
@@ -154,13 +154,13 @@ def ideal_of(circuit: QuantumCircuit) -> qc.Distribution:
 
 
 def hidden(machine: Machine, pairs: list[tuple[int, ...]], rng: np.random.Generator) -> Machine:
-    """The machine as it is, which its calibration does not say."""
+    """Return the machine with its hidden true calibration."""
     known = machine.calibration
 
-    def off(values: np.ndarray, most: float) -> np.ndarray:
+    def scaled(values: np.ndarray, most: float) -> np.ndarray:
         return np.where(values < 1, np.minimum(values * rng.lognormal(0, WIDTH, values.shape), most), values)
 
-    errors, t1 = off(known.errors_2q, 0.3), known.t1 / rng.lognormal(0, WIDTH, known.t1.shape)
+    errors, t1 = scaled(known.errors_2q, 0.3), known.t1 / rng.lognormal(0, WIDTH, known.t1.shape)
     if pairs:
         worse = pairs[int(rng.integers(len(pairs)))]
         at = [tuple(sorted(pair)) == tuple(sorted(worse)) for pair in known.couplings.tolist()]
@@ -170,54 +170,55 @@ def hidden(machine: Machine, pairs: list[tuple[int, ...]], rng: np.random.Genera
         known,
         t1=t1,
         t2=np.minimum(known.t2 / rng.lognormal(0, WIDTH, known.t2.shape), 2 * t1),
-        readout=off(known.readout, 0.3),
-        errors_1q=off(known.errors_1q, 0.05),
+        readout=scaled(known.readout, 0.3),
+        errors_1q=scaled(known.errors_1q, 0.05),
         errors_2q=errors,
     )
     return dataclasses.replace(machine, calibration=truth)
 
 
 def over_rotated(circuit: QuantumCircuit, couplings: np.ndarray) -> QuantumCircuit:
-    """A circuit whose two-qubit gates turn too far, and turn the neighbours of their qubits as well."""
-    spoilt, used = circuit.copy_empty_like(), census(circuit)[1]
-    near = {frozenset(pair) for pair in couplings.tolist()}
+    """Return a circuit whose two-qubit gates over-rotate, and also rotate the neighbours of their qubits."""
+    out, used = circuit.copy_empty_like(), census(circuit)[1]
+    coupled = {frozenset(pair) for pair in couplings.tolist()}
     number = {qubit: i for i, qubit in enumerate(circuit.qubits)}
-    over, cross = (UnitaryGate(RZZGate(angle).to_matrix()) for angle in (OVER, CROSS))  # no gate of a noise model
+    over, cross = (UnitaryGate(RZZGate(angle).to_matrix()) for angle in (OVER, CROSS))  # not gates of the noise model
     for item in circuit.data:
-        spoilt._append(item)
+        out._append(item)
         if len(item.qubits) != 2 or item.name == "barrier":
             continue
-        spoilt._append(CircuitInstruction(over, item.qubits))
+        out._append(CircuitInstruction(over, item.qubits))
         for qubit in item.qubits:
-            others = [other for other in sorted(used) if {number[qubit], other} in near]
+            others = [other for other in sorted(used) if {number[qubit], other} in coupled]
             for other in others:
                 if circuit.qubits[other] not in item.qubits:
-                    spoilt._append(CircuitInstruction(cross, (qubit, circuit.qubits[other])))
-    return spoilt
+                    out._append(CircuitInstruction(cross, (qubit, circuit.qubits[other])))
+    return out
 
 
 def run_hidden(circuit: QuantumCircuit, machine: Machine, seed: int) -> tuple[Run, Machine]:
-    """Run a circuit with its reference on the hidden truth, which is given as well; the run knows what is published."""
+    """Run a circuit with its reference on the hidden machine; return the run, with the published calibration, and the
+    machine."""
     circuit = circuit.copy()
     circuit.measure_all()
     options = Options(shots=8192, twirls=8, reference=True, simulation="density_matrix", optimization_level=3)
     plan = prepare([circuit], machine, options, seed)
     pairs = [qubits for (_, qubits) in plan.prepared[0].profile.gates if len(qubits) == 2]
     truth = hidden(machine, pairs, np.random.default_rng([seed, 5]))
-    dressed = tuple(
+    noisy = tuple(
         dataclasses.replace(
             part,
             circuits=tuple(over_rotated(each, machine.calibration.couplings) for each in part.circuits),
         )
         for part in plan.prepared
     )
-    counts = simulate_request(dataclasses.replace(plan, prepared=dressed, calibration=truth.calibration), truth)
+    counts = simulate_request(dataclasses.replace(plan, prepared=noisy, calibration=truth.calibration), truth)
     (run,) = read_runs(plan, counts)
     return run, truth
 
 
 def scores(run: Run, truth: Machine, ideal: qc.Distribution, seed: int) -> dict[str, float]:
-    """Hellinger fidelities: of each method, and of what could be had."""
+    """Return the Hellinger fidelities of all methods and of the two upper bounds."""
     drawn = np.random.default_rng([seed, 6]).multinomial(round(run.shots), ideal.probabilities)
     answers = {name: method(run) for name, method in METHODS.items()}
     known = dataclasses.replace(run, reference=None, calibration=truth.calibration)
@@ -226,7 +227,7 @@ def scores(run: Run, truth: Machine, ideal: qc.Distribution, seed: int) -> dict[
 
 
 def study(machines: tuple[str, ...]) -> Iterator[dict[str, object]]:
-    """Give a row for each circuit and machine."""
+    """Yield a row for each circuit and machine."""
     for name in machines:
         machine = find_machine(name)
         for seed, (family, circuit) in enumerate(cases()):
@@ -242,7 +243,7 @@ FAMILIES = {
     "ghz": "GHZ", "bv": "Bernstein-Vazirani", "w": "W", "qpe": "phase estimation", "grover": "Grover",
     "qaoa": "QAOA", "trotter": "Trotter", "vqe": "VQE-like",
 }  # fmt: skip
-"""Names on the page."""
+"""Names of the families in the documentation."""
 SCORED = (*METHODS, "true", "noiseless")
 
 
@@ -250,11 +251,11 @@ HEAD = (
     *("", "circuits", "raw", "M3", "HAMMER", "DEM", "counts", "run", "counts, reference's counts"),
     *("run with reference", "truth known", "no noise"),
 )
-"""Heads of the page's table: what `SCORED` names."""
+"""Column heads of the table in the documentation, in the order of `SCORED`."""
 
 
 def by_family(rows: list[dict[str, str]]) -> list[list[str]]:
-    """Write the lines of the page's table."""
+    """Return the lines of the table in the documentation."""
     scored = {key: np.array([float(row[key]) for row in rows]) for key in SCORED}
     family = np.array([row["family"] for row in rows])
     deep = np.array([row["machine"] == "fake_brisbane" for row in rows])
@@ -267,7 +268,8 @@ def by_family(rows: list[dict[str, str]]) -> list[list[str]]:
 
 
 def summarise() -> None:
-    """Print the page's table, what is won back of the loss on broad outputs, and where another method is ahead."""
+    """Print the table, the share of the loss recovered on broad outputs, and the runs in which another method is
+    ahead."""
     rows = read_rows(HIDDEN)
     for line in by_family(rows):
         print(f"| {' | '.join(line)} |")
@@ -283,19 +285,19 @@ def summarise() -> None:
             print(*names, f"{best} {row[best]}, reference {row['reference']}, which kept {row['survival']}")
 
 
-def _cell(found: np.ndarray, raw: np.ndarray) -> str:
-    """Mean, and in brackets how many are harmed."""
-    mean, harmed = f"{found.mean():.3f}".removeprefix("0"), int((found < raw - 0.02).sum())
+def _cell(fidelity: np.ndarray, raw: np.ndarray) -> str:
+    """Format the mean and, in brackets, the number of harmed runs."""
+    mean, harmed = f"{fidelity.mean():.3f}".removeprefix("0"), int((fidelity < raw - 0.02).sum())
     return f"{mean} ({harmed})" if harmed else mean
 
 
 def recorded() -> Iterator[dict[str, object]]:
-    """Give a row for each experiment of arXiv:2501.01953 that is at hand."""
-    held = {record["id"]: record for record in records("dem_2025_dev.jsonl.gz")}
-    for name, record in held.items():
+    """Yield a row for each recorded experiment of arXiv:2501.01953."""
+    by_id = {record["id"]: record for record in records("dem_2025_dev.jsonl.gz")}
+    for name, record in by_id.items():
         if name.endswith("-estimation"):
             continue
-        reference = held[f"{name}-estimation"]
+        reference = by_id[f"{name}-estimation"]
         (expected,) = reference["ideal"]
         ideal, noise = qc.Distribution.of(record["ideal"]), qc.MeasuredNoise(reference["counts"], expected)
         answers = {
@@ -305,8 +307,8 @@ def recorded() -> Iterator[dict[str, object]]:
             "counts": qc.mitigate(record["counts"]).distribution,
             "measured": qc.mitigate(record["counts"], noise=noise).distribution,
         }
-        found = {key: f"{qc.metrics.hellinger_fidelity(answer, ideal):.4f}" for key, answer in answers.items()}
-        yield {"experiment": name, "bits": record["n"], "shots": record["shots"], **found}
+        fidelities = {key: f"{qc.metrics.hellinger_fidelity(answer, ideal):.4f}" for key, answer in answers.items()}
+        yield {"experiment": name, "bits": record["n"], "shots": record["shots"], **fidelities}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""How often the report's intervals hold the average over all circuits, where that average is known.
+"""Coverage of the intervals in reports: how often they contain the average over all circuits, where it is known.
 
 Run from the repository: python -m benchmarks.report_coverage
-Writes benchmarks/results/report_coverage.csv, one row a population, method and number of circuits, and prints the
-table of docs/uncertainty.md. A campaign is played by drawing circuits from a population, each with all its outputs:
-the circuits of the paper campaign, whose average over all 24 is then the truth, and circuits with a known share of
-harmed outputs, alike within a circuit or not. `as_if_independent` takes every output for a circuit of its own.
+Writes benchmarks/results/report_coverage.csv, one row per population, method and number of circuits, and prints the
+table of docs/uncertainty.md. A campaign is simulated by drawing circuits, each with all its outputs, from a population:
+the circuits of the paper campaign, with the average over all 24 as the truth, or circuits with a known share of harmed
+outputs that are more or less correlated within a circuit. `as_if_independent` treats every output as a separate
+circuit.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,48 +26,48 @@ Ends = Callable[[Floats, list[str]], tuple[float, float]]
 
 
 def mean_ends(outputs: Floats, circuits: list[str]) -> tuple[float, float]:
-    """Give the interval of a mean."""
+    """Return the ends of the interval of a mean."""
     ((low, high),) = mean_intervals(outputs[:, None], circuits, fewest=min(SIZES)).tolist()
     return low, high
 
 
 def share_ends(outputs: Floats, circuits: list[str]) -> tuple[float, float]:
-    """Give the interval of a share."""
+    """Return the ends of the interval of a share."""
     return share_interval(outputs > 0, circuits)
 
 
 def held(
     draw: Callable[[np.random.Generator], Floats], truth: float, ends: Ends, trials: int, seed: int = 0
 ) -> tuple[float, float]:
-    """Tell how often an interval holds the truth, and how often if outputs are taken for independent.
+    """Return the coverage of an interval, and its coverage if outputs are treated as independent.
 
     Args:
-        draw: gives the outputs of one campaign, ``(n_circuits, n_outputs)``.
-        truth: the average over all circuits.
-        ends: the interval.
-        trials: campaigns.
-        seed: of the campaigns.
+        draw: Draws the outputs of one campaign, ``(n_circuits, n_outputs)``.
+        truth: Average over all circuits.
+        ends: Computes the ends of the interval.
+        trials: Number of campaigns.
+        seed: Seed of the campaigns.
     """
     rng, hits = np.random.default_rng(seed), np.zeros(2)
     for _ in range(trials):
         outputs = draw(rng)
-        alike = [str(circuit) for circuit in range(len(outputs)) for _ in outputs[0]]
-        for k, names in enumerate((alike, [str(place) for place in range(outputs.size)])):
+        circuits = [str(circuit) for circuit in range(len(outputs)) for _ in outputs[0]]
+        for k, names in enumerate((circuits, [str(output) for output in range(outputs.size)])):
             low, high = ends(outputs.ravel(), names)
             hits[k] += low <= truth + 1e-12 and truth - 1e-12 <= high
     return float(hits[0] / trials), float(hits[1] / trials)
 
 
 def fidelities(method: str) -> Floats:
-    """Read the paper campaign: ``(n_circuits, n_machines)`` fidelities of a method."""
+    """Read the fidelities of a method in the paper campaign, ``(n_circuits, n_machines)``."""
     rows = [row for row in read_scores(RESULTS / "paper") if row["method"] == method]
-    found = {(row["case"], row["machine"]): float(row["hellinger_fidelity"]) for row in rows}
-    cases, machines = (sorted({key[k] for key in found}) for k in (0, 1))
-    return np.array([[found[case, machine] for machine in machines] for case in cases])
+    scores = {(row["case"], row["machine"]): float(row["hellinger_fidelity"]) for row in rows}
+    cases, machines = (sorted({key[k] for key in scores}) for k in (0, 1))
+    return np.array([[scores[case, machine] for machine in machines] for case in cases])
 
 
 def measured() -> Iterator[dict[str, object]]:
-    """Draw from the circuits of the paper campaign."""
+    """Yield the rows for circuits drawn from the paper campaign."""
     raw = fidelities(RAW)
     for method in METHODS:
         gain = fidelities(method) - raw
@@ -78,12 +79,12 @@ def measured() -> Iterator[dict[str, object]]:
         }
         for name, (table, ends) in figures.items():
             for size in SIZES:
-                found = held(lambda rng, t=table, n=size: rng.choice(t, n), float(table.mean()), ends, TRIALS)  # type: ignore[misc]
-                yield row("paper", method, size, name, found)
+                coverage = held(lambda rng, t=table, n=size: rng.choice(t, n), float(table.mean()), ends, TRIALS)  # type: ignore[misc]
+                yield row("paper", method, size, name, coverage)
 
 
-def made() -> Iterator[dict[str, object]]:
-    """Draw circuits whose outputs are harmed with a chance of their own (beta distributed): five outputs each."""
+def synthetic() -> Iterator[dict[str, object]]:
+    """Yield the rows for circuits of five outputs that are harmed with a beta-distributed probability per circuit."""
     for share in (0.02, 0.1, 0.3):
         for alike in (0.1, 0.5, 0.9):
             a, b = share * (1 - alike) / alike, (1 - share) * (1 - alike) / alike
@@ -95,17 +96,17 @@ def made() -> Iterator[dict[str, object]]:
                 yield row("beta", f"{share}, alike {alike}", size, "harm", held(draw, share, share_ends, 5 * TRIALS))
 
 
-def row(population: str, method: str, size: int, figure: str, found: tuple[float, float]) -> dict[str, object]:
-    """Write one row."""
+def row(population: str, method: str, size: int, figure: str, coverage: tuple[float, float]) -> dict[str, object]:
+    """Return one row of the table."""
     trials = TRIALS if population == "paper" else 5 * TRIALS
-    given = {"population": population, "method": method, "circuits": size, "figure": figure, "trials": trials}
-    return given | {"held": found[0], "held_as_if_independent": found[1]}
+    settings = {"population": population, "method": method, "circuits": size, "figure": figure, "trials": trials}
+    return settings | {"held": coverage[0], "held_as_if_independent": coverage[1]}
 
 
 def main() -> None:
-    """Write the table, and print its means and worst cases."""
+    """Write the table, and print its means."""
     groups: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
-    for each in write_as_they_come("report_coverage.csv", chain(measured(), made())):
+    for each in write_as_they_come("report_coverage.csv", chain(measured(), synthetic())):
         part = groups.setdefault((each["population"], each["figure"]), {}).setdefault(each["circuits"], [])
         part.append((each["held"], each["held_as_if_independent"]))
     print("| circuits drawn from | figure | " + " | ".join(f"{size} circuits" for size in SIZES) + " |")

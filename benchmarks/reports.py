@@ -1,7 +1,7 @@
-"""Render the report of every folder of results that has scores: report.md, summary.csv, figures, and report.html.
+"""Render the reports of all folders of results with scores: report.md, summary.csv, figures, and report.html.
 
 Run from the repository: python -m benchmarks.reports
-Pages of HTML are large and follow from the scores, so they are not kept: benchmarks/results/*/report.html.
+The HTML pages (benchmarks/results/*/report.html) are large and can be made from the scores, so they are not committed.
 """
 
 from benchmarks.data import RESULTS
@@ -11,7 +11,7 @@ NOTES = RESULTS.parent / "campaigns"
 
 
 def main() -> None:
-    """Write the reports; the notes of a campaign follow its first table."""
+    """Write the reports, with the notes of a campaign after its first table."""
     for scores in sorted(RESULTS.rglob("scores.csv")):
         notes = NOTES / f"{scores.parent.name}_notes.md"
         for path in write_report(scores.parent, notes=notes.read_text(encoding="utf-8") if notes.exists() else ""):

@@ -1,4 +1,4 @@
-"""Synthetic counts with known ideals: fixed seeds, random parameters, the cases where mitigation helps and hurts."""
+"""Synthetic counts with known ideal outputs and random parameters, in which mitigation may help or harm."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,20 +14,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Case:
-    """Counts with the ideal they come from."""
+    """Synthetic counts and their ideal output."""
 
     group: str
-    """What is averaged together."""
+    """Group over which results are averaged."""
     counts: Distribution
-    """What was read."""
+    """Noisy counts."""
     ideal: Distribution
-    """What a noiseless machine would give."""
+    """Output of a noiseless machine."""
     note: dict[str, Any]
-    """Parameters, for the table."""
+    """Parameters of the case, for the table."""
 
 
 def ideal_vector(kind: str, n: int, rng: np.random.Generator) -> Floats:
-    """Draw an ideal: strings-k, ghz, w, dirichlet-alpha, porter-thomas, uniform, product or ising-coupling."""
+    """Draw an ideal output: strings-k, ghz, w, dirichlet-alpha, porter-thomas, uniform, product or ising-coupling."""
     size = 1 << n
     p = np.zeros(size)
     name, _, number = kind.partition("-")
@@ -46,8 +46,8 @@ def ideal_vector(kind: str, n: int, rng: np.random.Generator) -> Floats:
         p[:] = 1.0
     elif name == "product":
         p = np.ones(1)
-        for one in rng.uniform(0.02, 0.98, n):
-            p = np.kron(p, [1 - one, one])
+        for chance in rng.uniform(0.02, 0.98, n):
+            p = np.kron(p, [1 - chance, chance])
     elif name == "ising":
         spins = 1 - 2 * index_bits(np.arange(size), n).astype(int)
         couplings = np.triu(rng.normal(0, float(number), (n, n)), 1)
@@ -58,7 +58,7 @@ def ideal_vector(kind: str, n: int, rng: np.random.Generator) -> Floats:
 
 
 def flip(p: Floats, rates: Floats) -> Floats:
-    """Send a vector of probabilities through independent flips; rates: ``(n, 2)`` P(read 1|0), P(read 0|1)."""
+    """Apply independent flips to a vector of probabilities; rates: ``(n, 2)`` P(read 1|0), P(read 0|1)."""
     n = len(rates)
     q = p.reshape((2,) * n)
     for bit, (up, down) in enumerate(rates):
@@ -69,7 +69,7 @@ def flip(p: Floats, rates: Floats) -> Floats:
 
 
 def make(group: str, kind: str, n: int, rates: Floats, lost: float, shots: int, rng: np.random.Generator) -> Case:
-    """Draw an ideal, spoil it, and sample it."""
+    """Draw an ideal output, apply flips and a uniform component, and sample it."""
     p = ideal_vector(kind, n, rng)
     q = (1 - lost) * flip(p, rates) + lost / len(p)
     note = {"kind": kind, "n": n, "flips": round(float(rates.mean()), 4), "lost": round(lost, 3), "shots": shots}
@@ -77,14 +77,14 @@ def make(group: str, kind: str, n: int, rates: Floats, lost: float, shots: int, 
 
 
 def spread(vector: Any, n: int) -> Distribution:
-    """Turn a full vector into a Distribution."""
+    """Convert a full vector to a Distribution of its nonzero entries."""
     vector = np.asarray(vector, dtype=np.float64)
-    held = np.flatnonzero(vector)
-    return Distribution(index_bits(held, n), vector[held])
+    nonzero = np.flatnonzero(vector)
+    return Distribution(index_bits(nonzero, n), vector[nonzero])
 
 
 def random_rates(n: int, level: float, rng: np.random.Generator) -> Floats:
-    """Draw flip rates about a level: equal, uneven, or asymmetric (decay beats excitation)."""
+    """Draw flip rates about a level: equal, uneven, or asymmetric (more decay than excitation)."""
     style = rng.integers(3)
     if style == 0:
         return np.full((n, 2), level)
@@ -94,7 +94,7 @@ def random_rates(n: int, level: float, rng: np.random.Generator) -> Floats:
 
 
 def make_wide(kind: str, n: int, rng: np.random.Generator) -> Case:
-    """Draw a register too wide for a full vector, shot by shot: some dozens to hundreds of strings, or none."""
+    """Draw counts of a wide register shot by shot: dozens to hundreds of strings, or a Porter-Thomas output."""
     shots, level, lost = int(2 ** rng.uniform(11, 14)), float(rng.uniform(0.02, 0.1)), float(rng.uniform(0, 0.5))
     name, _, number = kind.partition("-")
     if name == "scattered":
@@ -105,13 +105,13 @@ def make_wide(kind: str, n: int, rng: np.random.Generator) -> Case:
     else:
         strings = index_bits(np.arange(1 << n), n)
     shares = rng.dirichlet(np.full(len(strings), 0.5 if name == "gathered" else 1.0))
-    read = strings[rng.choice(len(strings), shots, p=shares)]
-    read ^= rng.random(read.shape) < level * rng.lognormal(0, 0.4, n)
-    blind = rng.random(shots) < lost
-    read[blind] = rng.random((int(blind.sum()), n)) < rng.uniform(0.44, 0.5, n)
+    bits = strings[rng.choice(len(strings), shots, p=shares)]
+    bits ^= rng.random(bits.shape) < level * rng.lognormal(0, 0.4, n)
+    uniform = rng.random(shots) < lost
+    bits[uniform] = rng.random((int(uniform.sum()), n)) < rng.uniform(0.44, 0.5, n)
     note = {"kind": kind, "n": n, "flips": round(level, 4), "lost": round(lost, 3), "shots": shots}
     group = "wide, no few strings" if name == "porter" else "wide, many strings"
-    return Case(group, Distribution(read, np.ones(shots)), Distribution(strings, shares), note)
+    return Case(group, Distribution(bits, np.ones(shots)), Distribution(strings, shares), note)
 
 
 SPARSE = ("strings-1", "strings-2", "strings-3", "strings-5", "strings-8", "ghz", "w")
@@ -121,8 +121,8 @@ SMOOTH = ("ising-0.1", "ising-0.2", "ising-0.3")
 
 
 def cases(seed: int, each: int) -> list[Case]:
-    """Make all groups, `each` cases a group; the same seed gives the same cases."""
-    made: list[Case] = []
+    """Draw the cases of all groups, `each` per group; the same seed gives the same cases."""
+    drawn: list[Case] = []
     for index, (group, kinds, low, high, bits) in enumerate(
         (
             ("few strings", SPARSE, 0.04, 0.4, (4, 11)),
@@ -141,20 +141,20 @@ def cases(seed: int, each: int) -> list[Case]:
             level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
             lost = float(rng.uniform(0, 0.5)) if high > 0.1 and rng.random() < 0.5 else float(rng.uniform(0, 0.05))
             shots = int(2 ** rng.uniform(10, 14))
-            made.append(make(group, kinds[i % len(kinds)], n, random_rates(n, level, rng), lost, shots, rng))
+            drawn.append(make(group, kinds[i % len(kinds)], n, random_rates(n, level, rng), lost, shots, rng))
     for index, level in enumerate((0.1, 0.2, 0.3, 0.4)):
         rng = np.random.default_rng([seed, 100 + index])
         for i in range(min(each, 16)):
             kind = f"strings-{1 + i % 8}"
-            made.append(make(f"1-8 strings, 10 bits, {level:.0%}", kind, 10, np.full((10, 2), level), 0, 16384, rng))
+            drawn.append(make(f"1-8 strings, 10 bits, {level:.0%}", kind, 10, np.full((10, 2), level), 0, 16384, rng))
     rng = np.random.default_rng([seed, 200])
     for _ in range(min(each, 16)):
         rates = np.stack([np.full(9, 0.05), rng.uniform(0.05, 0.55, 9)], axis=1)
-        made.append(make("one string, decay to .55, 9 bits", "strings-1", 9, rates, 0, 10240, rng))
+        drawn.append(make("one string, decay to .55, 9 bits", "strings-1", 9, rates, 0, 10240, rng))
     rng = np.random.default_rng([seed, 300])
     for i in range(each // 2):
         kind = ("scattered-20", "gathered-30", "scattered-60", "gathered-100", "scattered-200")[i % 5]
-        made.append(make_wide(kind, int(rng.integers(13, 18)), rng))
+        drawn.append(make_wide(kind, int(rng.integers(13, 18)), rng))
     for _ in range(each // 8):
-        made.append(make_wide("porter-thomas", int(rng.integers(13, 15)), rng))
-    return made
+        drawn.append(make_wide("porter-thomas", int(rng.integers(13, 15)), rng))
+    return drawn

@@ -1,4 +1,4 @@
-"""Time a call; nothing here imports of the package, since other versions of it are timed as well."""
+"""Time a call. This module imports nothing from the package, because other versions of it are timed as well."""
 
 from collections.abc import Callable
 from time import process_time
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def timed(work: Callable[[], T], clock: Callable[[], float] = process_time) -> tuple[T, float]:
-    """Give what a call returns, and its seconds; processor time is what a busy machine stretches least."""
+    """Return the result of a call and its time in seconds; processor time depends least on other processes."""
     start = clock()
     answer = work()
     return answer, clock() - start

@@ -1,8 +1,8 @@
-"""From circuit to mitigated counts on the noise of FakeTorino: fidelity raw and mitigated.
+"""From circuits to mitigated counts with the noise of FakeTorino: raw and mitigated fidelity.
 
 Run from the repository: python -m benchmarks.torino
 Writes benchmarks/results/torino.csv. GHZ-10, Bernstein-Vazirani-10 and W-5, 8192 shots in 8 twirls, five seeds each.
-`qc.mitigate(run)` knows the compiled circuit and the machine's calibration, `qc.mitigate(run.counts)` the counts alone.
+`qc.mitigate(run)` uses the compiled circuit and the machine's calibration, `qc.mitigate(run.counts)` only the counts.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SECRET = "101100111"
 
 
 def bernstein_vazirani(secret: str) -> QuantumCircuit:
-    """One query finds the secret; the last qubit is the oracle's and is not measured."""
+    """Bernstein-Vazirani: one query finds the secret; the last qubit is the ancilla, which is not measured."""
     n = len(secret)
     circuit = QuantumCircuit(n + 1, n)
     circuit.x(n)
@@ -36,7 +36,7 @@ def bernstein_vazirani(secret: str) -> QuantumCircuit:
 
 
 def cases() -> Iterator[tuple[QuantumCircuit, dict[str, float]]]:
-    """Circuits with their ideal output."""
+    """Yield circuits with their ideal outputs."""
     yield ghz(10, measured=True).copy(name="ghz_n10"), {"0" * 10: 0.5, "1" * 10: 0.5}
     yield bernstein_vazirani(SECRET).copy(name="bv_n10"), {SECRET: 1.0}
     circuit = w_state(5).copy(name="w_n5")

@@ -1,9 +1,9 @@
-"""Time a Pauli twirl: every strategy, Paulis drawn independently and balanced, circuits of two sizes.
+"""Time a Pauli twirl for all strategies, with Paulis drawn independently or balanced, on circuits of two sizes.
 
 Run from the repository: python -m benchmarks.twirls
-Writes benchmarks/results/twirls.csv. Processor time of one thread a twirl, fastest of interleaved repeats, without the
-compiler. Brickwork of cz gates on 11 qubits in a line: as it is, and laid out on FakeTorino, which has 133. The
-docstring of `qcluster.twirl` has its figures from here.
+Writes benchmarks/results/twirls.csv: processor time of one thread per twirl, fastest of interleaved repeats, without
+compilation. The circuits are brickwork of cz gates on 11 qubits in a line, alone and laid out on the 133 qubits of
+FakeTorino. The figures in the docstring of `qcluster.twirl` come from here.
 """
 
 import os
@@ -24,11 +24,11 @@ from qcluster.device.machines.machine import find_machine
 
 QUBITS, LAYERS, TWIRLS, REPEATS = 11, (20, 40), 16, 5
 LINE = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-"""Coupled qubits of FakeTorino, one after another."""
+"""A line of coupled qubits of FakeTorino."""
 
 
 def brickwork(layers: int) -> QuantumCircuit:
-    """Five cz gates a layer, the pairs shifted by one from layer to layer, an sx on every qubit between."""
+    """Build layers of five cz gates, with pairs shifted by one between layers and an sx on every qubit before each."""
     circuit = QuantumCircuit(QUBITS)
     for layer in range(layers):
         circuit.sx(range(QUBITS))

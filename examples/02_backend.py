@@ -2,7 +2,7 @@
 
 Run: python examples/02_backend.py [ibm_torino]
 
-Real machines need an IBM Quantum account and take some seconds of machine time.
+Real machines need an IBM Quantum account and use a few seconds of machine time.
 """
 
 import sys
@@ -15,7 +15,7 @@ IDEAL = {"00000": 0.5, "11111": 0.5}
 
 
 def ghz(n_qubits: int) -> QuantumCircuit:
-    """Build a GHZ state and measure it."""
+    """Build a circuit that prepares and measures a GHZ state."""
     circuit = QuantumCircuit(n_qubits, name=f"ghz_{n_qubits}")
     circuit.h(0)
     for i in range(n_qubits - 1):
@@ -25,7 +25,8 @@ def ghz(n_qubits: int) -> QuantumCircuit:
 
 
 def main(name: str = "fake_torino") -> None:
-    """Run once; mitigate the same counts by the counts alone, by the calibration too, and as the paper does."""
+    """Run once, and mitigate the same counts in three ways: from the counts alone, with the compiled circuit and its
+    calibration, and by the method of the paper."""
     (run,) = qc.execute([ghz(5)], name, shots=4096, twirls=4, seed=7)
     print(run)
     rates = qc.estimate_rates(run)

@@ -1,9 +1,9 @@
-"""Compare methods on the same shots: a small campaign that can be killed and run again.
+"""Compare methods on the same shots, in a small campaign that can be killed and resumed.
 
 Run: python examples/03_campaign.py [folder]
 
-The machines here flip bits independently, which takes seconds; put "FakeTorino" in their place for compiled circuits
-with a machine's noise, or the name of a real machine (see docs/campaigns.md).
+The machine "flips:0.05" flips bits independently, and its campaign takes seconds. Replace it by "FakeTorino" for
+compiled circuits with the noise of a machine, or by the name of a real machine (see docs/campaigns.md).
 """
 
 import sys
@@ -27,11 +27,11 @@ CAMPAIGN = {
 
 
 def main(folder: str = "campaign") -> None:
-    """Run what is not done yet, then print one line a method and write the report."""
+    """Run the tasks that are not done yet, print one line per method, and write the report."""
     for step in run(parse_campaign(CAMPAIGN), folder):
         print(f"{step.done}/{step.total} {step.label} {step.error}")
-    for one in summarise(read_scores(folder), "all"):
-        print(f"{one.method:9} mean fidelity {one.mean:.3f}, gain {one.gain:+.3f}, harmed {one.harm:.0%} of {one.n}")
+    for row in summarise(read_scores(folder), "all"):
+        print(f"{row.method:9} mean fidelity {row.mean:.3f}, gain {row.gain:+.3f}, harmed {row.harm:.0%} of {row.n}")
     for path in write_report(folder, title=CAMPAIGN["name"]):
         print(path)
 

@@ -1,11 +1,12 @@
-"""qcluster as mitiq's executor, alone and under zero-noise extrapolation (ZNE).
+"""Use qcluster as the executor of mitiq, alone and with zero-noise extrapolation (ZNE).
 
 Needs: pip install '.[mitiq]'
 Run: python examples/05_mitiq.py
 
-mitiq wants a function from circuits to measured bitstrings; a MitigatedSampler gives exactly that. The circuits are
-compiled at level 0: any higher level takes out again what ZNE has put in. Mitigated counts leave less noise for ZNE to
-extrapolate; whether the two together beat either depends on the circuit, so all four are printed.
+mitiq needs a function from circuits to measured bitstrings, which is easily made from a MitigatedSampler. The circuits
+are compiled at level 0, because a higher level would remove the gates that ZNE inserts. Mitigated counts leave less
+noise for ZNE to extrapolate. Whether the combination is better than either method alone depends on the circuit, so all
+four results are printed.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ OBSERVABLE = Observable(PauliString("ZZZZ"))
 
 
 def ghz(n_qubits: int) -> QuantumCircuit:
-    """Build a GHZ state; mitiq adds the measurements."""
+    """Build a circuit that prepares a GHZ state; mitiq adds the measurements."""
     circuit = QuantumCircuit(n_qubits)
     circuit.h(0)
     for i in range(n_qubits - 1):
@@ -33,7 +34,7 @@ def ghz(n_qubits: int) -> QuantumCircuit:
 
 
 def executor(sampler: MitigatedSampler) -> Executor:
-    """Make an executor of mitiq of a sampler, whole batches at once."""
+    """Wrap a sampler as an executor of mitiq that runs circuits in batches."""
 
     def run(circuits: Sequence[QuantumCircuit]) -> Sequence[MeasurementResult]:
         results = sampler.run(circuits, shots=8192).result()
@@ -44,7 +45,7 @@ def executor(sampler: MitigatedSampler) -> Executor:
 
 
 def main() -> None:
-    """Estimate the parity in four ways."""
+    """Estimate the parity in four ways: raw or mitigated, each without and with ZNE."""
     for name, method in (("raw", "none"), ("mitigated", "mixture")):
         device = executor(MitigatedSampler("fake_torino", seed=7, method=method, optimization_level=0))
         (plain,) = device.evaluate(ghz(4), OBSERVABLE)

@@ -1,8 +1,8 @@
-"""Submit now, collect later: jobs that outlive the process, and runtime jobs that are long done.
+"""Submit jobs now and collect them later, in another process if need be; or mitigate a job that finished long ago.
 
 Run: python examples/06_saved_job.py [folder]                submits to FakeTorino, and collects
      python examples/06_saved_job.py [folder] ibm_torino     submits to a machine; run again to collect
-     python examples/06_saved_job.py --job JOB_ID            any Sampler job of your account, by its id
+     python examples/06_saved_job.py --job JOB_ID            mitigates any Sampler job of your account, by its id
 """
 
 import sys
@@ -17,14 +17,14 @@ from qcluster.device.prepare import Options, prepare
 
 
 def submit(folder: Path, backend: str) -> None:
-    """Write the request down, send it, and return; the folder has all that is needed to go on."""
+    """Save the request, send it, and return; the folder contains everything that is needed to continue."""
     circuit = make_case("bv:6:secret=101101").circuit
     machine = find_machine(backend)
     jobs.submit(prepare([circuit], machine, Options(shots=4096, twirls=4), seed=7), machine, folder)
 
 
 def show(counts: Any) -> None:
-    """Mitigate, and print the verdict and the likeliest strings."""
+    """Mitigate counts, and print the verdict and the most probable strings."""
     fixed = qc.mitigate(counts)
     print(fixed)
     for string, probability in fixed.distribution.top(3).items():
@@ -32,7 +32,7 @@ def show(counts: Any) -> None:
 
 
 def main(folder: str = "saved-job", backend: str = "fake_torino") -> None:
-    """Submit where nothing has been submitted yet, then collect: flips undone, twirls pooled."""
+    """Submit unless the folder has a request already, then collect the runs, with flips undone and twirls pooled."""
     if folder == "--job":
         for pub in jobs.fetch(backend):
             show(pub)

@@ -1,4 +1,4 @@
-"""Measure the noise beside the circuit: one reference circuit, on a recorded machine or a real one.
+"""Measure the noise of a circuit with one reference circuit, on a recorded machine or a real one.
 
 Run: python examples/07_reference.py [backend]    "fake_mumbai" by default; "ibm_torino" needs an account
 """
@@ -10,7 +10,7 @@ from qcluster.bench.circuits import make_case
 
 
 def main(backend: str = "fake_mumbai") -> None:
-    """Run a GHZ circuit with its reference, mitigate with it and without, and print what it says of the calibration."""
+    """Run a GHZ circuit with its reference, print the report of the reference, and mitigate with and without it."""
     case = make_case("ghz:8")
     (run,) = qc.execute([case.circuit], backend, shots=8192, twirls=8, reference=True, seed=7)
     print(run.reference.report())

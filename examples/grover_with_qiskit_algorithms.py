@@ -1,10 +1,11 @@
-"""Put MitigatedSampler inside somebody else's algorithm: Grover's search from qiskit-algorithms.
+"""Use MitigatedSampler in an algorithm of another library: Grover's search from qiskit-algorithms.
 
 Needs: pip install qiskit-algorithms
 Run: python examples/grover_with_qiskit_algorithms.py
 
-Grover takes any Qiskit Sampler and knows nothing of mitigation. Two rounds over three qubits should find the marked
-string 94.5% of the time; the noise of FakeTorino takes a sixth of that away, and mitigation gives part of it back.
+Grover accepts any Qiskit Sampler and needs no knowledge of mitigation. Without noise, two rounds on three qubits find
+the marked string with a probability of 94.5%. The noise of FakeTorino removes a sixth of that, and mitigation recovers
+part of it.
 """
 
 import numpy as np
@@ -15,20 +16,20 @@ from qcluster.device import MitigatedSampler, Run
 
 
 def readout_rates(run: Run) -> np.ndarray:
-    """Flip rates to start from: what the calibration says of the qubits that were read."""
+    """Return flip rates to start from: the calibrated readout errors of the measured qubits."""
     return run.readout.mean(axis=1)
 
 
 def search(sampler: MitigatedSampler) -> tuple[str, float]:
-    """Find the string that the oracle marks, and how often it came up."""
+    """Return the string that the oracle marks, and the share of shots that gave it."""
     oracle = QuantumCircuit(3)
     oracle.ccz(0, 1, 2)
-    found = Grover(iterations=2, sampler=sampler).amplify(AmplificationProblem(oracle, is_good_state=["111"]))
-    return found.top_measurement, found.max_probability
+    result = Grover(iterations=2, sampler=sampler).amplify(AmplificationProblem(oracle, is_good_state=["111"]))
+    return result.top_measurement, result.max_probability
 
 
 def main() -> None:
-    """Search without and with mitigation, on the same shots."""
+    """Search without and with mitigation, with the same shots."""
     for name, options in (("raw", {"method": "none"}), ("mitigated", {"noise": readout_rates})):
         string, share = search(MitigatedSampler("fake_torino", shots=4096, twirls=4, seed=7, **options))
         print(f"{name:9} {string} {share:.3f}")

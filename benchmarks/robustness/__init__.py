@@ -1,1 +1,1 @@
-"""Bad days, one command: faults, broken input, threads and processes, large and long work."""
+"""Robustness tests behind one command: faults, broken input, threads and processes, large and long work."""

@@ -1,4 +1,4 @@
-"""Faults and broken input: tests of the suite, those marked slow among them, counted."""
+"""Faults and broken input: runs tests of the suite, including those marked slow, and counts them."""
 
 import os
 import re
@@ -59,7 +59,8 @@ TAMPERED = (
 
 
 def tested(*nodes: str, **environment: str) -> str:
-    """Run tests, and count them; one that is not there, fails or stops is an error with the end of what it said."""
+    """Run tests and return their number; a missing, failing or aborted test raises an AssertionError with the end of
+    the output."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", "-p", "no:xdist", "-W", "error", *nodes],
         env=os.environ | environment,
@@ -67,16 +68,16 @@ def tested(*nodes: str, **environment: str) -> str:
         text=True,
         check=False,
     )
-    said = done.stdout.strip().splitlines() or [done.stderr.strip()[-300:]]
-    failed = [line for line in said if line.startswith(("FAILED", "ERROR"))]
+    output = done.stdout.strip().splitlines() or [done.stderr.strip()[-300:]]
+    failed = [line for line in output if line.startswith(("FAILED", "ERROR"))]
     if done.returncode:
-        raise AssertionError("; ".join([*failed[:3], said[-1]]))
-    (counted,) = re.findall(r"(\d+ passed.*?) in ", said[-1])
+        raise AssertionError("; ".join([*failed[:3], output[-1]]))
+    (counted,) = re.findall(r"(\d+ passed.*?) in ", output[-1])
     return f"{counted} tests"
 
 
 def fuzzed(path: str) -> str:
-    """Feed one way in."""
+    """Fuzz one entry point."""
     node = f"tests/fuzz/test_fuzz.py::test_bad_input_by_the_thousand[{path}]"
     tested(node, QCLUSTER_FUZZ=str(FUZZED), QCLUSTER_FUZZ_SEED=str(SEED))
     return f"{FUZZED:,} inputs: answered or refused in words"

@@ -16,17 +16,17 @@ STRINGS, SHOTS, WIDTH = 5_000_000, 10_000_000, 127
 RATE = 0.01
 PUBS, TWO_QUBIT_GATES, CALLS, WARM = 300, 5_000, 10_000, 1_000
 MOST_GROWTH = 8.0
-"""MiB that memory may grow over the calls after the warm ones."""
+"""Most growth of memory after the warm-up calls, in MiB."""
 
 
 def whole(fixed: qc.Mitigation, shots: int) -> None:
-    """Hold an answer against what went in."""
+    """Check that an answer has all shots and no negative weights."""
     if not np.isclose(fixed.distribution.shots, shots, rtol=1e-9) or not (fixed.distribution.weights >= 0).all():
         raise AssertionError(f"{shots} shots went in, {fixed.distribution.shots} came out")
 
 
 def distinct_strings() -> str:
-    """Mitigate counts of which every string is another."""
+    """Mitigate counts in which all strings are distinct."""
     rng = np.random.default_rng(5)
     numbers = rng.choice(1 << 40, STRINGS + STRINGS // 10, replace=True)
     numbers = np.unique(numbers)[:STRINGS].astype(">u8")
@@ -40,7 +40,7 @@ def distinct_strings() -> str:
 
 
 def wide_shots() -> str:
-    """Mitigate a GHZ state of 127 bits, flips at 1%, drawn by chunks and read from the packed array."""
+    """Mitigate a GHZ state of 127 bits with flips at 1%, drawn in chunks and read from the packed array."""
     rng = np.random.default_rng(7)
     chunks = []
     for _ in range(SHOTS // 100_000):
@@ -54,8 +54,8 @@ def wide_shots() -> str:
     if set(top) != {"0" * WIDTH, "1" * WIDTH}:
         raise AssertionError(f"the likeliest strings are {sorted(top)}")
     ghz = {"0" * WIDTH: 0.5, "1" * WIDTH: 0.5}
-    told = (qc.metrics.hellinger_fidelity(one, ghz) for one in (fixed.raw, fixed.distribution))
-    return f"{fixed.raw.n_outcomes:,} distinct; fidelity {' -> '.join(f'{one:.3f}' for one in told)}"
+    before, after = (qc.metrics.hellinger_fidelity(counts, ghz) for counts in (fixed.raw, fixed.distribution))
+    return f"{fixed.raw.n_outcomes:,} distinct; fidelity {before:.3f} -> {after:.3f}"
 
 
 def chain(n_bits: int, angle: float) -> QuantumCircuit:
@@ -68,19 +68,19 @@ def chain(n_bits: int, angle: float) -> QuantumCircuit:
 
 
 def many_pubs() -> str:
-    """Run 300 PUBs of other widths, angles and shots in one job of the Sampler."""
+    """Run 300 PUBs with different widths, angles and shots in one job of the Sampler."""
     shots = [100 + k for k in range(PUBS)]
     pubs = [(chain(2 + k % 4, 0.01 * k), None, shots[k]) for k in range(PUBS)]
     result = qc.MitigatedSampler("fake_manila", seed=1).run(pubs).result()
-    for k, one in enumerate(result):
-        array = one.data.meas
+    for k, pub in enumerate(result):
+        array = pub.data.meas
         if (array.num_shots, array.num_bits) != (shots[k], 2 + k % 4):
             raise AssertionError(f"PUB {k} has {array.num_shots} shots of {array.num_bits} bits")
     return f"{len(result)} results, each with its register and shots"
 
 
 def deep_circuit() -> str:
-    """Run a Clifford circuit and its mirror image on every edge of a machine, with a reference, and mitigate it."""
+    """Run a Clifford circuit followed by its inverse, on all qubits of a machine, with a reference, and mitigate it."""
     backend = find_machine("fake_brisbane").backend
     rng = np.random.default_rng(3)
     edges = sorted({tuple(sorted(pair)) for pair in backend.coupling_map.get_edges()})
@@ -108,26 +108,26 @@ def deep_circuit() -> str:
 
 
 def resident() -> float:
-    """Memory that this process holds now, in MiB."""
+    """Return the resident memory of this process, in MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * resource.getpagesize() / 2**20
 
 
 def many_calls() -> str:
-    """Mitigate again and again: counts alone, runs with references, the published method, intervals."""
-    counts = [one for one in given() if not isinstance(one, qc.Distribution) or one.n_bits <= 8]
-    held = 0.0
+    """Call `mitigate` many times: counts alone, runs with references, the published method, intervals."""
+    inputs = [item for item in given() if not isinstance(item, qc.Distribution) or item.n_bits <= 8]
+    before = 0.0
     for call in range(CALLS):
-        one = counts[call % len(counts)]
-        fixed = qc.mitigate(one, 0.05, method="paper") if call % 4 == 1 else qc.mitigate(one)
+        counts = inputs[call % len(inputs)]
+        fixed = qc.mitigate(counts, 0.05, method="paper") if call % 4 == 1 else qc.mitigate(counts)
         if call % 500 == 2:
             fixed.interval("Z" * fixed.raw.n_bits, seed=0)
         if call == WARM:
-            held = resident()
-    grown = resident() - held
+            before = resident()
+    grown = resident() - before
     if grown > MOST_GROWTH:
         raise AssertionError(f"memory grew by {grown:.1f} MiB")
-    return f"{CALLS:,} calls; resident memory {held:.0f} MiB after {WARM:,}, {grown:+.1f} MiB at the end"
+    return f"{CALLS:,} calls; resident memory {before:.0f} MiB after {WARM:,}, {grown:+.1f} MiB at the end"
 
 
 ROWS = (

@@ -1,4 +1,4 @@
-"""One thing that is tried, and what must hold of it."""
+"""A row of the table of robustness tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table."""
+    """One test."""
 
     name: str
-    """What is tried, in a few words; names the row."""
+    """Short description of the test, which identifies the row."""
     must: str
-    """What must hold."""
+    """Condition that must hold."""
     work: Callable[[], str]
-    """Tries it in a process of its own; returns what happened in words, and raises where it does not hold."""
+    """Runs the test; returns a description of what happened, or raises if the condition does not hold."""

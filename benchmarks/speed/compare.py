@@ -1,10 +1,10 @@
-"""Time every method on the same counts in one interleaved run, and print ratios.
+"""Time all methods on the same counts in one interleaved run, and print ratios.
 
 Run from the repository: python -m benchmarks.speed.compare [--narrow] [--only PART_OF_A_NAME] [--repeats 3]
-Writes benchmarks/results/speed.csv, the row of each set of counts as soon as it is there; with --only, the other rows
-stay. Times are processor time of one thread, the fastest of the repeats; what takes more than two seconds is run once.
-`unique` is np.unique on a void view of the packed shots; `strings` is the search of `mixture` without its guard; `all`
-is `mitigate` from the BitArray on.
+Writes benchmarks/results/speed.csv, row by row; with --only, the other rows are kept. Times are processor time of one
+thread, the fastest of the repeats; a method that takes more than two seconds is run once. `unique` is np.unique on a
+void view of the packed shots, `strings` the search of `mixture` without its guard, and `all` is `mitigate` from the
+BitArray on.
 """
 
 import argparse
@@ -27,11 +27,11 @@ RATIOS = (
 )
 FILE, TOTAL = "speed.csv", "six ibm_brussels records"
 SLOW = 2.0
-"""Seconds from which a method is run once."""
+"""Time in seconds above which a method is run once."""
 
 
 def measure(load: Load, repeats: int) -> dict[str, float]:
-    """Give the fastest time of each method, in seconds."""
+    """Return the fastest time of each method, in seconds."""
     ready, best = works(load), {}
     for _ in range(repeats):
         for name, work in ready.items():
@@ -41,7 +41,7 @@ def measure(load: Load, repeats: int) -> dict[str, float]:
 
 
 def row(name: str, size: tuple[object, object, object], best: dict[str, float]) -> dict[str, object]:
-    """Lay out times in ms and ratios, empty where a method did not run."""
+    """Return a row of times in ms and their ratios, empty where a method did not run."""
     times = {f"{key}_ms": round(1e3 * best[key], 2) if key in best else "" for key in METHODS}
     ratios = {f"{a}/{b}": round(best[a] / best[b], 2) if a in best and b in best else "" for a, b in RATIOS}
     return dict(zip(("counts", "bits", "shots", "distinct"), (name, *size), strict=True)) | times | ratios
@@ -49,23 +49,23 @@ def row(name: str, size: tuple[object, object, object], best: dict[str, float]) 
 
 def total(rows: list[dict[str, object]]) -> dict[str, object]:
     """Sum the six ibm_brussels records, for the methods that ran on all of them."""
-    held = [[row.get(f"{key}_ms", "") for row in rows] for key in METHODS]
-    times = {key: sum(map(float, values)) / 1e3 for key, values in zip(METHODS, held, strict=True) if all(values)}
+    columns = [[row.get(f"{key}_ms", "") for row in rows] for key in METHODS]
+    times = {key: sum(map(float, values)) / 1e3 for key, values in zip(METHODS, columns, strict=True) if all(values)}
     return row(TOTAL, ("", "", ""), times)
 
 
 def keep(new: dict[str, object]) -> None:
-    """Put a row into the file, in the place of the one of its name."""
+    """Put a row into the file, in place of an earlier row of the same name."""
     rows: dict[object, dict[str, Any]] = {old["counts"]: old for old in read_rows(FILE)} | {new["counts"]: new}
     rows.pop(TOTAL, None)
-    recorded = [held for name, held in rows.items() if str(name).startswith("brussels")]
+    recorded = [row for name, row in rows.items() if str(name).startswith("brussels")]
     if len(recorded) == 6:
         rows[TOTAL] = total(recorded)
     write_rows(FILE, rows.values())
 
 
-def show(held: dict[str, object]) -> None:
-    print(*(f"{key} {value}" for key, value in held.items() if value != ""), flush=True)
+def show(row: dict[str, object]) -> None:
+    print(*(f"{key} {value}" for key, value in row.items() if value != ""), flush=True)
 
 
 def main() -> None:
@@ -76,13 +76,13 @@ def main() -> None:
     options = parser.parse_args()
     for load in loads(not options.narrow):
         if options.only in load.name:
-            held = load.counts
-            new = row(load.name, (held.n_bits, int(held.shots), held.n_outcomes), measure(load, options.repeats))
+            counts = load.counts
+            new = row(load.name, (counts.n_bits, int(counts.shots), counts.n_outcomes), measure(load, options.repeats))
             keep(new)
             show(new)
-    for held in read_rows(FILE):
-        if held["counts"] == TOTAL:
-            show(held)
+    for line in read_rows(FILE):
+        if line["counts"] == TOTAL:
+            show(line)
 
 
 if __name__ == "__main__":

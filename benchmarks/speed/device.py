@@ -1,9 +1,9 @@
-"""Time what execute and MitigatedSampler add to a bare Sampler call, without the simulation, in one run.
+"""Time the overhead of execute and MitigatedSampler over a bare Sampler call, without the simulation, in one run.
 
 Run from the repository: python -m benchmarks.speed.device
-Writes benchmarks/results/speed_device.csv. The simulator plays a recorded result back, the same for all; so what is
-left is compilation, twirling, scheduling, intake and mitigation. The bare call is Qiskit's compiler at level 3 and its
-BackendSamplerV2. GHZ-10 on FakeTorino, 4096 shots; fastest of interleaved repeats.
+Writes benchmarks/results/speed_device.csv. The simulator replays a recorded result, the same for all calls, so the
+times contain only compilation, twirling, scheduling, intake and mitigation. The bare call is Qiskit's compiler at level
+3 and its BackendSamplerV2. GHZ-10 on FakeTorino, 4096 shots; fastest of interleaved repeats.
 """
 
 from time import perf_counter
@@ -22,16 +22,16 @@ BITS, SHOTS, REPEATS = 10, 4096, 5
 
 
 class Player(AerSimulator):
-    """Simulates each kind of call once, and then plays the result back."""
+    """A simulator that simulates each kind of call once, and then replays the result."""
 
     recorded: dict = {}  # noqa: RUF012 (shared by copies on purpose)
 
     def run(self, circuits, *args, shots, memory=False, **options):
-        many = circuits if isinstance(circuits, list) else [circuits]
-        key = len(many), shots, memory
+        n_circuits = len(circuits) if isinstance(circuits, list) else 1
+        key = n_circuits, shots, memory
         if key not in self.recorded:
             ideal = AerSimulator(method="stabilizer")
-            self.recorded[key] = ideal.run([ghz(BITS, measured=True)] * len(many), shots=shots, memory=memory).result()
+            self.recorded[key] = ideal.run([ghz(BITS, measured=True)] * n_circuits, shots=shots, memory=memory).result()
         result = self.recorded[key]
         return type("Job", (), {"result": lambda self: result})()
 
@@ -40,7 +40,7 @@ def main() -> None:
     circuit, torino = ghz(BITS, measured=True), FakeTorino()
     player = Player.from_backend(torino, noise_model=None)
     compiled = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1).run(circuit)
-    kept = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, noise=0.02, method="paper", seed=1) for k in (1, 16)}
+    samplers = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, noise=0.02, method="paper", seed=1) for k in (1, 16)}
 
     def bare() -> None:
         passes = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1)
@@ -56,8 +56,8 @@ def main() -> None:
         "MitigatedSampler, first call": lambda: (
             MitigatedSampler(player, shots=SHOTS, noise=0.02, method="paper", seed=1).run([circuit]).result()
         ),
-        "MitigatedSampler, later calls": lambda: kept[1].run([circuit]).result(),
-        "MitigatedSampler, later calls, 16 twirls": lambda: kept[16].run([circuit]).result(),
+        "MitigatedSampler, later calls": lambda: samplers[1].run([circuit]).result(),
+        "MitigatedSampler, later calls, 16 twirls": lambda: samplers[16].run([circuit]).result(),
     }
     times: dict[str, list[float]] = {name: [] for name in works}
     for repeat in range(REPEATS + 1):

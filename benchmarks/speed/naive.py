@@ -1,4 +1,4 @@
-"""The published method as a first version in NumPy would have it: the yardstick of what care is worth."""
+"""A straightforward NumPy version of the published method, as a baseline for timing."""
 
 import numpy as np
 
@@ -7,13 +7,16 @@ ROUNDS = 100
 
 
 def naive_q_cluster(counts: dict[str, int], rate: float, most: int = 64, tol: float = 0.95) -> dict[str, float]:
-    """Follow arXiv:2504.10801 with one row a shot: assign, vote, reweigh, one cluster more until the answer settles.
+    """Mitigate counts as in arXiv:2504.10801, with one row per shot.
+
+    Shots are assigned to clusters, centroids found by majority vote, and weights updated. Clusters are added one by one
+    until the answer no longer changes.
 
     Args:
-        counts: shots of each string.
-        rate: flips per bit.
-        most: most clusters.
-        tol: Hellinger fidelity of two answers in a row at which growth stops.
+        counts: Shots of each string.
+        rate: Flip rate per bit.
+        most: Most clusters.
+        tol: Hellinger fidelity between successive answers at which no more clusters are added.
     """
     strings = list(counts)
     width, total = len(strings[0]), sum(counts.values())
@@ -24,9 +27,9 @@ def naive_q_cluster(counts: dict[str, int], rate: float, most: int = 64, tol: fl
     for k in range(1, min(most, len(strings)) + 1):
         centroids = distinct[ranked[:k]].copy()
         for _ in range(ROUNDS):
-            apart = np.stack([(shots != centroid).sum(axis=1) for centroid in centroids], axis=1)
-            label = apart.argmin(axis=1)
-            label[apart.min(axis=1) > 2 * width * rate * (1 - rate)] = -1
+            distances = np.stack([(shots != centroid).sum(axis=1) for centroid in centroids], axis=1)
+            label = distances.argmin(axis=1)
+            label[distances.min(axis=1) > 2 * width * rate * (1 - rate)] = -1
             moved = centroids.copy()
             for j in range(k):
                 if (label == j).any():
@@ -35,19 +38,19 @@ def naive_q_cluster(counts: dict[str, int], rate: float, most: int = 64, tol: fl
                 break
             centroids = moved
         share = [(label == j).mean() for j in range(k)]
-        kept = {}
+        weights = {}
         for string, bits in zip(strings, distinct, strict=True):
             flips = (bits != centroids).sum(axis=1)
             spread = float((share * rate**flips * (1 - rate) ** (width - flips)).sum())
-            kept[string] = max(0.0, counts[string] / total - spread)
+            weights[string] = max(0.0, counts[string] / total - spread)
         for centroid, part in zip(centroids, share, strict=True):
-            kept["".join(map(str, centroid))] = float(part)
-        whole = sum(kept.values())
-        grown = {string: value / whole for string, value in kept.items()}
+            weights["".join(map(str, centroid))] = float(part)
+        whole = sum(weights.values())
+        new = {string: value / whole for string, value in weights.items()}
         if answer is not None:
-            overlap = sum(np.sqrt(answer[string] * grown[string]) for string in answer.keys() & grown.keys())
+            overlap = sum(np.sqrt(answer[string] * new[string]) for string in answer.keys() & new.keys())
             if overlap**2 >= tol:
                 return answer
-        answer = grown
+        answer = new
     assert answer is not None
     return answer

@@ -1,10 +1,10 @@
-"""Time decision values with their full gradient, batch 32, by each exact route and by dense simulation.
+"""Time decision values with their full gradient, batch 32, by all exact routes and by dense simulation.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.speed.qnn
-Writes benchmarks/results/speed_qnn.csv. Times are processor time of one thread, the
-best of the repeats, so that other work on the machine counts little. The dense routes are timed on one sample and
-multiplied by 32; "statevector, shift" times one circuit of Qiskit's Statevector and multiplies by the circuits that the
-parameter shift needs, 32 (2 P + 1). The last rows are whole fits of the digits, five starts each.
+Writes benchmarks/results/speed_qnn.csv. Times are processor time of one thread, the best of the repeats, so that other
+work on the machine has little effect. The dense route is timed on one sample and multiplied by 32. "statevector, shift"
+times one circuit with Qiskit's Statevector and multiplies by the number of circuits of the parameter shift, 32 (2 P +
+1). The last rows are complete fits of the digits with five starts each.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ BATCH = 32
 
 
 def best(work: Any, repeats: int) -> float:
-    """Return milliseconds of processor time of the fastest round; a round lasts at least 20 ms."""
+    """Return the processor time per call in the fastest round, in ms; a round lasts at least 20 ms."""
     calls, times = 1, []
     for _ in range(repeats):
         start = process_time()
@@ -90,14 +90,14 @@ def rows() -> Iterator[dict[str, Any]]:
     six = build("zx-xx", 16, reps=3, bias=False)
     yield row("3 x (zx, xx)", six, "adjoint (one sample x 32)", BATCH * gradient_ms(six, "adjoint", 1, 2))
     yield row("3 x (zx, xx)", six, "statevector, shift (one circuit x 6176)", statevector_ms(six))
-    knobs: dict[str, Any]
-    for case, knobs in (
+    options: dict[str, Any]
+    for case, options in (
         ("zx", {}),
         ("zx, grey values", {"encoding": "angle"}),
         ("3 x (zx, xx)", {"ansatz": "zx-xx", "reps": 3}),
         ("3 x (zx, xx), grey values", {"ansatz": "zx-xx", "reps": 3, "encoding": "angle"}),
     ):
-        model = QNNClassifier(random_state=0, **knobs)
+        model = QNNClassifier(random_state=0, **options)
         digits = load_digits_4x4(3, 6, threshold=None if "grey" in case else 8)
         yield row(
             f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(partial(model.fit, digits.X, digits.y), 5)

@@ -1,9 +1,8 @@
-"""Measure what one EM round needs, and what it reaches: bytes, operations, and the machine's own speed.
+"""Roofline of an EM round: time per operation and byte, compared with the speed of the machine.
 
 Run from the repository: python -m benchmarks.speed.roofline
-Prints the cost a pair of centroid and string of each part of a round, beside a product, an exponential and a copy of
-the same size, and the cost of one pass of candidates over a million shots. Processor time of one thread, fastest of
-seven.
+Prints the cost per pair of centroid and string of each part of a round; of a copy, an exponential and a product of the
+same size; and the cost of one pass of candidates over a million shots. Processor time of one thread, fastest of seven.
 """
 
 import os
@@ -24,44 +23,46 @@ REPEATS = 7
 
 
 def ns(work, pairs: int) -> float:
-    """Give the time of one call, in ns a pair."""
+    """Return the time of one call, in ns per pair."""
     return 1e9 * min(timed(lambda: [work() for _ in range(10)])[1] for _ in range(REPEATS)) / pairs / 10
 
 
 def measure(k: int, n: int, u: int) -> str:
-    held, rng = synthetic(n, u, 0.2, k), np.random.default_rng(0)
-    rows = lay_out(held.bits, held.weights)
+    """Return the line of the table for k centroids, n bits and u strings."""
+    counts, rng = synthetic(n, u, 0.2, k), np.random.default_rng(0)
+    rows = lay_out(counts.bits, counts.weights)
     models = [Model(rng.random((k, n)) < 0.5, np.full(k, 1 / k), rng.uniform(0.05, 0.2, (n, 2)), REGIMES, 0.1)]
-    layout, now, one = Layout.stacked(rows, models), parameters(models), parameters(models, common=True)
-    columns, parts = likelihoods(rows, layout, now)
-    total, scratch = marginal(layout, now, columns), np.empty_like(columns)
+    layout, free, common = Layout.stacked(rows, models), parameters(models), parameters(models, common=True)
+    columns, parts = likelihoods(rows, layout, free)
+    total, scratch = marginal(layout, free, columns), np.empty_like(columns)
     slopes, table = rng.random((k, n), dtype=np.float32), rng.random(k * (n + 1), dtype=np.float32)
     logs, pairs = np.log(columns), columns.size
-    parts_of_it = [
+    steps = [
         lambda: np.copyto(scratch, columns),
         lambda: np.exp(logs, out=scratch),
         lambda: np.matmul(slopes, rows.columns, out=scratch),
         lambda: np.take(table, layout.lookup),
-        lambda: likelihoods(rows, layout, now, scratch),
-        lambda: likelihoods(rows, layout, one, scratch),
-        lambda: e_step(rows, rows.shares[None], layout, now, columns, total, parts, scratch),
+        lambda: likelihoods(rows, layout, free, scratch),
+        lambda: likelihoods(rows, layout, common, scratch),
+        lambda: e_step(rows, rows.shares[None], layout, free, columns, total, parts, scratch),
     ]
-    times = [ns(work, pairs) for work in parts_of_it]
+    times = [ns(step, pairs) for step in steps]
     whole = times[4] + times[6]
-    # Two products of 2n operations a pair. Bytes: the bits once each way for all centroids, ten passes of four bytes,
-    # and the eight-byte places twice.
+    # Operations per pair: two products of 2n. Bytes per pair: the bits once each way, shared by all centroids, ten
+    # passes of four bytes, and two of the eight-byte indices.
     reached = f"{4 * n / whole:.1f} | {(2 * 4 * n / k + 10 * 4 + 2 * 8) / whole:.1f}"
     return f"| {k} | {n} | {u} | " + " | ".join(f"{time:.2f}" for time in times) + f" | {whole:.2f} | {reached} |"
 
 
 def one_pass(candidates: int, strings: int = 1 << 14) -> float:
-    """Give the seconds of one product and one exponential, over all distinct strings of a million shots of 156 bits."""
-    held, rng = synthetic(156, 1_000_000, 0.03), np.random.default_rng(0)
-    slopes = rng.random((candidates, held.n_bits), dtype=np.float32)
+    """Return the seconds of one product and one exponential over all distinct strings of a million shots of 156
+    bits."""
+    counts, rng = synthetic(156, 1_000_000, 0.03), np.random.default_rng(0)
+    slopes = rng.random((candidates, counts.n_bits), dtype=np.float32)
 
     def work() -> None:
-        for start in range(0, held.n_outcomes, strings):
-            np.exp(slopes @ held.bits[start : start + strings].T.astype(np.float32))
+        for start in range(0, counts.n_outcomes, strings):
+            np.exp(slopes @ counts.bits[start : start + strings].T.astype(np.float32))
 
     return timed(work)[1]
 

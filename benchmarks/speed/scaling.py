@@ -1,10 +1,10 @@
 """Measure how the cost of mitigation grows with distinct strings and with bits, and the memory of a large set.
 
-Run from the repository: python -m benchmarks.speed.scaling
-Writes benchmarks/results/speed_scaling.csv and docs/figures/speed_scaling.png; with the word "draw" after it, only the
-figure, from the table that is there. Processor time of one thread, fastest of
-three repeats (of one, above ten thousand strings). Three strings, sent through flips at such a rate that nearly all
-shots are distinct. Memory is the peak of a process that makes the counts, and mitigates them.
+Run from the repository: python -m benchmarks.speed.scaling [draw]
+Writes benchmarks/results/speed_scaling.csv and docs/figures/speed_scaling.png; with the word "draw", only the figure,
+from the existing table. Times are processor time of one thread, fastest of three repeats (one above ten thousand
+strings). The counts are three strings, with flips at a rate that makes nearly all shots distinct. The memory is the
+peak of a process that draws the counts and mitigates them.
 """
 
 import os
@@ -33,21 +33,21 @@ FIGURE = RESULTS.parents[1] / "docs" / "figures" / "speed_scaling.png"
 def measured(axis: str, counts: qc.Distribution) -> dict[str, float | str]:
     """Time each method on one set of counts."""
     repeats = 3 if counts.n_outcomes <= 10_000 else 1
-    found: dict[str, float | str] = {"axis": axis, "bits": counts.n_bits, "distinct": counts.n_outcomes}
+    row: dict[str, float | str] = {"axis": axis, "bits": counts.n_bits, "distinct": counts.n_outcomes}
     for name, options in METHODS.items():
         work = lambda options=options: qc.mitigate(counts, **options)  # noqa: E731
-        found[f"{name}_ms"] = round(1e3 * min(timed(work)[1] for _ in range(repeats)), 2)
-    print(*(f"{key} {value}" for key, value in found.items()), flush=True)
-    return found
+        row[f"{name}_ms"] = round(1e3 * min(timed(work)[1] for _ in range(repeats)), 2)
+    print(*(f"{key} {value}" for key, value in row.items()), flush=True)
+    return row
 
 
 def exponent(x: list[float], y: list[float]) -> float:
-    """Fit ``y ~ x^a``."""
+    """Return the exponent a of a fit ``y ~ x^a``."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def memory() -> float:
-    """Give the peak memory of a process that mitigates 300,000 strings of 156 bits, in MB."""
+    """Return the peak memory of a process that mitigates 300,000 strings of 156 bits, in MB."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.speed.scaling", "memory"], capture_output=True, text=True, check=True
     )
@@ -55,12 +55,12 @@ def memory() -> float:
 
 
 def fit(rows: list[dict[str, float | str]]) -> dict[str, float]:
-    """Fit the exponents of each method, from 1,000 strings and from 40 bits."""
+    """Return the fitted exponents of each method, from 1,000 strings and from 40 bits on."""
     fitted = {}
     for axis, least in (("distinct", 1_000), ("bits", 40)):
-        held = [row for row in rows if row["axis"] == axis and row[axis] >= least]
+        part = [row for row in rows if row["axis"] == axis and row[axis] >= least]
         for name in METHODS:
-            fitted[f"{name} {axis}"] = exponent([row[axis] for row in held], [row[f"{name}_ms"] for row in held])
+            fitted[f"{name} {axis}"] = exponent([row[axis] for row in part], [row[f"{name}_ms"] for row in part])
     return fitted
 
 
@@ -69,11 +69,11 @@ def draw(rows: list[dict[str, float | str]], fitted: dict[str, float]) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (axis, label) in zip(panels, (("distinct", "distinct strings"), ("bits", "bits")), strict=True):
-        held = [row for row in rows if row["axis"] == axis]
+        part = [row for row in rows if row["axis"] == axis]
         for name, colour in (("mixture", COLOURS["mitigated"]), ("paper", COLOURS["raw"])):
             text = f"{name}, exponent {fitted[f'{name} {axis}']:.2f}"
             panel.loglog(
-                [row[axis] for row in held], [row[f"{name}_ms"] for row in held], "o-", color=colour, label=text
+                [row[axis] for row in part], [row[f"{name}_ms"] for row in part], "o-", color=colour, label=text
             )
         panel.set_xlabel(label)
         panel.spines[["top", "right"]].set_visible(False)

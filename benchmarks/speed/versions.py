@@ -1,11 +1,10 @@
-"""Time `mitigate` of another commit and of this tree on the same counts, turn by turn in one run.
+"""Time `mitigate` of another commit and of this tree on the same counts, alternating in one run.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.speed.versions [COMMIT] [--only PART_OF_A_NAME]
-COMMIT is 0.1.0 (c67bbb0) unless another is named. Writes benchmarks/results/speed_versions.csv, a row as soon as it is
-there; some 4 minutes of one core. Each version runs in a process of its own, from the BitArray to the answer; in every
-round either mitigates once, in an order that changes from round to round. Times are processor time of one thread: of
-each draw of the counts the fastest of the rounds, and the median over draws. What takes more than two seconds is run
-once.
+The default COMMIT is 0.1.0 (c67bbb0). Writes benchmarks/results/speed_versions.csv, row by row; some 4 minutes on one
+core. Each version runs in a separate process, from the BitArray to the answer. In every round each version mitigates
+once, in alternating order. Times are processor time of one thread: the fastest of the rounds for each draw of the
+counts, and the median over draws. Cases that take more than two seconds are run once.
 """
 
 import argparse
@@ -32,8 +31,8 @@ FILE = "speed_versions.csv"
 FIRST = "c67bbb0"
 """The commit of 0.1.0."""
 SLOW = 2.0
-"""Seconds from which a version is run once."""
-# The package under test is that of the first argument: `python -c` has no folder of its own on the path.
+"""Time in seconds above which a version is run once."""
+# The first argument comes first on the path, so the package under test is imported from there.
 WORKER = (
     "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; from importlib import import_module; "
     "import_module(sys.argv[3]).work()"
@@ -43,18 +42,18 @@ Timed = Callable[[Any], float]
 
 @dataclass(frozen=True)
 class Case:
-    """Counts of one kind."""
+    """Parameters of the counts of one case."""
 
     kind: str
-    """Of the ideal: ``"ghz"``, ``"strings"``, three of them, ``"dense"``, a random state's, or ``"uniform"``."""
+    """Ideal output: ``"ghz"``, ``"strings"`` (three random ones), ``"dense"`` (a random state) or ``"uniform"``."""
     bits: int
-    """Their number."""
+    """Number of bits."""
     shots: int
-    """Their number."""
+    """Number of shots."""
     flips: float = 0.03
-    """A bit."""
+    """Flip rate per bit."""
     draws: int = 1
-    """How often counts are drawn."""
+    """Number of independent draws of the counts."""
 
 
 SMALL = {
@@ -77,30 +76,30 @@ CASES = {
 
 @cache
 def drawn(name: str, draw: int) -> Any:
-    """Draw counts as a BitArray."""
+    """Draw the counts of a case as a BitArray."""
     from qiskit.primitives import BitArray
 
     case = CASES[name]
     rng = np.random.default_rng([case.bits, case.shots, draw])
     strings = rng.random((3, case.bits)) < 0.5
-    chances = rng.dirichlet(np.ones(1 << case.bits)) if case.kind == "dense" else np.ones(1)
+    probabilities = rng.dirichlet(np.ones(1 << case.bits)) if case.kind == "dense" else np.ones(1)
     parts = []
     for start in range(0, case.shots, 1 << 16):
-        some = min(1 << 16, case.shots - start)
+        size = min(1 << 16, case.shots - start)
         if case.kind == "ghz":
-            sent = np.repeat(rng.random((some, 1)) < 0.5, case.bits, axis=1)
+            sent = np.repeat(rng.random((size, 1)) < 0.5, case.bits, axis=1)
         elif case.kind == "strings":
-            sent = strings[rng.integers(3, size=some)]
+            sent = strings[rng.integers(3, size=size)]
         elif case.kind == "dense":
-            sent = rng.choice(len(chances), some, p=chances)[:, None] >> np.arange(case.bits) & 1 > 0
+            sent = rng.choice(len(probabilities), size, p=probabilities)[:, None] >> np.arange(case.bits) & 1 > 0
         else:
-            sent = rng.random((some, case.bits)) < 0.5
+            sent = rng.random((size, case.bits)) < 0.5
         parts.append(sent ^ (rng.random(sent.shape, dtype=np.float32) < case.flips))
     return BitArray.from_bool_array(np.concatenate(parts), order="little")
 
 
 def work() -> None:
-    """Mitigate the counts that each line of the input names, and answer with the seconds it took."""
+    """Read names of cases and draws from the standard input, mitigate each, and print the time in seconds."""
     import qcluster as qc
 
     for line in sys.stdin:
@@ -111,7 +110,7 @@ def work() -> None:
 
 @contextmanager
 def unpacked(commit: str) -> Iterator[Path]:
-    """Put the package as it was at a commit into a folder that lasts as long as it is used."""
+    """Unpack the package of a commit into a temporary folder."""
     command = ["git", "archive", "--format=tar", commit, "qcluster"]
     packed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True).stdout
     with TemporaryDirectory() as folder:
@@ -122,7 +121,10 @@ def unpacked(commit: str) -> Iterator[Path]:
 
 @contextmanager
 def started(tree: Path, module: str) -> Iterator[Timed]:
-    """Start a process with the package of a tree, and give what hands `work` of a module a task and gives its time."""
+    """Start a process that imports the package from a tree and runs `work` of a module.
+
+    Yields a function that sends the process a task and returns the time it took, in seconds.
+    """
     command = [sys.executable, "-W", "ignore", "-c", WORKER, str(tree), str(REPOSITORY), module]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree) as process:
         assert process.stdin is not None
@@ -140,7 +142,7 @@ def started(tree: Path, module: str) -> Iterator[Timed]:
 
 
 def compare(name: str, before: Timed, now: Timed, rounds: int) -> dict[str, Any]:
-    """Give the times of both versions, in ms, and the ratio."""
+    """Return the times of both versions, in ms, and their ratio."""
     times: dict[Timed, list[float]] = {before: [], now: []}
     for draw in range(CASES[name].draws):
         best = dict.fromkeys(times, float("inf"))
@@ -157,25 +159,25 @@ def compare(name: str, before: Timed, now: Timed, rounds: int) -> dict[str, Any]
 
 
 def keep(row: dict[str, Any]) -> None:
-    """Put a row into the table as soon as it is there, in the place of the one of its name; rows in their order."""
-    from benchmarks.data import read_rows, write_rows  # not above: they import of the package what another commit lacks
+    """Put a row into the table, in place of an earlier one of the same name and in the order of `CASES`."""
+    from benchmarks.data import read_rows, write_rows  # local, as other commits may lack what they import
 
-    rows = {held["counts"]: held for held in read_rows(FILE)} | {row["counts"]: row}
+    rows = {old["counts"]: old for old in read_rows(FILE)} | {row["counts"]: row}
     write_rows(FILE, [rows[name] for name in CASES if name in rows])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commit", nargs="?", default=FIRST)
-    parser.add_argument("--only", default="", help="part of a name; the other rows of the table stay")
+    parser.add_argument("--only", default="", help="part of a name; the other rows of the table are kept")
     parser.add_argument("--rounds", type=int, default=2)
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     module = "benchmarks.speed.versions"
-    with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
-        before((next(iter(CASES)), 0)), now((next(iter(CASES)), 0))  # what is read and compiled once
+    with unpacked(options.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
+        before((next(iter(CASES)), 0)), now((next(iter(CASES)), 0))  # warm up: files are read and code compiled once
         for name in CASES:
-            if chosen.only in name:
-                row = compare(name, before, now, chosen.rounds)
+            if options.only in name:
+                row = compare(name, before, now, options.rounds)
                 print(row, flush=True)
                 keep(row)
 

@@ -1,4 +1,4 @@
-"""What is timed, and on which counts: for `compare`."""
+"""Methods and sets of counts that `benchmarks.speed.compare` times."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from qcluster.core.sparse.fit import fit_mixture
 Work = Callable[[], Any]
 
 MOST = {"hammer": 40_000, "mthree": 15_000, "naive": 15_000, "circuit": 2_000}
-"""Most distinct strings for methods whose cost grows faster: beyond, a run would take minutes."""
+"""Most distinct strings for methods whose cost grows faster; with more, a run would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Load:
     """One set of counts."""
 
     name: str
-    """What it is called."""
+    """Name of the row."""
     counts: qc.Distribution
     """The counts."""
     rate: float = 0.05
-    """Flips per bit, for the methods that must be told."""
+    """Flip rate per bit, for methods that need it."""
     record: dict[str, Any] | None = None
-    """The recorded circuit, where there is one."""
+    """The record with its circuit, if there is one."""
 
 
 def synthetic(n_bits: int, shots: int, rate: float, strings: int = 3, seed: int = 5) -> qc.Distribution:
-    """Draw strings, send them `shots` times, and flip bits."""
+    """Draw counts of a few random strings with flipped bits."""
     rng = np.random.default_rng([seed, n_bits, shots])
     sent = rng.random((strings, n_bits)) < 0.5
     words = []
@@ -46,7 +46,7 @@ def synthetic(n_bits: int, shots: int, rate: float, strings: int = 3, seed: int 
 
 
 def loads(wide: bool = True) -> Iterator[Load]:
-    """Give the recorded and the synthetic sets of counts."""
+    """Yield the recorded and the synthetic sets of counts."""
     if DATA.exists():
         for record in brussels():
             yield Load(record["id"], qc.Distribution.of(record["counts"]), record["effective_rate"], record)
@@ -67,33 +67,33 @@ def loads(wide: bool = True) -> Iterator[Load]:
 
 
 def works(load: Load) -> dict[str, Work]:
-    """Prepare the methods for one set of counts; what is not timed (calibration, parsing) is done here."""
-    held = load.counts
-    shots = BitArray.from_bool_array(held.bits, order="little").array
-    shots = np.repeat(shots, held.weights.astype(int), axis=0)
+    """Return the functions to time on one set of counts; untimed preparation (calibration, parsing) is done here."""
+    counts = load.counts
+    shots = BitArray.from_bool_array(counts.bits, order="little").array
+    shots = np.repeat(shots, counts.weights.astype(int), axis=0)
     shots = shots[np.random.default_rng(0).permutation(len(shots))]
-    array = BitArray(shots, held.n_bits)
+    array = BitArray(shots, counts.n_bits)
     void = np.ascontiguousarray(shots).view(f"V{shots.shape[1]}").ravel()
-    counts = held.to_counts() if held.n_outcomes <= max(MOST.values()) else {}
-    found: dict[str, Work] = {
+    as_dict = counts.to_counts() if counts.n_outcomes <= max(MOST.values()) else {}
+    functions: dict[str, Work] = {
         "unique": lambda: np.unique(void, return_counts=True),
         "get_counts": lambda: array.get_counts(),
         "intake": lambda: qc.Distribution.of(array),
-        "paper": lambda: qc.mitigate(held, load.rate, method="paper"),
-        "mixture": lambda: qc.mitigate(held),
-        "strings": lambda: fit_mixture(held.bits, held.weights),
+        "paper": lambda: qc.mitigate(counts, load.rate, method="paper"),
+        "mixture": lambda: qc.mitigate(counts),
+        "strings": lambda: fit_mixture(counts.bits, counts.weights),
         "all": lambda: qc.mitigate(array),
-        "hammer": lambda: hammer(held),
-        "mthree": m3(counts, held.n_bits),
-        "naive": lambda: naive_q_cluster(counts, load.rate),
+        "hammer": lambda: hammer(counts),
+        "mthree": m3(as_dict, counts.n_bits),
+        "naive": lambda: naive_q_cluster(as_dict, load.rate),
     }
-    if load.record is not None and held.n_outcomes <= MOST["circuit"]:
-        found["circuit"] = circuit(load)
-    return {name: work for name, work in found.items() if held.n_outcomes <= MOST.get(name, held.n_outcomes)}
+    if load.record is not None and counts.n_outcomes <= MOST["circuit"]:
+        functions["circuit"] = circuit(load)
+    return {name: work for name, work in functions.items() if counts.n_outcomes <= MOST.get(name, counts.n_outcomes)}
 
 
 def m3(counts: dict[str, int], width: int) -> Work:
-    """Prepare mthree with a calibration of 2% flips a bit given beforehand."""
+    """Return a call of mthree, with a prepared calibration of 2% flips per bit."""
     import mthree
 
     mitigator = mthree.M3Mitigation()
@@ -102,7 +102,7 @@ def m3(counts: dict[str, int], width: int) -> Work:
 
 
 def circuit(load: Load) -> Work:
-    """Prepare mitigation under the compiled circuit's faults, the faults found beforehand."""
+    """Return a call of `mitigate` with the compiled circuit's faults, which are computed beforehand."""
     assert load.record is not None
     (faults,) = (one.run.faults for one in runs("ibm_brussels_2025") if one.run and one.identity == load.record["id"])
     return lambda: qc.mitigate(load.counts, faults)

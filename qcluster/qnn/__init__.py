@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qcluster.qnn.storage import load_model as load_model
     from qcluster.qnn.storage import save_model as save_model
 
-_HOMES = {
+_MODULES = {
     "Ansatz": "ansatz",
     "ContractedReadout": "measured",
     "DeviceReadout": "device",
@@ -49,12 +49,12 @@ _HOMES = {
     "subset_majority": "data",
     "subset_parity": "data",
 }
-"""Public names and their files; scikit-learn is imported with the classifier, not before."""
+"""Public names and the modules that define them; a module, and scikit-learn with it, is imported on first use."""
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"qcluster.qnn.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"qcluster.qnn.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'qcluster.qnn' has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""Describe the circuit of the classifier: gates between data qubits and one readout qubit.
+"""The ansatz of the classifier: parametrised gates between data qubits and one readout qubit.
 
-Farhi and Neven (arXiv:1802.06002) classify bit strings with gates exp(i theta P R): P acts on the data qubits, R is a
-Pauli operator on the readout qubit. Everything else in `qcluster.qnn` reads this description: the exact forms, the
-circuits and the classifier.
+Farhi and Neven (arXiv:1802.06002) classify bit strings with gates exp(i theta P R), where P acts on the data qubits and
+R is a Pauli operator on the readout qubit. The exact evaluation, the circuits and the classifier all work from the
+`Ansatz` defined here.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _PRESETS: dict[str, tuple[Layer, ...]] = {
 
 @dataclass(frozen=True)
 class Term:
-    """Hold one gate exp(i theta P R): what it does to which data qubits, and along which readout axis."""
+    """One gate exp(i theta P R): an operator P on data qubits and a Pauli operator R on the readout qubit."""
 
     qubits: tuple[int, ...]
-    """Data qubits the gate touches, distinct; empty for a bias gate."""
+    """Distinct data qubits on which P acts; empty for a bias gate."""
     data: str
-    """One letter per qubit: X, Y or Z; or all "1", the projector on 1 (a multiply controlled rotation)."""
+    """P, one letter per qubit: X, Y or Z; or all "1", the projector on 1 (a multiply controlled rotation)."""
     readout: str
-    """X, Y or Z on the readout qubit."""
+    """R: X, Y or Z."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "qubits", tuple(self.qubits))  # lists have no hash, by which circuits are kept
+        object.__setattr__(self, "qubits", tuple(self.qubits))  # circuits are cached by hash, and lists have none
         if len(self.data) != len(self.qubits) or len(set(self.qubits)) != len(self.qubits):
             raise ValueError(f"a term needs one letter per distinct qubit; got {self.data!r} on {shown(self.qubits)}")
         if not (set(self.data) <= set("XYZ") or set(self.data) == {"1"}):
@@ -46,13 +46,13 @@ class Term:
 
     @property
     def is_diagonal(self) -> bool:
-        """Tell whether the gate leaves every bit string of the data in place."""
+        """Whether the gate is diagonal in the data register, so that it maps no bit string to another."""
         return set(self.data) <= set("Z1")
 
 
 @dataclass(frozen=True)
 class Ansatz:
-    """Hold the gates in the order in which they act, one parameter each.
+    """A sequence of gates, in the order in which they act, with one parameter per gate.
 
     Example:
         >>> zx = layers(3, [("Z", "X")])
@@ -61,13 +61,13 @@ class Ansatz:
     """
 
     n_data: int
-    """Number of data qubits; the readout is one more."""
+    """Number of data qubits; the readout is an additional qubit."""
     terms: tuple[Term, ...]
     """The gates; parameter k belongs to terms[k]."""
     start: str = "1"
-    """State of the readout before the gates: 0, 1, + or -."""
+    """Initial state of the readout: 0, 1, + or -."""
     measure: str = "Y"
-    """Pauli operator measured on the readout; its mean is the decision value."""
+    """Pauli operator measured on the readout; its expectation value is the decision value."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))
@@ -81,50 +81,50 @@ class Ansatz:
 
     @property
     def n_parameters(self) -> int:
-        """Count the parameters, one per gate."""
+        """Number of parameters, one per gate."""
         return len(self.terms)
 
     @cached_property
     def axis_runs(self) -> tuple[tuple[str, int, int], ...]:
-        """Cut the gates into runs along one readout axis: (axis, first gate, one past the last)."""
+        """Maximal runs of gates about the same readout axis, as (axis, first gate, one past the last gate)."""
         axes = [term.readout for term in self.terms]
         cuts = [k for k in range(len(axes)) if k == 0 or axes[k] != axes[k - 1]]
         return tuple((axes[a], a, b) for a, b in pairwise([*cuts, len(axes)]))
 
     @property
     def is_one_body(self) -> bool:
-        """Tell whether every gate touches at most one data qubit: the condition of the product and the path sum."""
+        """Whether every gate acts on at most one data qubit, as the product form and the path sum require."""
         return all(len(term.qubits) <= 1 for term in self.terms)
 
     @property
     def is_standard(self) -> bool:
-        """Tell whether all gates turn the readout about X, from state 1, with Y measured."""
+        """Whether all gates rotate the readout about X, the readout starts in 1, and Y is measured."""
         return all(term.readout == "X" for term in self.terms) and (self.start, self.measure) == ("1", "Y")
 
     @property
     def is_sine(self) -> bool:
-        """Tell whether the model is a sine perceptron on bit strings: one-body Pauli gates in the standard frame."""
+        """Whether the model is a sine perceptron on bit strings: `is_standard`, with one-body Pauli gates only."""
         return self.is_standard and self.is_one_body and "1" not in self.letters
 
     @property
     def spans_sine(self) -> bool:
-        """Tell whether the angles reach every sine perceptron: a Z gate on each data qubit, and a bias gate.
+        """Whether some choice of angles gives any sine perceptron: a Z gate on each data qubit, and a bias gate.
 
-        X and Y gates by themselves leave every phase at 0 or pi.
+        X and Y gates alone leave every phase at 0 or pi.
         """
-        turned = {term.qubits for term in self.terms if term.data == "Z"}
-        return self.is_sine and len(turned) == self.n_data and "" in self.letters
+        with_z = {term.qubits for term in self.terms if term.data == "Z"}
+        return self.is_sine and len(with_z) == self.n_data and "" in self.letters
 
     @property
     def is_zx_with_bias(self) -> bool:
-        """Tell whether this is one ZX gate per data qubit and bias gates: what `compress` returns."""
-        touched = [term.qubits[0] for term in self.terms if term.qubits]
-        one_z = all(term.data in ("", "Z") for term in self.terms)
-        return self.is_standard and one_z and sorted(touched) == list(range(self.n_data)) and "" in self.letters
+        """Whether there is one ZX gate per data qubit, at least one bias gate and no other, as `compress` returns."""
+        qubits = [term.qubits[0] for term in self.terms if term.qubits]
+        only_z = all(term.data in ("", "Z") for term in self.terms)
+        return self.is_standard and only_z and sorted(qubits) == list(range(self.n_data)) and "" in self.letters
 
     @property
     def letters(self) -> tuple[str, ...]:
-        """List the data letters of the gates in order; an empty text is a bias gate."""
+        """Data letters of each gate, in order; an empty string marks a bias gate."""
         return tuple(term.data for term in self.terms)
 
 
@@ -138,16 +138,16 @@ def layers(
     start: str = "1",
     measure: str = "Y",
 ) -> Ansatz:
-    """Build an ansatz of whole layers: each pair puts one gate between every data qubit and the readout.
+    """Build an ansatz of layers; each layer has one gate between every data qubit and the readout.
 
     Args:
         n_data: Number of data qubits.
         pairs: (data Pauli, readout Pauli) of each layer, in order.
-        reps: How often the list of layers is repeated.
-        bias: Whether to append exp(i b R). Without it a ZX ansatz cannot tell z from NOT z but for the sign:
-            f(NOT z) = -f(z) (the odd twin of the negational symmetry of arXiv:2105.09580).
+        reps: Number of repetitions of the list of layers.
+        bias: Whether to append a bias gate exp(i b R). Without one, f(NOT z) = -f(z) for a ZX ansatz (the odd
+            counterpart of the negational symmetry of arXiv:2105.09580).
         bias_axis: R of the bias gate.
-        start: State of the readout before the gates.
+        start: Initial state of the readout.
         measure: Pauli operator measured on the readout.
 
     Example:
@@ -163,11 +163,11 @@ def layers(
 
 
 def reed_muller(n_data: int, degree: int) -> Ansatz:
-    """Build the diagonal ansatz with one multiply controlled rotation per AND of at most `degree` bits.
+    """Build the diagonal ansatz with one multiply controlled rotation for each AND of at most `degree` bits.
 
-    On a bit string z the readout turns by phi(z) = sum_S theta_S AND_S(z), so f(z) = -sin(2 phi(z)): with
-    theta_S in {0, pi/2} and a bias of -pi/4 this is the Reed-Muller form of any Boolean function
-    (arXiv:1802.06002, section 2), at the price of up to 2**n gates.
+    The angle of the readout for a bit string z is phi(z) = sum_S theta_S AND_S(z), and f(z) = -sin(2 phi(z)). At full
+    degree, with theta_S in {0, pi/2} and a bias of -pi/4, this represents any Boolean function by its Reed-Muller form
+    (arXiv:1802.06002, section 2). The cost is up to 2**n gates.
 
     Example:
         >>> [term.qubits for term in reed_muller(3, 2).terms]
@@ -182,24 +182,24 @@ def reed_muller(n_data: int, degree: int) -> Ansatz:
 def build(
     ansatz: str | Ansatz | Sequence[Layer] | Callable[[int], Ansatz], n_data: int, *, reps: int = 1, bias: bool = True
 ) -> Ansatz:
-    """Turn what `QNNClassifier(ansatz=...)` accepts into an `Ansatz`.
+    """Build an `Ansatz` from any value that `QNNClassifier(ansatz=...)` accepts.
 
     Args:
-        ansatz: "zx", "zx-xx", "tfq" (XX then ZZ on a minus state, X measured, as in the TensorFlow Quantum
-            tutorial), "reed-muller" (reps is then the degree; it always has the bias), a list of layers, an `Ansatz`
-            of that width, or a function of n_data.
+        ansatz: "zx", "zx-xx", "tfq" (XX then ZZ with the readout in the minus state and X measured, as in the
+            TensorFlow Quantum tutorial), "reed-muller" (with reps as the degree, and always with a bias), a list of
+            layers, an `Ansatz` with n_data data qubits, or a function from n_data to an `Ansatz`.
         n_data: Number of data qubits.
-        reps: Repetitions of the layers, or the degree.
-        bias: Whether to append a bias gate (along Z for "tfq", where one along X would change nothing).
+        reps: Number of repetitions of the layers, or the degree.
+        bias: Whether to append a bias gate. For "tfq" it is along Z, since one along X would have no effect.
 
     Example:
         >>> build("tfq", 16, bias=False).n_parameters
         32
     """
-    made = _build(ansatz, n_data, reps, bias)
-    if not made.terms:
+    built = _build(ansatz, n_data, reps, bias)
+    if not built.terms:
         raise ValueError("the ansatz must have a gate; got none: the readout would not depend on the data")
-    return made
+    return built
 
 
 def _build(
@@ -210,10 +210,10 @@ def _build(
             raise ValueError(f"the ansatz must have the {n_data} data qubits of the rows; got {ansatz.n_data}")
         return ansatz
     if callable(ansatz):
-        made = ansatz(n_data)
-        if not isinstance(made, Ansatz) or made.n_data != n_data:
-            raise ValueError(f"the ansatz function must return an Ansatz on {n_data} data qubits; got {made!r}")
-        return made
+        built = ansatz(n_data)
+        if not isinstance(built, Ansatz) or built.n_data != n_data:
+            raise ValueError(f"the ansatz function must return an Ansatz on {n_data} data qubits; got {built!r}")
+        return built
     if isinstance(ansatz, str):
         if ansatz == "reed-muller":
             return reed_muller(n_data, min(reps, n_data))

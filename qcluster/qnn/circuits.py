@@ -1,7 +1,8 @@
-"""Write an ansatz as Qiskit circuits: data qubits 0 ... n-1, the readout is qubit n."""
+"""Qiskit circuits of an ansatz: the data qubits are 0 ... n-1, the readout is qubit n."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +23,16 @@ def circuit(
     *,
     measure: bool = True,
 ) -> QuantumCircuit:
-    """Build the whole circuit: preparation of the data, the gates, and one measured bit.
+    """Build the complete circuit: preparation of the data, the gates, and the measurement of the readout.
 
-    The mean of the measured operator is P(0) - P(1). With the readout started in 1, exp(i phi X) gives <Y> =
-    -sin(2 phi): a turn of +pi/4 reads -1 (mind the sign; from state 0 it would read +1).
+    The expectation value of the measured operator is P(0) - P(1). Mind the sign: if the readout starts in 1,
+    exp(i phi X) gives <Y> = -sin(2 phi), so phi = +pi/4 gives -1; if it starts in 0, the same angle gives +1.
 
     Args:
         ansatz: The gates.
-        theta: (n_parameters,) angles; None leaves them as a `ParameterVector` named theta.
-        preparation: A circuit on the n data qubits that makes the input state, entangled or not.
-        measure: False leaves the basis change and the measurement out.
+        theta: (n_parameters,) angles; None keeps them as a `ParameterVector` named theta.
+        preparation: A circuit on the n data qubits that prepares the input state, entangled or not.
+        measure: False omits the basis change and the measurement.
 
     Example:
         >>> from qcluster.qnn.ansatz import build
@@ -60,44 +61,45 @@ def circuit(
     for term, angle in zip(ansatz.terms, values, strict=True):
         _append(out, term, angle if theta is None else float(angle), n)
     if measure:
-        _turn_to_z(out, ansatz.measure, n)
+        _basis_change_to_z(out, ansatz.measure, n)
         out.measure(n, 0)
     return out
 
 
 def template(ansatz: Ansatz) -> QuantumCircuit:
-    """Build one circuit for all bit strings or product states: RY(a_i) then RZ(b_i) make the state of data qubit i.
+    """Build one parametrised circuit for all bit strings and product states.
 
-    It is transpiled once and bound many times; `bindings` makes the values of a, b and theta.
+    RY(a_i) followed by RZ(b_i) prepares data qubit i. The circuit is transpiled once and bound once per input;
+    `bindings` returns the values of a, b and theta.
     """
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
 
     a, b = ParameterVector("a", ansatz.n_data), ParameterVector("b", ansatz.n_data)
-    turns = QuantumCircuit(ansatz.n_data)
+    preparation = QuantumCircuit(ansatz.n_data)
     for qubit in range(ansatz.n_data):
-        turns.ry(a[qubit], qubit)
-        turns.rz(b[qubit], qubit)
-    return circuit(ansatz, preparation=turns)
+        preparation.ry(a[qubit], qubit)
+        preparation.rz(b[qubit], qubit)
+    return circuit(ansatz, preparation=preparation)
 
 
 def bindings(theta: Floats, inputs: Inputs, row: int) -> dict[str, Floats]:
-    """Return the values of a template's parameter vectors a, b and theta for one input, by name."""
+    """Return the values of the parameter vectors a, b and theta of a template for one input, keyed by name."""
     a, b = _bloch(inputs, row)
     return {"a": a, "b": b, "theta": theta}
 
 
 def bind(template: QuantumCircuit, values: dict[str, Floats]) -> QuantumCircuit:
-    """Assign vectors to a template by name; transpilation may have dropped or reordered parameters."""
-    chosen = {p: float(values[p.vector.name][p.index]) for p in template.parameters}
-    return template.assign_parameters(chosen)
+    """Bind a template by the names of its vectors, since transpilation may have dropped or reordered parameters."""
+    assignment = {p: float(values[p.vector.name][p.index]) for p in template.parameters}
+    return template.assign_parameters(assignment)
 
 
 def prepare(inputs: Inputs, row: int) -> QuantumCircuit:
-    """Build the circuit that makes one input: X gates, turns of single qubits, or a synthesis of the state vector.
+    """Build the circuit that prepares one input by X gates, single-qubit rotations, or state-vector synthesis.
 
-    Synthesis of a general state costs about 2**n two-qubit gates; give `circuit` your own preparation where you know
-    a shorter one.
+    Synthesis of a general state costs about 2**n two-qubit gates. If you know a shorter preparation, pass it to
+    `circuit`.
     """
     from qiskit import QuantumCircuit
 
@@ -116,7 +118,7 @@ def prepare(inputs: Inputs, row: int) -> QuantumCircuit:
 
 
 def _bloch(inputs: Inputs, row: int) -> tuple[Floats, Floats]:
-    """Return the angles (a, b), each (n,), of RY(a) then RZ(b) that turn 0 into each qubit's state."""
+    """Return angles (a, b), each (n,), such that RY(a) followed by RZ(b) prepares each qubit's state from 0."""
     if inputs.kind == "state":
         raise ValueError("a state of all qubits together has no angles per qubit; see prepare")
     if inputs.kind == "basis":
@@ -126,38 +128,39 @@ def _bloch(inputs: Inputs, row: int) -> tuple[Floats, Floats]:
 
 
 def _append(out: QuantumCircuit, term: Term, angle: Any, readout: int) -> None:
-    """Append exp(i angle P R): a ZX core between basis changes and a ladder of CX gates."""
+    """Append exp(i angle P R) as a ZX rotation between basis changes and a ladder of CX gates."""
     from qiskit.circuit.library import RXGate
 
-    frame = out.copy_empty_like()
-    _turn_to_x(frame, term.readout, readout)
-    for qubit, letter in zip(term.qubits, term.data, strict=True):
-        _turn_to_z(frame, letter, qubit)
-    plain = term.data in ("X", "Z") and term.readout == "X" and len(term.qubits) == 1
-    if plain:
+    if term.data in ("X", "Z") and term.readout == "X":
         (out.rzx if term.data == "Z" else out.rxx)(-2 * angle, term.qubits[0], readout)
         return
-    for first, second in zip(term.qubits, term.qubits[1:], strict=False):
-        if term.data[0] != "1":
+    frame = out.copy_empty_like()
+    _basis_change_to_x(frame, term.readout, readout)
+    for qubit, letter in zip(term.qubits, term.data, strict=True):
+        _basis_change_to_z(frame, letter, qubit)
+    if "1" not in term.data:
+        for first, second in pairwise(term.qubits):
             frame.cx(first, second)
     out.compose(frame, inplace=True)
     if not term.qubits:
         out.rx(-2 * angle, readout)
-    elif term.data[0] == "1":
+    elif "1" in term.data:
         out.append(RXGate(-2 * angle).control(len(term.qubits), annotated=True), [*term.qubits, readout])
     else:
         out.rzx(-2 * angle, term.qubits[-1], readout)
     out.compose(frame.inverse(), inplace=True)
 
 
-def _turn_to_z(out: QuantumCircuit, letter: str, qubit: int) -> None:
+def _basis_change_to_z(out: QuantumCircuit, letter: str, qubit: int) -> None:
+    """Append the basis change that maps the Pauli operator to Z."""
     if letter == "Y":
         out.sdg(qubit)
     if letter in "XY":
         out.h(qubit)
 
 
-def _turn_to_x(out: QuantumCircuit, letter: str, qubit: int) -> None:
+def _basis_change_to_x(out: QuantumCircuit, letter: str, qubit: int) -> None:
+    """Append the basis change that maps the Pauli operator to X."""
     if letter == "Y":
         out.sdg(qubit)
     elif letter == "Z":

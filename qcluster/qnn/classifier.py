@@ -29,81 +29,86 @@ if TYPE_CHECKING:
 
 
 class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Classify bit strings (or grey values, or quantum states) by the mean of one readout qubit.
+    """Classify bit strings, grey values or quantum states by the expectation value of one readout qubit.
 
-    The circuit of Farhi and Neven (arXiv:1802.06002): gates exp(i theta P R) between n data qubits and a readout; the
-    decision value f = <Y> of the readout is positive for ``classes_[1]``. Exact training never simulates the circuit:
-    the default ansatz has a closed form (`qcluster.qnn.simulation.exact`), milliseconds at any width. By the same token
-    there is no quantum advantage in it: on bit strings it is a sine perceptron, f = -R sin(sum_i phi_i s_i + 2 b). Run
-    it on a machine as a test load whose ideal answer is known.
+    The circuit is that of Farhi and Neven (arXiv:1802.06002): gates exp(i theta P R) between n data qubits and a
+    readout qubit. The decision value is f = <Y> of the readout, positive for ``classes_[1]``. Exact training does not
+    simulate the circuit: the default ansatz has a closed form (`qcluster.qnn.simulation.exact`) that takes milliseconds
+    at any width. For the same reason it offers no quantum advantage: on bit strings it is a sine perceptron,
+    f = -R sin(sum_i phi_i s_i + 2 b). On a machine it is useful as a test circuit whose ideal answer is known.
 
-    More than two classes get a readout each, trained together; the largest f wins, and `readout` gives each as a
-    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for a softmax loss the softmax that was
-    trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
+    With more than two classes, each class has its own readout. All readouts are trained together, the class with the
+    largest f is predicted, and `readout` returns each as a separate classifier. `predict_proba` uses Born's rule,
+    (1 + f) / 2, or the trained softmax if the loss is softmax. These probabilities are not calibrated; see
+    `sklearn.calibration.CalibratedClassifierCV`.
 
     Args:
         ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
             or a function n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
-        reps: Repetitions of the layers; the degree for "reed-muller". An `Ansatz` and a function have their own.
-        bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates. "reed-muller" always has one, an
-            `Ansatz` and a function have what they have.
+        reps: Number of repetitions of the layers, or the degree for "reed-muller". Not used if `ansatz` is an `Ansatz`
+            or a function.
+        bias: Whether to append a bias gate. Without one, f(NOT z) = -f(z) for ZX gates. "reed-muller" always has one;
+            not used if `ansatz` is an `Ansatz` or a function.
         encoding: "basis" (bits), "angle" (RX(pi x) of each feature) or "state" (rows are state vectors of 2**n
-            complex amplitudes, superposed or entangled). It may be changed after fit: angles trained on superpositions
-            classify strings.
-        threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
-            at each feature's mean.
-        loss: "squared", "linear", "hinge" or "log", of the margin y f; summed over the readouts (one-vs-rest) if there
-            are more than two classes. "softmax" is the cross-entropy of the classes, whose logits are the decision
-            values (of two classes -f and f) times `sharpness`. "auto" is squared for two classes and softmax for more.
-        sharpness: Factor of the decision values in the softmax. They end at 1, and where the states keep f small it
-            takes a large one to tell a wrong sign from a small value. 3 did best by cross-validation on training rows
-            of ten digits (`python -m benchmarks.qnn_multiclass`); search it like any other parameter.
+            complex amplitudes, superposed or entangled). It may be changed after fit, for example to classify bit
+            strings with angles that were trained on superpositions.
+        threshold: For "basis": bit j is x_j > threshold. With None, zeros and ones are used unchanged, and any other
+            data are cut at the mean of each feature.
+        loss: "squared", "linear", "hinge" or "log" of the margin y f, summed over the readouts (one-vs-rest) if there
+            are more than two classes. "softmax" is the cross-entropy of the classes, with the decision values (-f and
+            f for two classes) times `sharpness` as logits. "auto" is squared for two classes and softmax for more.
+        sharpness: Factor of the decision values in the softmax. Since |f| <= 1, and some states keep f much smaller,
+            a large factor may be needed to penalise a wrong sign more than a small value. The default of 3 did best in
+            cross-validation on training rows of ten digits (`python -m benchmarks.qnn_multiclass`); tune it like any
+            other parameter.
         solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
-        learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
-            sgd is unstable.
-        batch_size: Samples per step; None takes what suits the solver (1 for sgd and paper, all for adam).
-        max_iter: Rounds or passes; None takes what suits the solver.
-        n_init: Random starts of exact training; the lowest loss wins. One start is unsafe: there are local minima.
-        init_scale: Standard deviation of the starting angles. Uniform angles make f vanish exponentially in n; parity
-            wants 1.5.
-        gradient: "auto", "adjoint" (dense simulation; exact training only) or "shift" (every parameter by itself;
-            backend only).
-        backend: None for exact values; else what `qcluster.execute` takes, or a `ReadoutSource`. `decision_function`,
-            `predict` and `score` then measure.
+        learning_rate: Step size; None is the solver's default (sgd .003, paper .05, adam .03, spsa .5). sgd is
+            unstable above .02.
+        batch_size: Samples per step; None is the solver's default (1 for sgd and paper, all for adam).
+        max_iter: Maximum number of rounds (iterations, or passes over the rows); None is the solver's default.
+        n_init: Random starts of exact training; the one with the lowest loss is kept. A single start may end in a
+            local minimum.
+        init_scale: Standard deviation of the initial angles. With uniform angles f vanishes exponentially in n. Parity
+            needs a larger value, such as 1.5.
+        gradient: "auto", "adjoint" (dense simulation; exact training only) or "shift" (a parameter shift for every
+            parameter; backend only).
+        backend: None for exact values; otherwise a backend or name that `qcluster.execute` accepts, or a
+            `ReadoutSource`, and `decision_function`, `predict` and `score` use measured values.
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
         execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
-            "readout", "reference" or "none"), ...; a `ReadoutSource` has options of its own.
-        compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
-            there is one; False runs the literal circuit.
-        random_state: Seed of starts, sampling and shots.
-        warm_start: Whether fit starts from the parameters of the last one.
-        class_weight: None, "balanced", or {label: factor} of the weights of its rows.
-        early_stopping: Whether a share of the rows is set aside, and a start ends when its mean loss on them has not
-            fallen by `tol` for `n_iter_no_change` rounds; the parameters of its lowest are kept.
-        validation_fraction: The share set aside, of each class.
-        n_iter_no_change: Rounds.
-        tol: Mean loss.
-        callback: Called with `Progress` after every round; a true return value ends training there, with the best
-            start finished. lbfgs and cobyla run a start to its end before they report its rounds.
+            "readout", "reference" or "none"), ...; None if the backend is a `ReadoutSource`.
+        compress: Whether a backend runs the equivalent single ZX layer, if there is one: the same predictions from the
+            shortest circuit. False runs the literal circuit.
+        random_state: Seed of the starts, the sampling and the shots.
+        warm_start: Whether `fit` starts from the angles of the previous fit.
+        class_weight: None, "balanced", or {label: factor} for the weights of the rows of a class.
+        early_stopping: Whether to set validation rows aside. A start then ends when its mean validation loss has not
+            fallen by `tol` for `n_iter_no_change` rounds, and keeps the angles with the lowest validation loss.
+        validation_fraction: Share of the rows of each class to set aside.
+        n_iter_no_change: Rounds without improvement that end a start.
+        tol: Smallest decrease of the mean validation loss that counts as an improvement.
+        callback: Called with a `Progress` after every round. If it returns a true value, training ends and the best
+            finished start is kept, or the first start as it is then. lbfgs and cobyla report the rounds of a start
+            only after it has ended.
 
     Attributes:
         classes_: (k,) labels.
         ansatz_: The `Ansatz` of the literal circuit.
         theta_: (n_parameters,) angles; (k, n_parameters) for more than two classes.
-        threshold_: (n,) cuts used for "basis".
-        phases_: (n,) the phi_i; None where the model is no sine perceptron, or more than one.
-        amplitude_: R; None likewise.
+        threshold_: (n,) thresholds used for "basis".
+        phases_: (n,) the phi_i; None unless the model is a single sine perceptron.
+        amplitude_: R; None unless the model is a single sine perceptron.
         loss_curve_: (rounds,) losses of the best start: one per iteration or pass (cobyla: per evaluation).
-        validation_curve_: (rounds,) losses on the rows that early stopping set aside; empty without it.
+        validation_curve_: (rounds,) losses on the validation rows; empty without early stopping.
         n_iter_: Rounds of the best start.
         n_circuits_: Circuits run on a backend during fit, or during all calls of partial_fit.
-        n_shots_: Shots of them.
-        contraction_: Slope of the measured over the exact decision values at the end of training on a backend, NaN
-            where those are all zero; 1.0 after exact training.
-        calibration_: Up to six training inputs whose measured values give the slope of `measure`.
-        n_features_in_: Features seen in fit.
+        n_shots_: Shots of these circuits.
+        contraction_: Slope of measured against exact decision values at the end of training on a backend, NaN if the
+            exact values are all zero; 1.0 after exact training.
+        calibration_: Up to six training inputs, on which `measure` determines the slope.
+        n_features_in_: Number of features seen in fit.
 
     Example:
         >>> from qcluster.qnn import QNNClassifier, load_digits_4x4
@@ -179,9 +184,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def paper(cls, **changes: Any) -> QNNClassifier:
-        """Make the classifier of the paper: 3 x (ZX + XX), no bias, linear loss, one sample per step, one start.
+        """Return the classifier of the paper: 3 x (ZX + XX), no bias, linear loss, one sample per step, one start.
 
-        The layer count is what secondary sources give for 4 x 4 digits (96 parameters).
+        The number of layers is the one that secondary sources give for 4 x 4 digits (96 parameters).
         """
         preset = {"ansatz": "zx-xx", "reps": 3, "bias": False, "loss": "linear", "solver": "sgd", "n_init": 1}
         return cls(**{**preset, **changes})
@@ -190,13 +195,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def from_angles(
         cls, ansatz: Ansatz, theta: npt.ArrayLike, *, classes: npt.ArrayLike = (0, 1), **parameters: Any
     ) -> QNNClassifier:
-        """Make a fitted classifier of given angles, without training; see `qcluster.qnn.explicit` for some.
+        """Return a fitted classifier with the given angles, without training.
+
+        `qcluster.qnn.explicit` computes such angles for some functions.
 
         Args:
             ansatz: The gates.
-            theta: (n_parameters,) their angles.
+            theta: (n_parameters,) angles of the gates.
             classes: (2,) labels of negative and positive f, in ascending order.
-            **parameters: Those of the constructor, such as encoding or backend.
+            **parameters: Parameters of the constructor, such as encoding or backend.
 
         Example:
             >>> from qcluster.qnn import reed_muller_angles
@@ -214,7 +221,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: (samples, n_features).
-            y: (samples,) labels, two distinct ones or more.
+            y: (samples,) labels of at least two classes.
             sample_weight: (samples,) not negative; rows of weight 0 are left out.
         """
         for _ in self.iter_fit(X, y, sample_weight):
@@ -224,12 +231,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def iter_fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Generator[Progress, None, None]:
-        """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
+        """Train as `fit` does, and yield after every round.
+
+        The model is fitted once the iterator ends or is closed.
+        """
         before = dict(self.__dict__)
         rng = samples.draw_rng(self)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if not self.warm_start:
-            self.__dict__.pop("theta_", None)  # of an earlier fit: should this one fail, they belong to other labels
+            self.__dict__.pop("theta_", None)  # else, if this fit fails, old angles would go with new labels
         try:
             if self.backend is not None:
                 on_backend.check(self)
@@ -240,15 +250,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
             )
         except Exception:
-            self.__dict__.pop("theta_", None)  # a warm start's, likewise
+            self.__dict__.pop("theta_", None)  # those of a warm start, for the same reason
             raise
         try:
             yield from training
         finally:
-            # Also where the caller breaks off or a job fails: what was trained until then is a model.
+            # This also runs if the caller breaks off or a job fails: the training so far gives a valid model.
             if training.outcome is not None:
                 fitted.take(self, training.outcome, inputs, measured, rng)
-            elif self.warm_start:  # the angles that it was to go on from are worth no less than before
+            elif self.warm_start:  # no round was completed, so the earlier model is still valid
                 self.__dict__.clear()
                 self.__dict__.update(before)
         if training.outcome is not None and not training.outcome.converged and not training.stopped:
@@ -260,9 +270,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
 
     def _forms(self, kind: Kind, rng: np.random.Generator) -> tuple[Form, MeasuredForm | None]:
-        """Return the form that is trained, and the same where it measures.
+        """Return the form to train, and again as the second value if it measures on a backend.
 
-        What was measured is calibrated by exact values in the end: without a route to them no circuit is run.
+        The exact form is built in either case, because calibration after training needs exact values. An ansatz that
+        has none is refused before any circuit runs.
         """
         measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
         exact = fitted.exact(self, kind)
@@ -275,19 +286,19 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> QNNClassifier:
-        """Go on by one pass over these rows, from where the last call (or fit) ended; "auto" means sgd here.
+        """Continue training from the last call (or fit) with one pass over these rows; solver "auto" means sgd here.
 
-        The first call fixes ``threshold_`` by its rows: give `threshold` where they are few and not bits.
+        The first call computes ``threshold_`` from its rows. Set `threshold` if they are few and not bits.
 
         Args:
             X: (samples, n_features).
             y: (samples,) labels among `classes`.
-            classes: (k,) all labels, needed in the first call if y lacks some of them.
-            sample_weight: (samples,) not negative; a row of weight 2 counts twice, whatever the others weigh.
+            classes: (k,) all labels; needed in the first call if y lacks some of them.
+            sample_weight: (samples,) not negative; not normalised, so that a row of weight 2 always counts twice.
 
         Raises:
-            ValueError: The solver is lbfgs or cobyla, early_stopping is True or class_weight "balanced", which need
-                all rows at once; or y holds labels that are not in ``classes_``.
+            ValueError: The solver is lbfgs or cobyla, early_stopping is True, or class_weight is "balanced", all of
+                which need all rows at once; or y contains labels that are not in ``classes_``.
 
         Example:
             >>> model = QNNClassifier(random_state=0)
@@ -296,59 +307,61 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             >>> model.n_iter_
             2
         """
-        begun = hasattr(self, "theta_")
-        done, curve, spent = (
-            (self.n_iter_, self.loss_curve_, (self.n_circuits_, self.n_shots_)) if begun else (0, np.zeros(0), (0, 0))
+        resumed = hasattr(self, "theta_")
+        done, curve, circuits_run, shots_run = (
+            (self.n_iter_, self.loss_curve_, self.n_circuits_, self.n_shots_) if resumed else (0, np.zeros(0), 0, 0)
         )
-        if self.backend is not None and not begun:
+        if self.backend is not None and not resumed:
             on_backend.check(self)
         rng = samples.draw_rng(self, done)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, partial=True)
-        if not begun:
+        if not resumed:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         form, measured = self._forms(inputs.kind, rng)
-        # Weights are not taken over their mean, which differs from call to call and is all there is to a single row.
+        # Weights are not divided by their mean: it differs between calls, and for a single row the weight would cancel.
         problem = make_problem(self, form, inputs, rows, targets, weights, unit=1.0)
-        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
+        start = self.theta_.ravel() if resumed else rng.normal(0, self.init_scale, count_angles(self))
         solver, settings = choose_solver(self, partial=True)
         training = Training(problem, [start], solver, settings, rng, callback=self.callback)
         for _ in training:
             pass
         if training.outcome is not None:
-            same_kind = begun and self.calibration_.kind == inputs.kind  # the encoding may be another since
+            same_kind = resumed and self.calibration_.kind == inputs.kind  # else the encoding was changed
             seen = inputs.union(self.calibration_) if same_kind else inputs
             fitted.take(self, training.outcome, seen, measured, rng)
         self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
-        self.n_circuits_, self.n_shots_ = self.n_circuits_ + spent[0], self.n_shots_ + spent[1]
+        self.n_circuits_, self.n_shots_ = self.n_circuits_ + circuits_run, self.n_shots_ + shots_run
         return self
 
     def decision_function(self, X: npt.ArrayLike) -> Floats:
-        """Return f: exact, or measured if there is a backend.
+        """Return the decision values f: exact, or measured if there is a backend.
 
         Returns:
-            (samples,), positive for ``classes_[1]``; (samples, k) for more than two classes, the largest one wins.
+            (samples,), positive for ``classes_[1]``; or (samples, k) for more than two classes, of which the one with
+            the largest value is predicted.
         """
         check_is_fitted(self)
         if self.backend is None:
             inputs = samples.encode(self, X)
-            found = list(fitted.exact_values(self, inputs))
+            values = list(fitted.exact_values(self, inputs))
         elif len(self.classes_) == 2:
-            found = [self.measure(X).values]
+            values = [self.measure(X).values]
         else:
             draws = check_random_state(self.random_state)
-            # One source for all: the circuits differ in angles alone, and are compiled once, with one reference.
+            # All readouts share one source: their circuits differ only in angles, so one compilation and one
+            # reference circuit serve all of them.
             shared: dict[str, Any] = {"backend": on_backend.source(self), "execution": None}
             seeded = [
                 self.readout(label).set_params(random_state=draws.randint(2**31), **shared) for label in self.classes_
             ]
-            found = [on_backend.measure_uncompressed(one, X) for one in seeded]
-        return found[0] if len(self.classes_) == 2 else np.stack(found, axis=1)
+            values = [on_backend.measure_uncompressed(readout, X) for readout in seeded]
+        return values[0] if len(self.classes_) == 2 else np.stack(values, axis=1)
 
     def readout(self, label: Any) -> QNNClassifier:
-        """Return the readout of one class as a fitted classifier of False and True, to measure, compress or draw.
+        """Return the readout of one class as a fitted binary classifier, whose circuits can be measured or compressed.
 
         Args:
-            label: One of ``classes_``.
+            label: One of ``classes_``; the returned classifier predicts True for it and False for the others.
 
         Example:
             >>> many = QNNClassifier(random_state=0).fit([[0, 0], [0, 1], [1, 0]], ["a", "b", "c"])
@@ -356,20 +369,21 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             array([ True, False])
         """
         theta = fitted.angles_of(self, label)
-        one: QNNClassifier = clone(self).set_params(class_weight=None)
-        fitted.pass_on(self, one, self.ansatz_, theta)
-        one.classes_ = np.array([False, True])
-        return one
+        binary: QNNClassifier = clone(self).set_params(class_weight=None)
+        fitted.pass_on(self, binary, self.ansatz_, theta)
+        binary.classes_ = np.array([False, True])
+        return binary
 
     def measure(self, X: npt.ArrayLike) -> Readouts:
-        """Measure f on the backend: distinct rows once, all circuits in one batch; f / R if `compress` shortened them.
+        """Measure f on the backend, or f / R if the circuit was compressed.
 
-        With `execution={"mitigation": "rescale"}`, the default on machines, the batch holds the training rows in
-        `calibration_` too (at most six circuits, whatever the number of rows); the values are divided by their slope,
-        which comes back with its interval and a check of its fit.
+        Distinct rows are measured once, all in one batch. With `execution={"mitigation": "rescale"}`, the default on
+        machines, the batch also contains the training rows in `calibration_` (at most six circuits, for any number of
+        rows). All values are divided by the slope of measured against exact values on these rows, and the slope is
+        returned with its interval and a test of the fit.
 
         Raises:
-            ValueError: There are more than two classes: `readout` gives the classifier of one.
+            ValueError: There are more than two classes; measure the classifier that `readout` returns for one of them.
         """
         return on_backend.measure(self, X)
 
@@ -379,14 +393,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[(f > 0).astype(int) if f.ndim == 1 else f.argmax(axis=1)])
 
     def predict_proba(self, X: npt.ArrayLike) -> Floats:
-        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
+        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the probabilities of the two outcomes of the readout.
 
-        For more than two classes, (samples, k): the softmax of the decision values times `sharpness`; of two classes,
-        too, where the loss is "softmax". It is the softmax that was trained, also of what compressed circuits measured.
+        With more than two classes, or with loss "softmax", return the softmax of the decision values times
+        `sharpness`, (samples, k). Values measured with compressed circuits are first multiplied by R, which makes them
+        values of the trained circuit.
         """
         check_is_fitted(self)
-        trained = self.loss == "softmax" and self.backend is not None and len(self.classes_) == 2
-        f = on_backend.measure_uncompressed(self, X) if trained else self.decision_function(X)
+        rescaled = self.loss == "softmax" and self.backend is not None and len(self.classes_) == 2
+        f = on_backend.measure_uncompressed(self, X) if rescaled else self.decision_function(X)
         if f.ndim == 2 or self.loss == "softmax":
             logits = f if f.ndim == 2 else np.stack([-f, f], axis=1)
             return np.asarray(special.softmax(self.sharpness * logits, axis=1))
@@ -394,22 +409,24 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.stack([(1 - f) / 2, (1 + f) / 2], axis=1)
 
     def circuit(self, x: npt.ArrayLike, *, literal: bool = False) -> QuantumCircuit:
-        """Build the circuit of one row, as a backend gets it; `literal` gives the uncompressed one."""
+        """Build the circuit of one row as it runs on a backend; `literal=True` returns the uncompressed circuit."""
         from qcluster.qnn import circuits
 
         fitted.check_one_readout(self)
         if np.ndim(x) != 1:
             raise ValueError(f"x must be one row, of shape (n_features,); got shape {np.shape(x)}")
-        row: Any = x.to_frame().T if hasattr(x, "to_frame") else np.asarray(x)[None]  # one of a DataFrame has names
+        row: Any = x.to_frame().T if hasattr(x, "to_frame") else np.asarray(x)[None]  # a row of a DataFrame has names
         inputs = samples.encode(self, row)
         ansatz, theta = (self.ansatz_, self.theta_) if literal else on_backend.circuit_run(self, inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
 
     def compressed(self) -> QNNClassifier:
-        """Return a fitted copy with one ZX layer that predicts the same on every bit string; see `compress`.
+        """Return a fitted copy with one ZX layer and a bias that makes the same prediction for every bit string.
+
+        Its decision value is f / R; see `qcluster.qnn.simulation.compress`.
 
         Raises:
-            ValueError: The model is no sine perceptron.
+            ValueError: The model is not a sine perceptron.
         """
         fitted.check_one_readout(self)
         if self.encoding != "basis":
@@ -419,11 +436,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return short
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there are angles: a fit that failed may have left labels or a circuit."""
+        """Whether the model has angles; a failed fit may have set labels or an ansatz only."""
         return hasattr(self, "theta_")
 
     def __sklearn_clone__(self) -> QNNClassifier:
-        """Copy the parameters; the backend is shared, because a machine cannot be copied."""
+        """Return an unfitted copy that shares the backend, because a connection to a machine cannot be copied."""
         parameters = {
             name: clone(value, safe=False) for name, value in self.get_params(deep=False).items() if name != "backend"
         }

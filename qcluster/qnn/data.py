@@ -1,4 +1,4 @@
-"""Make labelled bit strings: small digits, images cut into bits, Boolean functions of a subset of bits."""
+"""Labelled bit strings: small digits, binarised images, and Boolean functions of a subset of the bits."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from qcluster.core.frozen import Valued
 
 @dataclass(frozen=True, eq=False)
 class LabelledBits(Valued):
-    """Hold inputs and labels for `QNNClassifier.fit(X, y)`."""
+    """Inputs and labels for `QNNClassifier.fit(X, y)`."""
 
     X: Floats
-    """(samples, n): 0 and 1, or grey values in [0, 1] where no threshold was asked for."""
+    """(samples, n): zeros and ones, or grey values in [0, 1] if the threshold is None."""
     y: npt.NDArray[np.generic]
     """(samples,) labels."""
     dropped: int = 0
-    """Samples left out because their image also occurs with another label."""
+    """Number of samples left out because their image also occurs with another label."""
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:
-        """Number the distinct rows, for splits that share no image (`GroupShuffleSplit`)."""
+        """(samples,) index of each row's image, for splits that share no image (`GroupShuffleSplit`)."""
         return np.unique(self.X, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def load_digits_4x4(
     a: int = 3, b: int = 6, *, threshold: float | None = 8, duplicates: Literal["keep", "drop_contradictory"] = "keep"
 ) -> LabelledBits:
-    """Load two digits of scikit-learn's 8 x 8 set (not MNIST), shrunk to 4 x 4 pixels of one bit.
+    """Load two digits of scikit-learn's 8 x 8 set (not MNIST), reduced to 4 x 4 one-bit pixels.
 
     Args:
         a: First digit.
-        b: Second digit, the class of positive decision values if it is the larger one.
-        threshold: A pixel's bit is 1 where the mean of its 2 x 2 block, 0 to 16, exceeds this; None keeps the mean
+        b: Second digit. The larger of the two is the class of positive decision values.
+        threshold: A bit is 1 where the mean of the 2 x 2 block of pixels (0 to 16) exceeds it; None returns the means
             divided by 16.
-        duplicates: What to do with images that occur under both labels: keep, or drop them all. No model can be right
-            on both.
+        duplicates: Whether to keep or drop all images that occur with both labels. No model can classify both copies
+            correctly.
 
     Example:
         >>> digits = load_digits_4x4(3, 6)
@@ -56,10 +56,10 @@ def load_digits_4x4(
     if a == b:
         raise ValueError(f"a and b must be two digits; got {a} twice")
     images, labels = load_digits(return_X_y=True)
-    chosen = np.isin(labels, [a, b])
+    selected = np.isin(labels, [a, b])
     return images_to_bits(
-        images[chosen].reshape(-1, 8, 8) / 16,
-        labels[chosen],
+        images[selected].reshape(-1, 8, 8) / 16,
+        labels[selected],
         size=4,
         threshold=None if threshold is None else threshold / 16,
         duplicates=duplicates,
@@ -74,13 +74,13 @@ def images_to_bits(
     threshold: float | None = 0.5,
     duplicates: Literal["keep", "drop_contradictory"] = "keep",
 ) -> LabelledBits:
-    """Shrink images to size x size block means and cut them into bits.
+    """Reduce images to size x size block means and binarise them.
 
     Args:
-        images: (samples, height, width), grey values in [0, 1]; height and width at least `size`.
+        images: (samples, height, width) grey values in [0, 1]; height and width at least `size`.
         labels: (samples,).
-        size: Pixels per side: size**2 data qubits.
-        threshold: Bit is 1 where the block mean exceeds it; None keeps the means, for angle encoding.
+        size: Blocks per side, which gives size**2 data qubits.
+        threshold: A bit is 1 where the block mean exceeds it; None returns the means, for angle encoding.
         duplicates: As in `load_digits_4x4`.
 
     Example:
@@ -117,8 +117,9 @@ def images_to_bits(
     data = LabelledBits(X, y)
     if duplicates == "keep":
         return data
-    labels_of = np.unique(np.stack([data.groups, np.unique(y, return_inverse=True)[1]], axis=1), axis=0)[:, 0]
-    keep = np.bincount(labels_of)[data.groups] == 1
+    groups = data.groups
+    pairs = np.unique(np.stack([groups, np.unique(y, return_inverse=True)[1]], axis=1), axis=0)  # (image, label)
+    keep = np.bincount(pairs[:, 0])[groups] == 1
     return LabelledBits(X[keep], y[keep], int((~keep).sum()))
 
 
@@ -130,13 +131,15 @@ def subset_parity(
     label_noise: float = 0.0,
     seed: int | np.random.Generator | None = None,
 ) -> LabelledBits:
-    """Draw bit strings labelled by the parity of some of their bits: solvable by one ZX layer, hard to train.
+    """Draw bit strings labelled by the parity of a subset of their bits.
+
+    One ZX layer can represent the parity, but it is hard to train.
 
     Args:
         n_bits: Length of the strings.
-        n_samples: How many to draw, uniformly, with repeats.
-        subset: (n_bits,) bool, the bits that count; None draws a non-empty one.
-        label_noise: Probability with which each label is turned over, by itself; at most 0.5.
+        n_samples: Number of strings, drawn uniformly with replacement.
+        subset: (n_bits,) bool, True for the bits of the subset; None draws a non-empty subset.
+        label_noise: Probability, at most 0.5, with which each label is flipped independently.
         seed: Seed or generator.
 
     Example:
@@ -144,9 +147,9 @@ def subset_parity(
         (2,)
     """
     n_bits, n_samples, rng = check_whole("n_bits", n_bits, 1), check_whole("n_samples", n_samples, 0), make_rng(seed)
-    chosen = _drawn(n_bits, rng) if subset is None else _given(subset, n_bits)
+    in_subset = _draw_subset(n_bits, rng) if subset is None else _check_subset(subset, n_bits)
     bits = rng.integers(0, 2, (n_samples, n_bits))
-    return _noisy(bits, bits[:, chosen].sum(axis=1) % 2, label_noise, rng)
+    return _with_label_noise(bits, bits[:, in_subset].sum(axis=1) % 2, label_noise, rng)
 
 
 def subset_majority(
@@ -157,13 +160,13 @@ def subset_majority(
     label_noise: float = 0.0,
     seed: int | np.random.Generator | None = None,
 ) -> LabelledBits:
-    """Draw bit strings labelled 1 where more than half of some of their bits are 1.
+    """Draw bit strings labelled by the majority of a subset of their bits: 1 if more than half of these are 1.
 
     Args:
         n_bits: Length of the strings.
-        n_samples: How many to draw, uniformly, with repeats.
-        subset: (n_bits,) bool, the bits that count; None draws one of odd size, so that there are no ties.
-        label_noise: Probability with which each label is turned over, by itself; at most 0.5.
+        n_samples: Number of strings, drawn uniformly with replacement.
+        subset: (n_bits,) bool, True for the bits of the subset; None draws a subset of odd size, which has no ties.
+        label_noise: Probability, at most 0.5, with which each label is flipped independently.
         seed: Seed or generator.
 
     Example:
@@ -172,29 +175,30 @@ def subset_majority(
         True
     """
     n_bits, n_samples, rng = check_whole("n_bits", n_bits, 1), check_whole("n_samples", n_samples, 0), make_rng(seed)
-    chosen = _drawn(n_bits, rng) if subset is None else _given(subset, n_bits)
-    if subset is None and chosen.sum() % 2 == 0:
-        chosen[rng.choice(np.flatnonzero(chosen))] = False
+    in_subset = _draw_subset(n_bits, rng) if subset is None else _check_subset(subset, n_bits)
+    if subset is None and in_subset.sum() % 2 == 0:
+        in_subset[rng.choice(np.flatnonzero(in_subset))] = False
     bits = rng.integers(0, 2, (n_samples, n_bits))
-    return _noisy(bits, (2 * bits[:, chosen].sum(axis=1) > chosen.sum()).astype(np.int64), label_noise, rng)
+    majority = 2 * bits[:, in_subset].sum(axis=1) > in_subset.sum()
+    return _with_label_noise(bits, majority.astype(np.int64), label_noise, rng)
 
 
-def _given(subset: npt.ArrayLike, n_bits: int) -> npt.NDArray[np.bool_]:
+def _check_subset(subset: npt.ArrayLike, n_bits: int) -> npt.NDArray[np.bool_]:
     array = np.asarray(subset)
     if array.shape != (n_bits,) or not np.isin(array, (0, 1)).all():
         raise ValueError(f"subset must be ({n_bits},) of True and False, one for each bit; got {subset!r:.60}")
     return array.astype(bool)
 
 
-def _drawn(n_bits: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    chosen = rng.random(n_bits) < 0.5
-    chosen[rng.integers(n_bits)] = True
-    return chosen
+def _draw_subset(n_bits: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    in_subset = rng.random(n_bits) < 0.5
+    in_subset[rng.integers(n_bits)] = True
+    return in_subset
 
 
-def _noisy(
+def _with_label_noise(
     bits: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], noise: float, rng: np.random.Generator
 ) -> LabelledBits:
-    # Drawn after the strings, so that one seed gives the same strings under any noise.
-    turned = rng.random(len(labels)) < check_real("label_noise", noise, 0, 0.5)
-    return LabelledBits(bits.astype(np.float64), labels ^ turned)
+    # Drawn after the strings, so that a seed gives the same strings at any noise level.
+    flipped = rng.random(len(labels)) < check_real("label_noise", noise, 0, 0.5)
+    return LabelledBits(bits.astype(np.float64), labels ^ flipped)

@@ -1,8 +1,8 @@
-"""Measure the readout on Aer and IBM machines through `qcluster.device.execute`, with its twirling and our correction.
+"""Measure decision values on Aer and IBM machines through `qcluster.device.execute`, with twirling and mitigation.
 
-The data register is not measured: one classical bit per circuit, so readout mitigation is the inverse of one 2 x 2
-matrix. The shots of twirled copies are pooled first, then corrected, then averaged; nothing is clipped in between,
-which would bias the mean.
+Only the readout qubit is measured. Each circuit has one classical bit, so readout mitigation inverts a single 2 x 2
+matrix. The shots of the twirled copies are pooled, then corrected, then averaged. Nothing is clipped before the mean is
+taken, as that would bias it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from qcluster.device.noise.measured import MeasuredReference
 
 _ONE_SIGMA = 0.6827
-"""Level of an interval of one standard error on either side."""
+"""Level of a normal interval of one standard error on each side."""
 
 
 @dataclass(frozen=True)
 class DeviceReadout:
-    """Hold a machine and the way it is used; a `ReadoutSource`.
+    """A machine and the options with which it measures decision values; a `ReadoutSource`.
 
     Example:
         >>> from qcluster.qnn import ansatz, encoding
@@ -47,28 +47,28 @@ class DeviceReadout:
     """
 
     backend: Any
-    """What `qcluster.execute` takes: a backend or its name."""
+    """A backend or its name, as in `qcluster.execute`."""
     twirls: int = 1
-    """Pauli-twirled copies per circuit, which share its shots."""
+    """Number of Pauli-twirled copies of a circuit, among which its shots are divided."""
     measure_twirl: bool = True
-    """Whether the copies flip the readout at random before it is measured; needs more than one."""
+    """Whether to flip the readout at random before the measurement; has an effect only with two or more twirls."""
     dd: str | None = None
     """Dynamical decoupling sequence, as in `qcluster.execute`."""
     mitigation: str = "rescale"
-    """none: raw counts; readout: undo the published readout error of the measured qubit; rescale: that, and
-    `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope; reference: run a
-    reference circuit beside the circuits, one for all bit strings or product states, and take `qcluster.mitigate`. It
-    is kept for 24 hours and serves later batches of the same gates and no more shots, as in training."""
+    """none: use the raw counts. readout: undo the published readout error of the measured qubit. rescale: in addition,
+    `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope. reference: run a
+    reference circuit in the same batch, one for all bit strings or product states, and apply `qcluster.mitigate`. The
+    reference is reused for 24 hours by batches with the same gates and no more shots, as in training."""
     layouts: int = 5
-    """Compilations tried per ansatz (seeds 0, 1, ...); the one with the least total gate error runs."""
+    """Number of compilations per ansatz (seeds 0, 1, ...); the one with the lowest total error is used."""
     mode: str = "batch"
-    """Job, batch or session, as in `qcluster.execute`; a Session or Batch that is open as the backend is used."""
+    """Job, batch or session, as in `qcluster.execute`; not used if the backend is an open Session or Batch."""
     execute: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
-    """Stand-in for `qcluster.device.execute.execute`, for tests and other stacks; it gets uncompiled circuits."""
+    """Replacement for `qcluster.device.execute.execute` in tests and other stacks; it receives uncompiled circuits."""
     _compiled: dict[tuple[str, Ansatz], QuantumCircuit] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _measured: dict[tuple[str, Ansatz], MeasuredReference] = field(
+    _references: dict[tuple[str, Ansatz], MeasuredReference] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -81,7 +81,7 @@ class DeviceReadout:
         Options(twirls, twirls, self.measure_twirl, dd=self.dd, mode=self.mode)  # type: ignore[arg-type]
 
     def check(self) -> None:
-        """Find the machine, and raise what `qcluster.execute` would if there is none of this name."""
+        """Look the machine up; if there is none of this name, raise the error that `qcluster.execute` would."""
         if self.execute is None:
             from qcluster.device.machines.machine import find_machine
 
@@ -90,22 +90,22 @@ class DeviceReadout:
     def measure(
         self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, *, shots: int, rng: np.random.Generator
     ) -> Readouts:
-        """Run one circuit per row as one batch; see `qcluster.qnn.measured.ReadoutSource`."""
+        """Run one circuit per row, all in one batch; see `qcluster.qnn.measured.ReadoutSource`."""
         seed = int(rng.integers(2**31))
-        runs, earlier = self._run(ansatz, thetas, inputs, shots, seed)
+        runs, reused = self._run(ansatz, thetas, inputs, shots, seed)
         if self.mitigation == "reference" and any(getattr(run, "reference", None) is None for run in runs):
             raise ValueError("mitigation='reference' needs runs that hold what a reference measured; some hold none")
-        found = np.array([self._mean(run) for run in runs]).reshape(-1, 2)
-        taken = sum(run.counts.shots for run in runs)
+        means, errors = np.array([self._mean(run) for run in runs]).reshape(-1, 2).T
+        n_shots = sum(run.counts.shots for run in runs)
         if self.mitigation != "reference":
-            return Readouts(found[:, 0], found[:, 1], len(thetas), round(taken))
+            return Readouts(means, errors, len(thetas), round(n_shots))
         raw = np.array([corrected_mean(Distribution.of(run.counts), 0.0, 0.0)[0] for run in runs])
-        references = {run.reference.skeleton: run.reference.counts.shots for run in runs if not earlier}
-        circuits_run = len(thetas) + len(references)
-        return Readouts(found[:, 0], found[:, 1], circuits_run, round(taken + sum(references.values())), raw=raw)
+        references = {run.reference.skeleton: run.reference.counts.shots for run in runs if not reused}
+        n_shots += sum(references.values())
+        return Readouts(means, errors, len(thetas) + len(references), round(n_shots), raw=raw)
 
     def _run(self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, shots: int, seed: int) -> tuple[Sequence[Any], bool]:
-        """Give the runs, and whether the reference was one of an earlier batch."""
+        """Return the runs, and whether they reuse the reference of an earlier batch."""
         options: dict[str, Any] = {
             "shots": shots,
             "twirls": self.twirls,
@@ -124,24 +124,24 @@ class DeviceReadout:
         from qcluster.device.noise.measured import may_serve
 
         machine = find_machine(self.backend)
-        place = machine.session or machine.backend
+        target = machine.session or machine.backend
         options |= {"mode": "job"} if machine.session is not None else {}
         if inputs.kind == "state" or machine.gates is None:
-            return execute(plain_circuits(ansatz, thetas, inputs), place, **options), False
+            return execute(plain_circuits(ansatz, thetas, inputs), target, **options), False
         key = machine.name, ansatz
         if key not in self._compiled:
             self._compiled[key] = compile_template(circuits.template(ansatz), machine, self.layouts)
-        if self.mitigation in ("readout", "rescale"):  # before shots are paid for
-            readable(machine.calibration, int(measurements(self._compiled[key])[0][0]))
-        # One reference serves all circuits that differ in angles only: merging turns would make them differ in gates.
+        if self.mitigation in ("readout", "rescale"):  # fail here, before any shots are spent
+            readout_errors(machine.calibration, int(measurements(self._compiled[key])[0][0]))
+        # One reference serves circuits that differ only in angles; merging rotations would make their gates differ too.
         merge = self.mitigation != "reference"
         bound = bind_all(self._compiled[key], machine.backend.target, thetas, inputs, merge=merge)
-        earlier = self._measured.get(key)
-        if earlier is not None and may_serve(earlier, shots):
-            return execute(bound, place, optimization_level=0, **options | {"reference": earlier}), True
-        runs = execute(bound, place, optimization_level=0, **options)
+        stored = self._references.get(key)
+        if stored is not None and may_serve(stored, shots):
+            return execute(bound, target, optimization_level=0, **options | {"reference": stored}), True
+        runs = execute(bound, target, optimization_level=0, **options)
         if runs[0].reference is not None:
-            self._measured[key] = runs[0].reference
+            self._references[key] = runs[0].reference
         return runs, False
 
     def _mean(self, run: Any) -> tuple[float, float]:
@@ -152,24 +152,29 @@ class DeviceReadout:
         if self.mitigation == "reference":
             from qcluster.core.mitigate import mitigate
 
-            found = mitigate(run).interval("Z", level=_ONE_SIGMA)
-            return found.value, (found.high - found.low) / 2
-        up, down = readable(run.calibration, int(run.profile.measured[0]))
+            interval = mitigate(run).interval("Z", level=_ONE_SIGMA)
+            return interval.value, (interval.high - interval.low) / 2
+        up, down = readout_errors(run.calibration, int(run.profile.measured[0]))
         shots = np.array([counts.shots for counts in run.twirl_counts])
-        flipped = float(shots @ run.flips[:, 0] / shots.sum())
+        flipped = float(shots @ run.flips[:, 0] / shots.sum())  # share of shots for which the two errors swap
         return corrected_mean(counts, up + flipped * (down - up), down + flipped * (up - down))
 
 
 def plain_circuits(ansatz: Ansatz, thetas: Floats, inputs: Inputs) -> list[QuantumCircuit]:
-    """Write one circuit per row, not compiled."""
+    """Build one uncompiled circuit per row."""
     return [circuits.circuit(ansatz, theta, circuits.prepare(inputs, k)) for k, theta in enumerate(thetas)]
 
 
-def readable(calibration: Calibration, qubit: int) -> tuple[float, float]:
-    """Give P(read 1|0) and P(read 0|1) of a qubit; ValueError where they cannot be undone, as where both are published
-    as 1, which says that the readout failed (see `Calibration.assumed_readout`)."""
+def readout_errors(calibration: Calibration, qubit: int) -> tuple[float, float]:
+    """Return the readout errors P(read 1|0) and P(read 0|1) of a qubit.
+
+    Where the published errors are unknown or add to 1 or more, `Calibration.assumed_readout` replaces them.
+
+    Raises:
+        ValueError: They still add to 1 or more, as where both are published as 1, the sign of a failed readout.
+    """
     up, down = map(float, calibration.readout[qubit])
-    if not up + down < 1:  # or one is not known
+    if not up + down < 1:  # also true for NaN, which marks an unknown error
         up, down = calibration.assumed_readout(qubit)
     if up + down >= 1:
         raise ValueError(
@@ -181,12 +186,12 @@ def readable(calibration: Calibration, qubit: int) -> tuple[float, float]:
 
 
 def corrected_mean(counts: Distribution, up: float, down: float) -> tuple[float, float]:
-    """Estimate P(0) - P(1) of one bit, undoing its readout error.
+    """Estimate P(0) - P(1) of one bit, corrected for its readout error.
 
-    Reading gives <Z>_read = (1 - up - down) <Z> + (down - up); this is the inverse, not clipped.
+    The measured mean is <Z>_read = (1 - up - down) <Z> + (down - up). This function inverts it, without clipping.
 
     Args:
-        counts: One bit, shots as weights.
+        counts: Counts of one bit.
         up: P(read 1 | 0).
         down: P(read 0 | 1).
 
@@ -194,7 +199,8 @@ def corrected_mean(counts: Distribution, up: float, down: float) -> tuple[float,
         The mean and its standard error.
 
     Raises:
-        ValueError: Not one bit, or up + down is not below 1: such a readout carries nothing.
+        ValueError: The counts do not have one bit, or up + down is not below 1, so that the readout carries no
+            information.
 
     Example:
         >>> corrected_mean(Distribution.of({"0": 70, "1": 30}), 0.1, 0.1)[0].__round__(6)
@@ -210,12 +216,13 @@ def corrected_mean(counts: Distribution, up: float, down: float) -> tuple[float,
 
 
 def compile_template(template: QuantumCircuit, machine: Machine, tries: int) -> QuantumCircuit:
-    """Compile a template `tries` times and keep the copy whose gates and measurement have the least total error.
+    """Compile a template `tries` times and return the copy whose operations have the lowest total error.
 
-    Layout search is random, and a star of ZX gates needs routing, so copies differ in length and in luck.
+    The layout search is random and a star of ZX gates needs routing, so the copies differ in length and in the qubits
+    they use.
 
     Raises:
-        ValueError: the machine has fewer qubits, or it cannot be compiled for it.
+        ValueError: The machine has too few qubits, or the template cannot be compiled for it.
     """
     from qcluster.device.prepare import transpile_for
 
@@ -225,19 +232,20 @@ def compile_template(template: QuantumCircuit, machine: Machine, tries: int) -> 
 
 
 def total_error(compiled: QuantumCircuit, target: Target) -> float:
-    """Add up the published errors of all operations of a compiled circuit; unknown ones count as 0."""
-    place = {qubit: k for k, qubit in enumerate(compiled.qubits)}
+    """Return the sum of the published errors of all operations of a compiled circuit; unknown ones count as 0."""
+    index = {qubit: k for k, qubit in enumerate(compiled.qubits)}
     total = 0.0
     for item in compiled.data:
-        known = target[item.operation.name].get(tuple(place[q] for q in item.qubits)) if _listed(item, target) else None
-        total += (known.error or 0.0) if known is not None else 0.0
+        if _has_properties(item, target):
+            known = target[item.operation.name].get(tuple(index[q] for q in item.qubits))
+            total += (known.error or 0.0) if known is not None else 0.0
     return total
 
 
 def bind_all(
     compiled: QuantumCircuit, target: Target, thetas: Floats, inputs: Inputs, *, merge: bool = True
 ) -> list[QuantumCircuit]:
-    """Bind a compiled template to each row, and merge what became trivial (turns by 0 or pi) into single gates."""
+    """Bind a compiled template to each row; `merge` then simplifies its single-qubit gates, such as rotations by 0."""
     from qiskit.transpiler import PassManager
     from qiskit.transpiler.passes import Optimize1qGatesDecomposition
 
@@ -253,5 +261,6 @@ def bind_all(
     return [passes.run(circuit) for circuit in bound]
 
 
-def _listed(item: Any, target: Target) -> bool:
+def _has_properties(item: Any, target: Target) -> bool:
+    """Return whether the target has properties of an operation."""
     return item.operation.name in target.operation_names and target[item.operation.name] is not None

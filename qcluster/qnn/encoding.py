@@ -1,4 +1,4 @@
-"""Turn rows of numbers into states of the data qubits."""
+"""Encode rows of numbers as states of the data qubits."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ Kind = Literal["basis", "product", "state"]
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Hold a batch of states of the data qubits, in the cheapest form that says it all."""
+    """A batch of states of the data qubits, stored as compactly as their kind allows."""
 
     kind: Kind
-    """basis: bit strings; product: one state per qubit; state: any state of all the qubits together."""
+    """basis: bit strings; product: one state per qubit; state: arbitrary joint states of all qubits."""
     array: npt.NDArray[np.generic]
-    """(batch, n) bool; (batch, n, 2) complex; or (batch, 2**n) complex with bit j of the index = qubit j."""
+    """basis: (batch, n) bool; product: (batch, n, 2) complex; state: (batch, 2**n) complex, bit j of the index = qubit
+    j."""
 
     def __len__(self) -> int:
-        """Count the inputs."""
+        """Number of inputs."""
         return len(self.array)
 
     @property
     def n_data(self) -> int:
-        """Count the data qubits."""
+        """Number of data qubits."""
         width = int(self.array.shape[1])
         return width.bit_length() - 1 if self.kind == "state" else width
 
     def take(self, rows: npt.NDArray[np.int64]) -> Inputs:
-        """Pick rows."""
+        """Return the inputs at the given indices."""
         return Inputs(self.kind, self.array[rows])
 
     def concat(self, others: Inputs) -> Inputs:
-        """Join two batches of one kind and width, these first."""
+        """Concatenate two batches of the same kind and width."""
         if (self.kind, self.n_data) != (others.kind, others.n_data):
             raise ValueError(
                 f"batches must be alike; got {self.kind} on {self.n_data} qubits and {others.kind} on {others.n_data}"
@@ -43,13 +44,13 @@ class Inputs:
         return Inputs(self.kind, np.concatenate([self.array, others.array]))
 
     def union(self, others: Inputs) -> Inputs:
-        """Join these with the inputs of another batch that are not among them."""
+        """Append the inputs of another batch that are not in this one."""
         rows = np.asarray(self.array).reshape(len(self), -1)
         new = [k for k, row in enumerate(np.asarray(others.array)) if not (rows == row.ravel()).all(axis=1).any()]
         return self.concat(others.take(np.array(new, dtype=np.int64)))
 
     def vectors(self) -> npt.NDArray[np.complex128]:
-        """Write every input as a state vector, (batch, 2**n) complex, bit j of the index = qubit j."""
+        """Return every input as a state vector, (batch, 2**n) complex, bit j of the index = qubit j."""
         if self.kind == "state":
             return np.asarray(self.array, dtype=np.complex128)
         if self.kind == "basis":
@@ -63,7 +64,7 @@ class Inputs:
 
 
 def basis(bits: npt.ArrayLike) -> Inputs:
-    """Take bit strings: (batch, n), true or 1 where data qubit j is prepared in 1.
+    """Encode bit strings, (batch, n): data qubit j is prepared in state 1 where entry j is true or nonzero.
 
     Example:
         >>> basis([[0, 1]]).vectors().real
@@ -76,7 +77,7 @@ def basis(bits: npt.ArrayLike) -> Inputs:
 
 
 def angles(values: npt.ArrayLike) -> Inputs:
-    """Turn every data qubit by RX(pi x): 0 stays in state 0, 1 becomes state 1, a grey value lies between.
+    """Encode features as product states by RX(pi x): 0 gives state 0, 1 gives state 1 up to a phase.
 
     Args:
         values: (batch, n) float.
@@ -90,7 +91,7 @@ def angles(values: npt.ArrayLike) -> Inputs:
 
 
 def states(vectors: npt.ArrayLike) -> Inputs:
-    """Take state vectors of the data register, entangled or not.
+    """Encode arbitrary state vectors of the data register, entangled or not.
 
     Args:
         vectors: (batch, 2**n) complex, each of norm 1; bit j of the index is data qubit j, as in Qiskit.

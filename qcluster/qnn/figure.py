@@ -1,4 +1,4 @@
-"""Draw how training went."""
+"""Plot the loss curves of training."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from qcluster.qnn.classifier import QNNClassifier
 
 
 def plot_loss(model: QNNClassifier, *, ax: Any = None) -> Figure:
-    """Draw the loss of every round of training, and of the rows that early stopping set aside.
+    """Plot the training loss of every round, and the validation loss if there was early stopping.
 
     Args:
-        model: fitted by training.
-        ax: matplotlib axes to draw on; a new figure by default.
+        model: A model fitted by training.
+        ax: Matplotlib axes to draw on; a new figure by default.
 
     Returns:
         The matplotlib figure.
 
     Raises:
-        ValueError: The model was not trained: it was made from angles.
+        ValueError: The model was not trained, but made from angles.
 
     Example:
         >>> model = QNNClassifier(random_state=0).fit([[0, 1], [1, 0]], ["a", "b"])
@@ -32,7 +32,7 @@ def plot_loss(model: QNNClassifier, *, ax: Any = None) -> Figure:
     """
     check_is_fitted(model)
     if not len(model.loss_curve_):
-        raise ValueError("a loss is drawn of a model that was trained; this one was made from angles")
+        raise ValueError("plot_loss needs a model that was trained; this one was made from angles")
     if ax is None:
         ax = NotebookFigure(figsize=(5.0, 3.6), layout="constrained").add_subplot()
     for curve, name, colour in (
@@ -46,5 +46,5 @@ def plot_loss(model: QNNClassifier, *, ax: Any = None) -> Figure:
     ax.set_ylabel("mean loss")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    drawn: Figure = ax.figure
-    return drawn
+    figure: Figure = ax.figure
+    return figure

@@ -1,4 +1,4 @@
-"""Read labelled rows from files: folders of images, numpy archives, the idx files of MNIST, CSV."""
+"""Read labelled rows from files: folders of images, NumPy archives, idx files as of MNIST, and CSV."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def load_images(
     threshold: float | None = 0.5,
     duplicates: Duplicates = "keep",
 ) -> LabelledBits:
-    """Load the user's images from a folder or a numpy archive.
+    """Load labelled images from a folder or a NumPy archive.
 
     Args:
-        path: A folder with one subfolder of PNG or JPEG files per class (endings in any case), or an .npz file with
-            arrays `images` (samples, height, width) in [0, 1] or 0..255, and `labels`; Keras' names `x_train` and
-            `y_train` will do.
-        classes: The labels to keep, or their texts; None keeps all.
+        path: A folder with one subfolder of PNG or JPEG files per class (the case of the extension does not matter),
+            or an .npz file with the arrays `images` (samples, height, width), in [0, 1] or 0..255, and `labels`, or
+            `x_train` and `y_train` as in Keras.
+        classes: The labels to keep, as values or as text; None keeps all.
         size: As in `images_to_bits`.
         threshold: As in `images_to_bits`.
         duplicates: As in `images_to_bits`.
 
     Raises:
-        ValueError: Nothing to read, images of different shapes, or a class without images.
+        ValueError: There are no images, they differ in shape, or a class has no images.
     """
     source = Path(path)
-    images, labels = _folder(source) if source.is_dir() else _archive(source)
+    images, labels = _read_folder(source) if source.is_dir() else _read_archive(source)
     return _reduce(images, labels, classes, size, threshold, duplicates)
 
 
@@ -60,15 +60,16 @@ def load_idx(
     """Load images and labels in the idx format of MNIST, plain or gzipped.
 
     Args:
-        images: Such as train-images-idx3-ubyte.gz: (samples, height, width), in 0..255 or in [0, 1].
-        labels: Such as train-labels-idx1-ubyte.gz; None takes the file of that name beside the images.
-        classes: The labels to keep, or their texts, such as (3, 6); None keeps all.
+        images: File of (samples, height, width) grey values in 0..255 or [0, 1], such as train-images-idx3-ubyte.gz.
+        labels: File of labels, such as train-labels-idx1-ubyte.gz; None takes the file with the corresponding name in
+            the folder of the images.
+        classes: The labels to keep, as values or as text, such as (3, 6); None keeps all.
         size: As in `images_to_bits`; 4 gives the 16 bits of the paper.
         threshold: As in `images_to_bits`.
         duplicates: As in `images_to_bits`; the paper's experiment drops contradictory images.
 
     Raises:
-        ValueError: A file is not idx, is cut short, or images and labels do not go together.
+        ValueError: A file is not in idx format or is truncated, or the numbers of images and labels differ.
 
     Example:
         >>> import struct, tempfile
@@ -89,16 +90,17 @@ def load_idx(
 
 
 def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> LabelledBits:
-    """Load rows of numbers with a label each; `QNNClassifier` cuts features that are no bits at their means.
+    """Load labelled rows of numbers; `QNNClassifier` binarises features other than bits at their means.
 
     Args:
-        path: A comma-separated file. A first line that is no numbers names the columns; so does one of numbers, as
-            pandas writes them, with "label" among them or the only label that is no number. The label is the column
-            named "label", or the last one.
-        classes: The labels to keep, or their texts; None keeps all. Labels are whole numbers if all can be.
+        path: A comma-separated file. The first line is a header if its features are not all numbers, if "label" is
+            among its entries, or if its label is not a number while all others are (pandas may name features by
+            numbers). The label is the column named "label", or else the last one.
+        classes: The labels to keep, as values or as text; None keeps all. Labels are integers if all of them are
+            whole numbers, and strings otherwise.
 
     Raises:
-        ValueError: There are no rows, a feature is no number, or a class has no rows.
+        ValueError: There are no rows, a feature is not a number, or a class has no rows.
 
     Example:
         >>> import tempfile
@@ -114,9 +116,9 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     if not lines or len({len(line) for line in lines}) > 1 or len(lines[0]) < 2:
         raise ValueError(f"{Path(path).name} must hold rows of one length: at least one feature, and a label")
     names = [name.strip().lower() for name in lines[0]]
-    place = names.index("label") if "label" in names else len(names) - 1
-    features = [[*line[:place], *line[place + 1 :]] for line in lines]
-    first, *others = [is_number(line[place]) for line in lines]
+    column = names.index("label") if "label" in names else len(names) - 1
+    features = [[*line[:column], *line[column + 1 :]] for line in lines]
+    first, *others = [is_number(line[column]) for line in lines]
     if "label" in names or (others and not first and all(others)) or not all(map(is_number, features[0])):
         features, lines = features[1:], lines[1:]
     if not lines:
@@ -124,15 +126,15 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     try:
         X = np.array(features, dtype=np.float64)
     except ValueError as error:
-        wrong = next(cell for row in features for cell in row if not is_number(cell))
-        raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}") from error
-    labels = [line[place].strip() for line in lines]
+        invalid = next(cell for row in features for cell in row if not is_number(cell))
+        raise ValueError(f"features of {Path(path).name} must be numbers; got {invalid!r}") from error
+    labels = [line[column].strip() for line in lines]
     try:
         y = np.array(labels, dtype=np.int64)
-    except (ValueError, OverflowError):  # no whole numbers, or beyond what is one here
+    except (ValueError, OverflowError):  # not all are 64-bit integers
         y = np.array(labels)
-    kept = _chosen(y, classes)
-    return LabelledBits(X[kept], y[kept])
+    keep = _in_classes(y, classes)
+    return LabelledBits(X[keep], y[keep])
 
 
 def _reduce(
@@ -147,36 +149,37 @@ def _reduce(
         raise ValueError(
             f"files must hold (samples, height, width) images and a label each; got {images.shape} and {labels.shape}"
         )
-    kept = _chosen(labels, classes)
-    if (images > 1).any():  # by the values, since 0..255 comes as floats too, and zeros and ones as bytes
+    keep = _in_classes(labels, classes)
+    if (images > 1).any():  # the dtype does not tell: 0..255 may be floats, and zeros and ones bytes
         images = images / 255
-    return images_to_bits(images[kept], labels[kept], size=size, threshold=threshold, duplicates=duplicates)
+    return images_to_bits(images[keep], labels[keep], size=size, threshold=threshold, duplicates=duplicates)
 
 
-def _chosen(labels: npt.NDArray[Any], classes: Collection[Any] | None) -> npt.NDArray[np.bool_]:
+def _in_classes(labels: npt.NDArray[Any], classes: Collection[Any] | None) -> npt.NDArray[np.bool_]:
+    """Return True where a label is in `classes`, (samples,)."""
     known = np.unique(labels).tolist()
-    names = {str(label): label for label in known}
-    chosen = known if classes is None else [names.get(str(label), label) for label in classes]
-    absent = [label for label in chosen if label not in known]
+    by_text = {str(label): label for label in known}
+    wanted = known if classes is None else [by_text.get(str(label), label) for label in classes]
+    absent = [label for label in wanted if label not in known]
     if absent:
         raise ValueError(f"classes must be among {known}; got {absent}")
-    return np.isin(labels, chosen)
+    return np.isin(labels, wanted)
 
 
-def _folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _read_folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     files = sorted(file for file in source.glob("*/*") if file.suffix.lower() in _PICTURES)
     if not files:
         raise ValueError(
             f"a folder of images needs one subfolder of PNG or JPEG files per class; found none in {source}"
         )
-    pixels = [_grey(file) for file in files]
+    pixels = [_read_grey(file) for file in files]
     shapes = {image.shape for image in pixels}
     if len(shapes) > 1:
         raise ValueError(f"images must have one shape; got {sorted(shapes)}")
     return np.array(pixels), np.array([file.parent.name for file in files])
 
 
-def _archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     with open_arrays(source) as archive:
         names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
         missing = set(names) - set(archive)
@@ -203,11 +206,10 @@ def _read_idx(file: Path) -> npt.NDArray[Any]:
 
 
 def _check_size(file: Path) -> None:
-    """Refuse a picture that would unpack to more than memory is meant to hold: Pillow has a limit, which matplotlib
-    goes past for PNG files."""
+    """Refuse a picture that would unpack to more than `MOST_BYTES`; matplotlib lifts Pillow's limit for PNG files."""
     from PIL import Image, UnidentifiedImageError
 
-    most = MOST_BYTES // 4  # a byte for each colour, and one for transparency
+    most = MOST_BYTES // 4  # one byte for each of three colours and transparency
     with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
         try:
             with Image.open(file) as picture:
@@ -215,17 +217,17 @@ def _check_size(file: Path) -> None:
         except Image.DecompressionBombError:
             large = True
         except UnidentifiedImageError:
-            return  # its reader says what is wrong
+            return  # the reader will say what is wrong
     if large:
         raise ValueError(f"pictures must have {most:,} pixels or fewer; {file} has more")
 
 
-def _grey(file: Path) -> Floats:
+def _read_grey(file: Path) -> Floats:
     from matplotlib.image import imread
 
     with reading(file):
         _check_size(file)
         image = np.asarray(imread(file))
-    # PNG comes in [0, 1], JPEG in bytes.
+    # matplotlib returns PNG files in [0, 1] and JPEG files as bytes.
     values = image / 255 if np.issubdtype(image.dtype, np.integer) else image.astype(np.float64)
     return values if values.ndim == 2 else values[..., :3].mean(axis=-1) if values.shape[-1] >= 3 else values[..., 0]

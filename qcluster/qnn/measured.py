@@ -1,4 +1,4 @@
-"""Measured decision values: where they come from, and gradients that need only such values."""
+"""Decision values measured on a machine or a stand-in for one, and gradients computed from them alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHIFT = np.pi / 4
 
 @dataclass(frozen=True)
 class Slope:
-    """Hold the slope of measured over exact decision values, fitted on rows whose exact values are known.
+    """The slope of measured against exact decision values, fitted on calibration rows.
 
     Example:
         >>> Slope(0.5, 0.01, (0.474, 0.526), 0.012, 0.4, 6).fits
@@ -28,75 +28,85 @@ class Slope:
     """
 
     value: float
-    """Measured / exact, through the origin."""
+    """Slope of the line through the origin."""
     standard_error: float
-    """From the shots, widened where the rows scatter more than they explain."""
+    """Standard error from shot noise, increased if the rows scatter more than shot noise explains."""
     interval: tuple[float, float]
-    """95 % interval, Student's for n_circuits - 1 degrees of freedom."""
+    """95 % interval from Student's t with n_circuits - 1 degrees of freedom."""
     residual: float
     """Root mean square of measured - value * exact."""
     p_value: float
-    """Chance that shots alone scatter the rows as far from the line: small where one slope is not the whole story."""
+    """Probability that shot noise alone scatters the rows this far from the line. A small value means that the
+    contraction differs between rows."""
     n_circuits: int
-    """Calibration circuits that it cost, before twirling."""
+    """Number of calibration circuits, before twirling."""
 
     @property
     def fits(self) -> bool:
-        """Whether one slope describes the rows: clear of zero, and no scatter beyond the shots at the 1 % level."""
+        """Whether one slope describes the rows: its interval is positive, and the scatter is compatible with shot noise
+        at the 1 % level."""
         return self.interval[0] > 0 and self.p_value >= 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Readouts(Valued):
-    """Hold measured decision values of a batch of circuits."""
+    """Measured decision values of a batch of circuits."""
 
     values: Floats
-    """(batch,) estimates of f; mitigation may carry them a little beyond [-1, 1]."""
+    """(batch,) estimates of f; after mitigation they may lie slightly outside [-1, 1]."""
     standard_errors: Floats
-    """(batch,) from the number of shots, and from the slope where values are rescaled."""
+    """(batch,) standard errors from the shots and, for rescaled values, from the slope."""
     n_circuits: int
-    """Circuits asked for, before twirling, with those of the calibration and references."""
+    """Number of circuits, including calibration and reference circuits, before twirling."""
     n_shots: int
-    """Shots over all of them."""
+    """Total number of shots of these circuits."""
     slope: Slope | None = None
-    """What rescaling divided by; None without it."""
+    """The slope by which the values were divided; None without rescaling."""
     raw: Floats | None = None
     """(batch,) values before rescaling, or before mitigation by a reference circuit; None without either."""
 
 
 @runtime_checkable
 class ReadoutSource(Protocol):
-    """Say what a machine must do for the classifier: measure f of many circuits in one batch.
+    """Interface of a machine to the classifier: it measures f for a batch of circuits.
 
-    A source with an attribute `mitigation` equal to "rescale" asks the classifier to calibrate what it measures; see
+    If the source has an attribute `mitigation` equal to "rescale", the classifier calibrates the measured values; see
     `qcluster.qnn.rescale`.
     """
 
     def measure(
         self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, *, shots: int, rng: np.random.Generator
     ) -> Readouts:
-        """Measure f of circuit k, inputs[k] under thetas[k], (batch, n_parameters), with `shots` shots each."""
+        """Measure f of each circuit with `shots` shots; circuit k has inputs[k] and the angles thetas[k].
+
+        Args:
+            ansatz: The gates of all circuits.
+            thetas: (batch, n_parameters) angles.
+            inputs: (batch,) inputs.
+            shots: Shots per circuit.
+            rng: Random generator, for simulated shots or for the seed of the run.
+        """
 
 
 @dataclass(frozen=True)
 class ContractedReadout:
-    """Stand in for a machine: f is contracted by a factor and sampled with finite shots.
+    """A stand-in for a machine: the exact f times a contraction factor, sampled with a finite number of shots.
 
-    On the noise models of IBM machines measured values were contraction x ideal + shot noise, within shot noise
-    (docs/qnn.md); so this plans shots and training in milliseconds. It has no coherent errors and no drift.
+    With the noise models of IBM machines, measured values agreed with contraction x ideal within shot noise
+    (docs/qnn.md), so that shots and training can be planned in milliseconds. There are no coherent errors and no drift.
 
     Example:
         >>> from qcluster.qnn import ansatz, encoding
         >>> zx, theta, rng = ansatz.build("zx", 2), np.array([[np.pi / 4, 0.0, 0.0]]), np.random.default_rng(1)
-        >>> found = ContractedReadout(0.8).measure(zx, theta, encoding.basis([[1, 0]]), shots=10**6, rng=rng)
-        >>> found.values.round(2)
+        >>> readouts = ContractedReadout(0.8).measure(zx, theta, encoding.basis([[1, 0]]), shots=10**6, rng=rng)
+        >>> readouts.values.round(2)
         array([0.8])
     """
 
     contraction: float
-    """Factor in (0, 1]."""
+    """Factor in (0, 1] by which f is multiplied."""
     mitigation: str = "none"
-    """none, or rescale: `QNNClassifier.measure` then measures calibration rows and divides by their slope."""
+    """none; or rescale, and `QNNClassifier.measure` also measures calibration rows and divides by their slope."""
 
     def __post_init__(self) -> None:
         check_choice("mitigation", self.mitigation, ("rescale", "none"))
@@ -108,7 +118,7 @@ class ContractedReadout:
         """Draw binomial counts around the contracted exact values; see `ReadoutSource`."""
         form = exact_form(ansatz, inputs.kind)
         ideal = np.zeros(len(inputs))
-        # Rows of one theta are neighbours in all that asks; to sort them took most of the time of a step.
+        # All callers place rows of equal theta next to one another; sorting them took most of the time of a step.
         changes = np.flatnonzero((thetas[1:] != thetas[:-1]).any(axis=1)) + 1
         for rows in np.split(np.arange(len(thetas)), changes) if len(thetas) else ():
             ideal[rows] = form.forward(thetas[rows[0]], inputs.take(rows), gradient=False)[0]
@@ -118,10 +128,11 @@ class ContractedReadout:
 
 
 class MeasuredForm:
-    """Give f and gradients from measurements only, each step of a readout in one batch; counts what it spends.
+    """Compute f and its gradient from measurements only, with one batch per call, and count circuits and shots.
 
-    With one ZX layer and a bias b, every derivative is +- the one by the bias, so two shifted circuits per input are
-    enough: df/dtheta_i = s_i (f(b + pi/4) - f(b - pi/4)). Otherwise two per parameter: f(theta_k +- pi/4).
+    The gradient takes two circuits per parameter and input, at theta_k +- pi/4. For one ZX layer with a bias b
+    (`shared`) two circuits per input are enough, because every derivative is plus or minus the one with respect to b:
+    df/dtheta_i = s_i (f(b + pi/4) - f(b - pi/4)).
     """
 
     def __init__(
@@ -139,7 +150,7 @@ class MeasuredForm:
     def forward(
         self, theta: Floats, inputs: Inputs, gradient: bool = True
     ) -> tuple[Floats, Callable[[Floats], Floats]]:
-        """Measure f and, if asked, its gradient; see `qcluster.qnn.simulation.exact.Form`."""
+        """Measure f and, if `gradient`, its derivatives; see `qcluster.qnn.simulation.exact.Form`."""
         if self._shared and inputs.kind != "basis":
             raise ValueError(f"the shared shift needs bit strings; got {inputs.kind} inputs")
         if gradient and not self._shared and "1" in "".join(self._ansatz.letters):
@@ -150,20 +161,20 @@ class MeasuredForm:
         shifts += [sign * _SHIFT * np.eye(len(theta))[k] for k in shifted for sign in (1, -1)]
         thetas = np.repeat(theta + np.array(shifts), len(inputs), axis=0)
         rows = np.tile(np.arange(len(inputs)), len(shifts))
-        found = self._source.measure(self._ansatz, thetas, inputs.take(rows), shots=self._shots, rng=self._rng)
-        self.n_circuits += found.n_circuits
-        self.n_shots += found.n_shots
-        table = found.values.reshape(len(shifts), len(inputs))
+        readouts = self._source.measure(self._ansatz, thetas, inputs.take(rows), shots=self._shots, rng=self._rng)
+        self.n_circuits += readouts.n_circuits
+        self.n_shots += readouts.n_shots
+        table = readouts.values.reshape(len(shifts), len(inputs))
         self.last_theta, self.last_inputs, self.last_values = theta, inputs, table[0]
-        slopes = table[1::2] - table[2::2]
+        derivatives = table[1::2] - table[2::2]
 
         def pullback(cotangent: Floats) -> Floats:
             if not gradient:
                 raise ValueError("forward was called without gradient")
             if not self._shared:
-                return np.asarray(slopes @ cotangent)
+                return np.asarray(derivatives @ cotangent)
             signs = 1.0 - 2.0 * np.asarray(inputs.array, dtype=np.float64)
             columns = [signs[:, term.qubits[0]] if term.qubits else np.ones(len(signs)) for term in self._ansatz.terms]
-            return np.asarray(np.array(columns) @ (cotangent * slopes[0]))
+            return np.asarray(np.array(columns) @ (cotangent * derivatives[0]))
 
         return table[0], pullback

@@ -1,4 +1,4 @@
-"""A classifier on a backend: the circuit that runs there, what measures it, and calibrated decision values."""
+"""A classifier on a backend: which circuit runs, how it is measured, and how its decision values are calibrated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.rescale import drawn_rows, rescale, strength
+from qcluster.qnn.rescale import draw_calibration_rows, rescale, sum_of_squares
 from qcluster.qnn.samples import Classifier
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import exact_form
@@ -23,7 +23,7 @@ from qcluster.qnn.training.fitted import check_one_readout
 
 
 def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
-    """Measure f of rows; see `qcluster.qnn.QNNClassifier.measure`."""
+    """Measure the decision values of rows; see `qcluster.qnn.QNNClassifier.measure`."""
     check_one_readout(model)
     check_whole("shots", model.shots, 1)
     inputs = samples.encode(model, X)
@@ -38,59 +38,59 @@ def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     if getattr(machine, "mitigation", None) == "rescale":
         known = model.calibration_
         if known.kind != inputs.kind:  # the encoding was changed after fit
-            known = drawn_rows(ansatz, theta, inputs.kind, rng)
+            known = draw_calibration_rows(ansatz, theta, inputs.kind, rng)
         exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
-        strength(exact)  # before shots are paid for
-        found = rescale(run(known.concat(distinct)), exact, model.shots)
+        sum_of_squares(exact)  # fails here, before any shots are spent, if no slope can be fitted
+        readouts = rescale(run(known.concat(distinct)), exact, model.shots)
     else:
-        found = run(distinct)
-    raw = None if found.raw is None else found.raw[rows]
-    return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
+        readouts = run(distinct)
+    raw = None if readouts.raw is None else readouts.raw[rows]
+    return replace(readouts, values=readouts.values[rows], standard_errors=readouts.standard_errors[rows], raw=raw)
 
 
 def measure_uncompressed(model: Classifier, X: npt.ArrayLike) -> Floats:
-    """Measure f, (samples,), to compare with other readouts': f / R of a compressed circuit has only its sign."""
+    """Measure f, (samples,); values f / R of a compressed circuit are multiplied by R, so that readouts compare."""
     values = measure(model, X).values
     return values * phases(model.ansatz_, model.theta_).amplitude if _compresses(model) else values
 
 
 def circuit_run(model: Classifier, kind: Kind) -> tuple[Ansatz, Floats]:
-    """Return the circuit that a backend runs: the compressed one where it is equivalent and wanted."""
+    """Return the ansatz and angles that a backend runs: compressed if the model asks for it and allows it."""
     if kind == "basis" and _compresses(model):
         return compress(model.ansatz_, model.theta_)
     return model.ansatz_, model.theta_
 
 
 def _compresses(model: Classifier) -> bool:
-    """Tell whether a shorter circuit is equivalent, and wanted."""
+    """Return whether the model asks for compression and its circuit has an equivalent ZX layer."""
     return model.compress and model.encoding == "basis" and model.ansatz_.is_sine
 
 
 def source(model: Classifier) -> ReadoutSource:
-    """Return what measures: the backend itself, or a `DeviceReadout` of it with the options of `execution`."""
-    given = model.execution or {}
-    if not isinstance(given, Mapping):
-        raise ValueError(f"execution must be a mapping of options to values; got {shown(given)}")
+    """Return the source of measurements: the backend itself, or a `DeviceReadout` with the options in `execution`."""
+    options = model.execution or {}
+    if not isinstance(options, Mapping):
+        raise ValueError(f"execution must be a mapping of options to values; got {shown(options)}")
     if isinstance(model.backend, ReadoutSource):
-        if given:
+        if options:
             raise ValueError(
                 f"execution must be None where the backend has options of its own, as {type(model.backend).__name__} "
-                f"has; got {shown(given)}"
+                f"has; got {shown(options)}"
             )
         return model.backend
     if model.backend is None:
         raise ValueError("measuring needs a backend; set_params(backend=...)")
     from qcluster.qnn.device import DeviceReadout
 
-    known = [one.name for one in fields(DeviceReadout) if one.init and one.name != "backend"]
-    if unknown := sorted(set(given) - set(known)):
+    known = [field.name for field in fields(DeviceReadout) if field.init and field.name != "backend"]
+    if unknown := sorted(set(options) - set(known)):
         cure = "; for a reference circuit, mitigation='reference'" if "reference" in unknown else ""
         raise ValueError(f"execution must have options among {', '.join(known)}; got {', '.join(unknown)}{cure}")
-    return DeviceReadout(model.backend, **given)
+    return DeviceReadout(model.backend, **options)
 
 
 def check(model: Classifier) -> None:
-    """Refuse a backend or options that do not exist before training, not after it."""
+    """Raise an error for an unknown backend or option, so that it comes before training and not after."""
     from qcluster.qnn.device import DeviceReadout
 
     machine = source(model)
@@ -99,14 +99,15 @@ def check(model: Classifier) -> None:
 
 
 def training_form(model: Classifier, rng: np.random.Generator) -> MeasuredForm:
-    """Prepare training on the backend; an ansatz of all sine perceptrons is trained as the one ZX layer that it is.
+    """Return the measured form to train, after replacing the ansatz by one ZX layer if the two are equivalent.
 
-    One that reaches fewer, as without a bias gate, is trained as it stands: the ZX layer could learn what it cannot.
+    They are if the ansatz spans all sine perceptrons. One that does not, such as one without a bias gate, is trained
+    unchanged, because the ZX layer could learn functions that it cannot represent.
     """
     if _compresses(model) and model.ansatz_.spans_sine:
-        begun = np.asarray(getattr(model, "theta_", ()))
-        if begun.shape[-1] == model.ansatz_.n_parameters:  # partial_fit and warm starts go on from these angles
-            model.theta_ = np.apply_along_axis(lambda own: compress(model.ansatz_, own)[1], -1, begun)
+        theta = np.asarray(getattr(model, "theta_", ()))
+        if theta.shape[-1] == model.ansatz_.n_parameters:  # partial_fit and warm starts continue from these angles
+            model.theta_ = np.apply_along_axis(lambda angles: compress(model.ansatz_, angles)[1], -1, theta)
         model.ansatz_ = build("zx", model.ansatz_.n_data)
     shared = model.gradient == "auto" and model.encoding == "basis" and model.ansatz_.is_zx_with_bias
     return MeasuredForm(model.ansatz_, source(model), model.shots, rng, shared)

@@ -1,8 +1,8 @@
-"""Calibrate measured decision values on rows whose exact values are known: one slope, its interval, and its fit.
+"""Calibrate measured decision values by the slope of measured against exact values on a few training rows.
 
-Gate errors, decoherence and readout contract f by about one factor for all inputs of a compiled circuit. The factor is
-not in the calibration data of the machine, but the exact f is known here, so a few training rows measured in the same
-batch give it. Division by it leaves every sign, hence every prediction, as it was; what it mends is the value.
+Gate errors, decoherence and readout errors contract f by about the same factor for all inputs of a compiled circuit.
+The machine's calibration data do not contain this factor. Here the exact f is known, so a few training rows in the same
+batch determine it. Division by the factor corrects the values and leaves every sign, hence every prediction, unchanged.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from qcluster.qnn.measured import Readouts, Slope
 from qcluster.qnn.simulation.exact import exact_form
 
 ROWS = 6
-"""Training rows kept for the slope. At 2048 shots six of them fix it to about one percent where f is contracted to
-half."""
+"""Number of calibration rows. With 2048 shots each, six rows determine a slope of about one half to about one
+percent."""
 
 
 def calibration_rows(inputs: Inputs, exact: Floats, rng: np.random.Generator) -> Inputs:
-    """Choose the `ROWS` inputs that the slope will be measured on, or all: large |f|, both signs, otherwise at random.
+    """Choose up to `ROWS` inputs with large |f| and both signs, on which the slope will be measured.
 
-    The error of the slope falls with the sum of f**2, so the half of larger |f| is drawn from. Among those the draw is
-    random: the largest alone would be near copies of one another.
+    The error of the slope falls as the sum of f**2 grows, so they are drawn from the inputs of each sign whose |f| lies
+    in the upper half. They are drawn at random, as those with the largest |f| would be nearly the same input.
 
     Args:
         inputs: (unique,) distinct training inputs.
-        exact: (unique,) their exact decision values.
-        rng: Draws.
+        exact: (unique,) exact decision values of the inputs.
+        rng: Random generator.
     """
     chosen: list[int] = []
     for negative in (False, True):
@@ -45,8 +45,8 @@ def calibration_rows(inputs: Inputs, exact: Floats, rng: np.random.Generator) ->
     return inputs.take(np.array(sorted(chosen), dtype=np.int64))
 
 
-def drawn_rows(ansatz: Ansatz, theta: Floats, kind: Kind, rng: np.random.Generator) -> Inputs:
-    """Choose inputs for the slope where there are no training rows of a kind: the best of some random bit strings."""
+def draw_calibration_rows(ansatz: Ansatz, theta: Floats, kind: Kind, rng: np.random.Generator) -> Inputs:
+    """Choose calibration rows from random bit strings, for a kind of input without training rows."""
     bits = np.unique(rng.integers(0, 2, (16 * ROWS, ansatz.n_data)), axis=0)
     strings = encoding.basis(bits)
     if kind != "basis":
@@ -55,31 +55,31 @@ def drawn_rows(ansatz: Ansatz, theta: Floats, kind: Kind, rng: np.random.Generat
     return calibration_rows(strings, exact, rng)
 
 
-def strength(exact: Floats) -> float:
-    """Add up the squares that a slope rests on.
+def sum_of_squares(exact: Floats) -> float:
+    """Return the sum of the squared exact values, by which the fit of a slope divides.
 
     Raises:
-        ValueError: There are no rows, or all exact values are zero.
+        ValueError: It is zero: there are no rows, or all exact values are zero.
     """
-    power = float(exact @ exact)
-    if not power:
+    total = float(exact @ exact)
+    if not total:
         raise ValueError(
             "the slope needs rows whose exact decision value is not zero; got none: take mitigation='readout'"
         )
-    return power
+    return total
 
 
 def fit_slope(exact: Floats, measured: Floats, errors: Floats, shots: int) -> Slope:
     """Fit measured = slope * exact through the origin by least squares.
 
-    The variance is that of the shots, widened by chi2 / dof where the rows scatter more than their shots explain (the
-    Birge ratio); the interval takes Student's quantiles for the dof that the widening rests on.
+    The variance of the slope is that from shot noise, times chi2 / dof (the squared Birge ratio) if the rows scatter
+    more than shot noise explains. The interval uses Student's t quantiles for dof = rows - 1.
 
     Args:
         exact: (rows,) exact decision values.
-        measured: (rows,) measured ones.
-        errors: (rows,) standard errors from the shots.
-        shots: Shots per row: no mean of +-1 is known better than to one shot, 2 / shots.
+        measured: (rows,) measured decision values.
+        errors: (rows,) standard errors of the measured values from shot noise.
+        shots: Shots per row. A standard error is at least 2 / shots, the change of the mean if one shot flips.
 
     Raises:
         ValueError: There are no rows, or all exact values are zero.
@@ -93,36 +93,36 @@ def fit_slope(exact: Floats, measured: Floats, errors: Floats, shots: int) -> Sl
     from scipy.stats import chi2 as chi2_law
     from scipy.stats import t as student
 
-    power = strength(exact)
-    value = float(exact @ measured) / power
-    # Near f = +-1 a row may read +-1 throughout, with no spread at all: the line knows better what its shots do.
+    norm = sum_of_squares(exact)
+    value = float(exact @ measured) / norm
+    # Near f = +-1 all shots of a row may agree, and their spread is then zero. The fitted line gives a better estimate.
     expected = np.sqrt(np.maximum(0, 1 - (value * exact) ** 2) / shots)
     sigma = np.maximum(np.maximum(errors, expected), 2 / shots)
     residual = measured - value * exact
     chi2, dof = float(((residual / sigma) ** 2).sum()), len(exact) - 1
-    spread = max(1.0, float(np.sqrt(chi2 / dof))) if dof else 1.0
-    error = spread * float(np.sqrt(((exact * sigma) ** 2).sum())) / power
-    reach = float(student.ppf(0.975, dof if dof else np.inf)) * error
+    birge = max(1.0, float(np.sqrt(chi2 / dof))) if dof else 1.0
+    error = birge * float(np.sqrt(((exact * sigma) ** 2).sum())) / norm
+    half_width = float(student.ppf(0.975, dof if dof else np.inf)) * error
     p_value = float(chi2_law.sf(chi2, dof)) if dof else 1.0
     rms = float(np.sqrt(np.mean(residual**2)))
-    return Slope(value, error, (value - reach, value + reach), rms, p_value, len(exact))
+    return Slope(value, error, (value - half_width, value + half_width), rms, p_value, len(exact))
 
 
-def rescale(found: Readouts, exact: Floats, shots: int) -> Readouts:
-    """Divide measured values by the slope of the first rows, whose exact values are known, and drop those rows.
+def rescale(measured: Readouts, exact: Floats, shots: int) -> Readouts:
+    """Fit the slope on the calibration rows, drop these rows, and divide the values of the others by the slope.
 
-    Standard errors take up the slope's. If the interval of the slope reaches zero the machine's values carry nothing
-    to divide by: they come back as measured, with a RuntimeWarning.
+    The standard errors include that of the slope. If the interval of the slope is not entirely positive, the
+    values are returned as measured, with a RuntimeWarning.
 
     Args:
-        found: (k + batch,) as measured, the k calibration rows first.
-        exact: (k,) exact values of those.
+        measured: (k + batch,) measured values, the k calibration rows first.
+        exact: (k,) exact decision values of the calibration rows.
         shots: Shots per circuit.
     """
     k = len(exact)
-    slope = fit_slope(exact, found.values[:k], found.standard_errors[:k], shots)
-    values, errors = found.values[k:], found.standard_errors[k:]
-    rest = replace(found, values=values, standard_errors=errors, slope=slope)
+    slope = fit_slope(exact, measured.values[:k], measured.standard_errors[:k], shots)
+    values, errors = measured.values[k:], measured.standard_errors[k:]
+    rest = replace(measured, values=values, standard_errors=errors, slope=slope)
     if slope.interval[0] <= 0:
         low, high = slope.interval
         warnings.warn(

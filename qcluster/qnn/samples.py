@@ -1,4 +1,4 @@
-"""Turn what `fit` and `predict` are given into inputs of the circuit, by scikit-learn's rules."""
+"""Check the arguments of `fit` and `predict` by scikit-learn's rules, and encode rows as inputs of the circuit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.training.losses import LOSSES
 from qcluster.qnn.training.solvers import SOLVERS
 
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 ENCODINGS = ("basis", "angle", "state")
 _CHOICES = {
@@ -43,7 +43,7 @@ _CHOICES = {
 
 
 class Classifier(Protocol):
-    """What is asked of a `QNNClassifier`, and set on it: its parameters, and what fit learns from the data."""
+    """The attributes of a `QNNClassifier` that other modules read and set: its parameters and its fitted attributes."""
 
     encoding: str
     threshold: float | None
@@ -95,29 +95,29 @@ def prepare(
     *,
     classes: npt.ArrayLike | None = None,
     partial: bool = False,
-) -> tuple[Inputs, Places, Places, Floats]:
-    """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
+) -> tuple[Inputs, Indices, Indices, Floats]:
+    """Check the arguments of `fit`, set classes_, n_features_in_ and threshold_, and find the distinct inputs.
 
     Args:
         model: The estimator.
-        X: Its rows.
-        y: Their labels.
-        sample_weight: Their weights; those of the classes come on top.
-        classes: All labels, where y may lack some.
-        partial: Whether this is `partial_fit`: a fitted model then keeps its classes, features and thresholds.
+        X: Rows.
+        y: Labels of the rows.
+        sample_weight: Weights of the rows, which are multiplied by the class weights.
+        classes: All labels, if y may lack some.
+        partial: Whether this is `partial_fit`, in which a fitted model keeps its classes, features and thresholds.
 
     Returns:
-        The distinct inputs; the input, class (its place in classes_) and weight of each sample, rows of weight 0 left
-        out.
+        The distinct inputs; then for each row of nonzero weight, the index of its input, the index of its class in
+        classes_, and its weight.
     """
     check_parameters(model, partial=partial)
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
-    go_on = partial and hasattr(model, "theta_")
-    rows, labels = _validate(model, X, y, reset=not go_on)
+    resumed = partial and hasattr(model, "theta_")
+    rows, labels = _validate(model, X, y, reset=not resumed)
     check_classification_targets(labels)
-    known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
-    if go_on and classes is not None and not np.array_equal(unique_labels(classes), known):
+    known = model.classes_ if resumed else unique_labels(labels) if classes is None else unique_labels(classes)
+    if resumed and classes is not None and not np.array_equal(unique_labels(classes), known):
         raise ValueError(
             f"classes must be those of the first call, {known.tolist()}; got {np.asarray(classes).tolist()}"
         )
@@ -130,39 +130,39 @@ def prepare(
         raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
     weights = weights * _class_weights(model.class_weight, known, labels)
-    if not go_on:
-        model.__dict__.pop("threshold_", None)  # an earlier fit may have cut other features
+    if not resumed:
+        model.__dict__.pop("threshold_", None)  # an earlier fit may have seen other features
         if model.encoding == "basis":
             model.threshold_ = _thresholds(model.threshold, rows, weights)
     if model.encoding == "angle":
-        _check_turns(rows)
-    inputs, places = distinct(_to_inputs(model, rows))
-    model.classes_ = known  # last: rows that are refused leave the labels of an earlier fit to its angles
-    return inputs, places, np.searchsorted(known, labels), weights
+        _check_range(rows)
+    inputs, indices = distinct(_to_inputs(model, rows))
+    model.classes_ = known  # set last, so that an error above leaves the labels of an earlier fit with its angles
+    return inputs, indices, np.searchsorted(known, labels), weights
 
 
 def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
-    """Turn rows into inputs of a fitted model."""
+    """Check rows and encode them as inputs of a fitted model."""
     check_is_fitted(model)
     return _to_inputs(model, _validate(model, X)[0])
 
 
 def draw_rng(model: Classifier, done: int = 0) -> np.random.Generator:
-    """Make the generator of one call, from `random_state` by scikit-learn's rules.
+    """Return the random generator of one call, seeded from `random_state` by scikit-learn's rules.
 
     Args:
         model: The estimator.
-        done: Rounds that earlier calls of `partial_fit` have done. Each call draws anew: with one seed for all of them
-            spsa would step along a single direction, and shot noise would not average out.
+        done: Rounds completed in earlier calls of `partial_fit`, which make the seed of each call different. With the
+            same seed, spsa would step along a single direction, and shot noise would not average out.
     """
     return np.random.default_rng([check_random_state(model.random_state).randint(2**31), done])
 
 
-def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
-    """Return the distinct inputs and the place of each input among them; states are taken as they come."""
+def distinct(inputs: Inputs) -> tuple[Inputs, Indices]:
+    """Return the distinct inputs and the index of each input among them; states are not compared but all kept."""
     if inputs.kind == "state":
         return inputs, np.arange(len(inputs))
-    if inputs.kind == "basis":  # rows of bits as bytes: the same order, and several times quicker
+    if inputs.kind == "basis":  # comparing packed bytes gives the same order and is several times faster
         packed = np.packbits(np.asarray(inputs.array, dtype=bool), axis=1)
         keys = packed.view(f"V{packed.shape[1]}").ravel()
         _, first, rows = np.unique(keys, return_index=True, return_inverse=True)
@@ -172,7 +172,7 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
 
 
 def chosen_solver(model: Classifier, *, partial: bool = False) -> str:
-    """Name the solver that trains: the one asked for, or what suits exact, measured and partial training."""
+    """Return the name of the solver, with "auto" resolved for exact, measured and partial training."""
     if model.solver != "auto":
         return model.solver
     if partial:
@@ -181,7 +181,7 @@ def chosen_solver(model: Classifier, *, partial: bool = False) -> str:
 
 
 def check_parameters(model: Classifier, *, partial: bool = False) -> None:
-    """Refuse parameters that do not exist or do not go together; `partial` for `partial_fit`."""
+    """Raise an error for parameters that are invalid or incompatible; `partial` checks those of `partial_fit`."""
     for name, allowed in _CHOICES.items():
         check_choice(name, getattr(model, name), allowed)
     for name in ("n_init", "shots", "n_iter_no_change"):
@@ -220,7 +220,7 @@ def check_parameters(model: Classifier, *, partial: bool = False) -> None:
 
 
 def _check_partial(model: Classifier, solver: str) -> None:
-    """Refuse what needs all rows at once, as scikit-learn's own classifiers do."""
+    """Raise an error for options that need all rows at once, as scikit-learn's classifiers do."""
     if solver in ("lbfgs", "cobyla"):
         raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {solver!r}")
     if model.early_stopping:
@@ -233,16 +233,16 @@ def _check_partial(model: Classifier, solver: str) -> None:
 
 
 def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Floats:
-    """Give the factor of each sample by its class, (samples,), positive."""
+    """Return the weight factor of each sample from its class, (samples,), positive."""
     if class_weight is None:
         return np.ones(len(labels))
     present = np.unique(labels)
     if isinstance(class_weight, Mapping) and not set(class_weight) <= set(known.tolist()):
         raise ValueError(f"class_weight must name labels among {known.tolist()}; got {shown(list(class_weight))}")
-    chosen = class_weight
+    usable = class_weight
     if isinstance(class_weight, Mapping):
-        chosen = {label: factor for label, factor in class_weight.items() if label in present}
-    factors = np.asarray(compute_class_weight(chosen, classes=present, y=labels), dtype=np.float64)
+        usable = {label: factor for label, factor in class_weight.items() if label in present}
+    factors = np.asarray(compute_class_weight(usable, classes=present, y=labels), dtype=np.float64)
     if not (np.isfinite(factors) & (factors > 0)).all():
         raise ValueError(f"class_weight must hold positive factors; got {shown(class_weight)}")
     return np.asarray(factors[np.searchsorted(present, labels)])
@@ -251,14 +251,14 @@ def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArr
 def _validate(
     model: Classifier, X: npt.ArrayLike, y: Any = None, *, reset: bool = True
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Check rows (and labels, in fit); complex amplitudes pass only as states, which scikit-learn does not know."""
+    """Check rows, and labels if given; complex amplitudes, which scikit-learn rejects, are checked here."""
     fitting = y is not None
     if model.encoding != "state":
         if fitting:
             rows, labels = validate_data(model, X, y, dtype=np.float64, reset=reset)
             return rows, labels
         if hasattr(model, "ansatz_") and model.n_features_in_ != model.ansatz_.n_data:
-            return _of_width(check_array(X, dtype=np.float64), model.ansatz_.n_data, "features"), np.zeros(0)
+            return _check_width(check_array(X, dtype=np.float64), model.ansatz_.n_data, "features"), np.zeros(0)
         return validate_data(model, X, dtype=np.float64, reset=False), np.zeros(0)
     if issparse(X):
         raise TypeError("states must be dense; got a sparse matrix: use .toarray()")
@@ -267,9 +267,9 @@ def _validate(
         raise ValueError(f"states must be finite, shape (samples, 2**n), one or more; got shape {rows.shape}")
     new = fitting and reset
     if not new:
-        _of_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
+        _check_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
     if new or model.n_features_in_ == rows.shape[1]:
-        validate_data(model, X, reset=new, skip_check_array=True)  # names and number of the columns
+        validate_data(model, X, reset=new, skip_check_array=True)  # names and number of columns only
     labels = np.asarray(y) if fitting else np.zeros(0)
     assert_all_finite(labels)
     if fitting and labels.shape != rows.shape[:1]:
@@ -277,10 +277,10 @@ def _validate(
     return rows, labels
 
 
-def _of_width(rows: npt.NDArray[Any], width: int, what: str) -> npt.NDArray[Any]:
-    """Check the width by the circuit, not by what fit saw: the encoding may have been changed since."""
+def _check_width(rows: npt.NDArray[Any], width: int, noun: str) -> npt.NDArray[Any]:
+    """Check rows against the width of the circuit, since the encoding may have been changed after fit."""
     if rows.shape[1] != width:
-        raise ValueError(f"X must have {width} {what} per row; got {rows.shape[1]}")
+        raise ValueError(f"X must have {width} {noun} per row; got {rows.shape[1]}")
     return rows
 
 
@@ -292,11 +292,11 @@ def _thresholds(threshold: float | None, rows: Floats, weights: Floats) -> Float
     return np.asarray(np.average(rows, axis=0, weights=weights))
 
 
-def _check_turns(rows: Floats) -> None:
-    """Warn of features that RX(pi x) cannot tell apart: x and x + 2 are one state."""
-    reach = np.ptp(rows, axis=0)
-    widest = int(reach.argmax())
-    if reach[widest] >= 2:
+def _check_range(rows: Floats) -> None:
+    """Warn of features that span 2 or more, since RX(pi x) maps x and x + 2 to the same state."""
+    spans = np.ptp(rows, axis=0)
+    widest = int(spans.argmax())
+    if spans[widest] >= 2:
         low, high = rows[:, widest].min(), rows[:, widest].max()
         warnings.warn(
             "angle encoding turns a qubit by pi times the feature, so x and x + 2 are one state: features should span "
@@ -308,7 +308,7 @@ def _check_turns(rows: Floats) -> None:
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:
     if model.encoding == "basis":
-        # where fit saw no features, since it took states or angles, there is no threshold_
-        usual = 0.5 if model.threshold is None else model.threshold
-        return encoding.basis(rows > getattr(model, "threshold_", usual))
+        # A model that was fitted to states or angles has no threshold_.
+        default = 0.5 if model.threshold is None else model.threshold
+        return encoding.basis(rows > getattr(model, "threshold_", default))
     return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

@@ -1,4 +1,4 @@
-"""Save a trained classifier as JSON and read it back; what ships is data, never a pickle."""
+"""Save a fitted classifier as JSON and load it again, without pickle."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from qcluster.qnn.training.fitted import describe
 
 FORMAT = "qcluster-qnn"
 VERSION = 2
-"""2 holds the calibration rows."""
-_LARGEST = 100_000
+"""Since version 2 a file contains the calibration rows."""
+_MAX_GATES = 100_000
 """Most gates of a stored circuit."""
 _NOT_STORED = ("backend", "execution", "train_on", "random_state", "callback", "class_weight")
 
 
 def save_model(model: QNNClassifier, path: str | Path) -> None:
-    """Write a fitted classifier: its parameters, labels, cuts and angles.
+    """Write a fitted classifier to a JSON file: its parameters, labels, thresholds and angles.
 
-    What belongs to the process is not stored: backend, execution, train_on, random_state, callback and class_weight.
-    `partial_fit` goes on where the model stood once they are set again.
+    The parameters backend, execution, train_on, random_state, callback and class_weight are not stored. Once they are
+    set again on the loaded model, `partial_fit` continues the training.
 
     Args:
-        model: fitted.
-        path: the JSON file.
+        model: A fitted classifier.
+        path: The JSON file.
 
     Raises:
-        NotFittedError: It is not fitted.
-        ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them. Or the
-            ansatz was changed after fit.
+        NotFittedError: The model is not fitted.
+        ValueError: The ansatz is a function, or the labels are neither numbers nor text, which JSON cannot represent;
+            or the ansatz was changed after fit.
         StorageError: The file cannot be written.
 
     Example:
@@ -73,7 +73,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_features": model.n_features_in_,
         "feature_names": list(getattr(model, "feature_names_in_", ())),
         "n_data": model.ansatz_.n_data,
-        "fitted_ansatz": _name_of(model),
+        "fitted_ansatz": _fitted_ansatz(model),
         "loss_curve": model.loss_curve_.tolist(),
         "validation_curve": model.validation_curve_.tolist(),
         "n_iter": model.n_iter_,
@@ -86,13 +86,13 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
 
 
 def load_model(path: str | Path) -> QNNClassifier:
-    """Read a classifier that `save_model` wrote; it predicts at once.
+    """Read a classifier that `save_model` wrote; it is fitted and can predict.
 
     Args:
-        path: the JSON file.
+        path: The JSON file.
 
     Raises:
-        StorageError: The file cannot be read, or is not what it should be.
+        StorageError: The file cannot be read, or is not a valid classifier.
     """
     try:
         content: dict[str, Any] = parse_json(read_whole(Path(path)))
@@ -104,12 +104,12 @@ def load_model(path: str | Path) -> QNNClassifier:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else error
-        raise StorageError(f"{path} is not a stored classifier: {what}") from error
+        fault = f"lacks {error}" if isinstance(error, KeyError) else error
+        raise StorageError(f"{path} is not a stored classifier: {fault}") from error
 
 
 def _plain(value: Any) -> Any:
-    """Write NumPy's numbers and arrays, of which searches make parameters, as Python's own."""
+    """Convert NumPy numbers and arrays, which parameter searches set, to plain Python values."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise ValueError(f"parameters must be plain values to be stored; got {shown(value)}")
@@ -128,8 +128,8 @@ def _read_inputs(content: dict[str, Any], n_data: int) -> Inputs:
     return Inputs(kind, array.real > 0.5 if kind == "basis" else array)
 
 
-def _name_of(model: QNNClassifier) -> str:
-    """Say whether theta belongs to the ansatz as named, or to the ZX layer that stood in for it on a backend."""
+def _fitted_ansatz(model: QNNClassifier) -> str:
+    """Return "literal" if theta belongs to the model's ansatz, or "zx" if a ZX layer replaced it in training."""
     n_data = model.ansatz_.n_data
     if build(model.ansatz, n_data, reps=model.reps, bias=model.bias) == model.ansatz_:
         return "literal"
@@ -142,12 +142,12 @@ def _name_of(model: QNNClassifier) -> str:
 
 
 def _check_size(model: QNNClassifier, n_data: int) -> None:
-    """Refuse sizes that no classifier has, before a circuit of such a size is built."""
+    """Refuse implausible sizes before a circuit of such a size is built."""
     reps = int(model.reps)
-    if not 1 <= n_data <= _LARGEST or not 0 <= reps <= _LARGEST or n_data * reps > _LARGEST:
-        raise ValueError(f"{n_data} data qubits and {reps} repetitions are beyond what can be")
-    if model.ansatz == "reed-muller" and min(reps, n_data) > 1 and comb(n_data, min(reps, n_data)) > _LARGEST:
-        raise ValueError(f"degree {reps} on {n_data} data qubits is beyond what can be")
+    if not 1 <= n_data <= _MAX_GATES or not 0 <= reps <= _MAX_GATES or n_data * reps > _MAX_GATES:
+        raise ValueError(f"{n_data} data qubits and {reps} repetitions are outside the limits of a stored circuit")
+    if model.ansatz == "reed-muller" and min(reps, n_data) > 1 and comb(n_data, min(reps, n_data)) > _MAX_GATES:
+        raise ValueError(f"degree {reps} on {n_data} data qubits is outside the limits of a stored circuit")
 
 
 def _restore(content: dict[str, Any]) -> QNNClassifier:

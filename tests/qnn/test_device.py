@@ -246,7 +246,7 @@ def test_a_name_that_means_another_machine_next_time_gets_circuits_of_that_one(m
     thetas, bits = np.full((1, ansatz.n_parameters), 0.3), encoding.basis([[0, 1]])
     for _ in machines:
         assert source.measure(ansatz, thetas, bits, shots=100, rng=rng).n_circuits == 2
-    assert {name for name, _ in source._compiled} == {name for name, _ in source._measured} == set(machines)
+    assert {name for name, _ in source._compiled} == {name for name, _ in source._references} == set(machines)
     for (name, _), compiled in source._compiled.items():
         assert set(machines[name]) <= set(compiled.count_ops())
 

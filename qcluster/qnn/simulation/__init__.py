@@ -1,1 +1,1 @@
-"""Exact values of the classifier, without a simulator: by path sums, compression, and adjoint gradients."""
+"""Exact decision values and gradients: closed forms, path sums, and dense adjoint simulation as a fallback."""

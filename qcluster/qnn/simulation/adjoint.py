@@ -1,4 +1,4 @@
-"""Simulate any ansatz densely, with gradients by the adjoint method: the slow, obvious route."""
+"""Dense simulation of any ansatz, with gradients by the adjoint method: slow, but without conditions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ START: dict[str, npt.NDArray[np.complex128]] = {
     "+": np.array([1, 1], dtype=np.complex128) / np.sqrt(2),
     "-": np.array([1, -1], dtype=np.complex128) / np.sqrt(2),
 }
-"""The readout's start states."""
+"""Initial states of the readout."""
 _CHUNK = 1 << 16
-"""Amplitudes handled at once: 1 MB, which stays in the cache."""
+"""Amplitudes per chunk: 1 MB, which stays in the cache."""
 _FACTORS = {"X": None, "Y": np.array([-1j, 1j]), "Z": np.array([1.0, -1.0]), "1": np.array([0.0, 1.0])}
 
 
 class Adjoint:
-    """Evaluate any ansatz on vectors of 2**(n + 1) amplitudes, as many samples at once as stay in the cache.
+    """Evaluate any ansatz on state vectors of 2**(n + 1) amplitudes, in chunks of samples that fit in the cache.
 
-    Cost per sample: three passes over the vector per gate with gradient, one without.
+    Cost per sample and gate: three passes over the state vector with the gradient, one without.
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
@@ -40,14 +40,14 @@ class Adjoint:
         """Return f and its pullback; see `qcluster.qnn.simulation.exact.Form`."""
         vectors, readout = inputs.vectors(), Term((), "", self._ansatz.measure)
         step = max(1, _CHUNK >> (self._ansatz.n_data + 1))
-        places = [slice(at, at + step) for at in range(0, len(vectors), step)]
-        finals = [self._evolve(theta, vectors[place]) for place in places]
+        chunks = [slice(first, first + step) for first in range(0, len(vectors), step)]
+        finals = [self._evolve(theta, vectors[chunk]) for chunk in chunks]
         values = [_overlaps(psi, _operate(readout, psi)).real for psi in finals]
 
         def pullback(cotangent: Floats) -> Floats:
             total = np.zeros(len(theta))
-            for psi, place in zip(finals, places, strict=True):
-                total += self._gradient(theta, psi, _operate(readout, psi) * cotangent[place])
+            for psi, chunk in zip(finals, chunks, strict=True):
+                total += self._gradient(theta, psi, _operate(readout, psi) * cotangent[chunk])
             return total
 
         return np.concatenate(values) if values else np.zeros(0), pullback
@@ -60,7 +60,7 @@ class Adjoint:
         return psi
 
     def _gradient(self, theta: Floats, psi: State, dual: State) -> Floats:
-        # d<M>/dtheta_l = 2 Re <dual| i O_l |psi>, both taken just after gate l; duals carry the cotangents.
+        # d<M>/dtheta_l = 2 Re <dual| i O_l |psi>, with both vectors just after gate l and dual including the cotangent.
         out = np.zeros(len(theta))
         for k in range(len(theta) - 1, -1, -1):
             term = self._ansatz.terms[k]
@@ -70,13 +70,13 @@ class Adjoint:
 
 
 def _overlaps(bra: State, ket: State) -> State:
-    """Return <bra|ket> of each sample, (batch,)."""
+    """Return <bra|ket> for each sample, (batch,)."""
     batch = bra.shape[-1]
     return np.asarray(np.einsum("kb,kb->b", bra.conj().reshape(-1, batch), ket.reshape(-1, batch)))
 
 
 def _operate(term: Term, psi: State) -> State:
-    """Apply the generator P R; the axes of psi are the readout, data qubits n-1 ... 0, and the samples."""
+    """Apply the operator P R; the axes of psi are the readout, data qubits n-1 ... 0, and the samples."""
     letters = [
         (0, term.readout),
         *((psi.ndim - 2 - q, letter) for q, letter in zip(term.qubits, term.data, strict=True)),

@@ -1,4 +1,4 @@
-"""Rewrite a trained product-form model as one ZX layer and a bias: the same predictions from the shortest circuit."""
+"""Compress a trained sine perceptron to one ZX layer and a bias, which make the same predictions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from qcluster.qnn.simulation.pathsum import PathSum
 
 @dataclass(frozen=True, eq=False)
 class Phases:
-    """Hold what a product-form model computes on bit strings: f(z) = -amplitude sin(sum_i phases_i s_i + 2 bias).
+    """The sine perceptron f(z) = -amplitude sin(sum_i phases_i s_i + 2 bias), with s_i = +1 for bit 0 and -1 for bit 1.
 
-    s_i is +1 for bit 0 and -1 for bit 1. However many gates the circuit has, this is all it can say: a sine
-    perceptron.
+    It describes the decision value of such a circuit for every bit string, whatever the number of gates.
     """
 
     phases: Floats
@@ -24,35 +23,37 @@ class Phases:
     bias: float
     """Radians."""
     amplitude: float
-    """R <= 1, what XX and YX gates cost; 1 for ZX gates alone."""
+    """R <= 1, which XX and YX gates reduce; 1 if all gates are ZX."""
 
 
 def phases(ansatz: Ansatz, theta: Floats) -> Phases:
-    """Reduce a product-form model to phases, bias and amplitude.
+    """Return the phases, bias and amplitude of an ansatz with given angles.
 
-    V_i lies in SU(2), so its diagonal is (v, conj v): phases_i = arg v_i and amplitude = prod |v_i|.
+    V_i, defined in `qcluster.qnn.simulation.exact`, lies in SU(2), so its diagonal is (v_i, conj v_i). Hence
+    phases_i = arg v_i and amplitude = prod |v_i|.
 
     Raises:
-        ValueError: The ansatz is not of one-body Pauli gates about X, from state 1, with Y measured.
+        ValueError: The ansatz is not a sine perceptron (`Ansatz.is_sine`).
 
     Example:
         >>> from qcluster.qnn.ansatz import build
-        >>> found = phases(build("zx", 2), np.array([0.1, 0.2, 0.3]))
-        >>> found.phases, found.bias, round(found.amplitude, 12)
+        >>> sine = phases(build("zx", 2), np.array([0.1, 0.2, 0.3]))
+        >>> sine.phases, sine.bias, round(sine.amplitude, 12)
         (array([0.2, 0.4]), 0.3, 1.0)
     """
     if not ansatz.is_sine:
         raise ValueError("phases need Pauli gates on one data qubit each, about X, from state 1, with Y measured")
     form = PathSum(ansatz)
-    diagonal = form.turns(theta)[0, :, 0, 0]
+    diagonal = form.operators(theta)[0, :, 0, 0]
     bias = float(form.bias_angles(theta)[0]) / 2
     return Phases(np.angle(diagonal), bias, float(np.abs(diagonal).prod()))
 
 
 def compress(ansatz: Ansatz, theta: Floats) -> tuple[Ansatz, Floats]:
-    """Return one ZX layer with bias that decides every bit string as the given model does.
+    """Return one ZX layer with a bias, and its angles, that makes the same prediction for every bit string.
 
-    Its decision value is f / R: the same sign and a larger margin, from n two-qubit rotations instead of n per layer.
+    Its decision value is f / R, which has the same sign and a larger margin. It needs n two-qubit rotations instead of
+    n per layer.
 
     Example:
         >>> from qcluster.qnn.ansatz import build
@@ -60,5 +61,5 @@ def compress(ansatz: Ansatz, theta: Floats) -> tuple[Ansatz, Floats]:
         >>> short.n_parameters, short.is_zx_with_bias
         (5, True)
     """
-    found = phases(ansatz, theta)
-    return layers(ansatz.n_data, [("Z", "X")]), np.append(found.phases / 2, found.bias)
+    sine = phases(ansatz, theta)
+    return layers(ansatz.n_data, [("Z", "X")]), np.append(sine.phases / 2, sine.bias)

@@ -1,13 +1,13 @@
 """Compute decision values and gradients without a state vector of the whole circuit.
 
-If every gate exp(i theta P R) touches one data qubit, the readout can be expanded in the eigenstates of its axes, and
-each branch acts on every data qubit by itself. With one run of gates about X, from state 1, one pair of branches is
-left and
+If every gate exp(i theta P R) touches one data qubit, the state of the readout can be expanded in eigenstates of R, and
+each branch of the expansion acts on each data qubit separately. For a single run of gates about X, with the readout
+starting in 1 and Y measured, one pair of branches contributes and
 
     <Y> = -Im prod_i <psi_i| V_i |psi_i>,    V_i = G_1 ... G_L G_L ... G_1,    G_l = exp(i theta_l P_l),
 
-which costs O(n L) instead of 2**(n + 1). The circuit is therefore no route to a quantum advantage; it is a cheap model
-with a hardware twin whose ideal answer is known at any size.
+which costs O(n L) instead of 2**(n + 1). Such a circuit therefore offers no quantum advantage. It is a cheap model that
+also runs on hardware, with an ideal answer that is known at any size.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ Pullback = Callable[[Floats], Floats]
 Route = Literal["auto", "diagonal", "one-axis", "product", "path-sum", "adjoint"]
 
 MAX_RUNS = 6
-"""Longest path sum in axis runs; each run multiplies its cost by four."""
+"""Most axis runs for the path sum; each run multiplies its cost by up to four."""
 MAX_DENSE = 18
-"""Most data qubits for the dense route: 2**19 amplitudes, 8 MB."""
+"""Most data qubits for dense simulation: 2**19 amplitudes, 8 MB."""
 
 
 class Form(Protocol):
-    """Say how decision values and gradients are had; the exact forms and the hardware both answer to this."""
+    """Interface for decision values and gradients, implemented by the exact forms and by measurement on hardware."""
 
     def forward(self, theta: Floats, inputs: Inputs, gradient: bool = True) -> tuple[Floats, Pullback]:
-        """Return f, (batch,), and the pullback c -> sum_b c_b df_b/dtheta, (n_parameters,)."""
+        """Return f, (batch,), and its pullback, c (batch,) -> sum_b c_b df_b/dtheta, (n_parameters,)."""
 
 
 class Diagonal:
     """Evaluate an ansatz of diagonal gates about X on bit strings: f(z) = -sin(2 phi(z)), phi = sum_t theta_t a_t(z).
 
-    a_t(z) is a product of signs (letters Z) or of bits (letters 1). Cost: one matrix product per call; the a_t of the
-    last inputs are kept, since training asks for the same ones again.
+    a_t(z) is a product of signs (letters Z) or of bits (letters 1). The cost is one matrix product per call. The a_t of
+    the last inputs are cached, because training evaluates the same inputs repeatedly.
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
@@ -71,14 +71,14 @@ class Diagonal:
 
 
 def choose_route(ansatz: Ansatz, kind: Kind) -> Route:
-    """Name the cheapest exact route for an ansatz and a kind of input.
+    """Return the name of the cheapest exact method for an ansatz and a kind of input.
 
     Returns:
-        "diagonal" (one matrix product), "one-axis" (O(n) real numbers a sample), "product" (O(n L)), "path-sum"
-        (4**runs n) or "adjoint" (2**(n + 1) per gate).
+        One of these, with its cost: "diagonal" (one matrix product), "one-axis" (O(n) real numbers per sample),
+        "product" (O(n L)), "path-sum" (4**runs n) or "adjoint" (2**(n + 1) per gate).
 
     Raises:
-        ValueError: No route is affordable.
+        ValueError: The ansatz is beyond the limits of every method.
 
     Example:
         >>> from qcluster.qnn.ansatz import build
@@ -104,15 +104,15 @@ def choose_route(ansatz: Ansatz, kind: Kind) -> Route:
 
 
 def exact_form(ansatz: Ansatz, kind: Kind, route: Route = "auto") -> Form:
-    """Prepare an exact evaluation of one ansatz; the result is used again and again during training.
+    """Return an object that evaluates an ansatz exactly; training uses it repeatedly.
 
     Args:
-        ansatz: The circuit.
-        kind: The kind of input it will see.
+        ansatz: The gates.
+        kind: The kind of input.
         route: A name from `choose_route`, or "auto".
 
     Raises:
-        ValueError: The route does not hold for this ansatz: a wrong answer is never given in its place.
+        ValueError: The route is not valid for this ansatz.
 
     Example:
         >>> from qcluster.qnn import ansatz, encoding

@@ -1,10 +1,11 @@
-"""Evaluate one Pauli letter per data qubit on product states: the sum over branches in real numbers.
+"""Exact evaluation on product states of an ansatz with one Pauli letter per data qubit, without matrices.
 
-All gates on data qubit i are then turns about one axis, by phi_i = 2 sum theta in all, and
+All gates on data qubit i are rotations about the same axis. With phi_i twice the sum of their angles, b the bias, and
+r_i the component of the qubit's Bloch vector along the axis,
 
     f = -Im e^{2 i b} prod_i (cos phi_i + i r_i sin phi_i),
 
-r_i the component of the qubit's Bloch vector along that axis: no matrices, a few passes over (n, batch) numbers.
+which takes a few passes over an array of shape (n, batch).
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from qcluster.qnn.encoding import Inputs
 
 
 class OneAxis:
-    """Evaluate an ansatz of one-body Pauli gates, one letter per data qubit, about X; see the module for the formula.
+    """Evaluate a sine ansatz with one Pauli letter per data qubit; the formula is in the docstring of the module.
 
-    The Bloch components of the last inputs are kept, since training asks for the same ones again.
+    The Bloch components of the last inputs are cached, because training evaluates the same inputs repeatedly.
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
@@ -44,19 +45,19 @@ class OneAxis:
             raise ValueError(f"the one-axis form needs product states; got {inputs.kind} inputs")
         if self._last is None or self._last[0] is not inputs.array:
             self._last = (inputs.array, self._components(inputs))
-        along = self._last[1]
+        components = self._last[1]
         phi = 2 * np.bincount(self._qubits, theta[self._gates], self._n)[:, None]
         cos, sin = np.cos(phi), np.sin(phi)
-        across = sin * along
-        factors = np.empty(along.shape, dtype=np.complex128)
-        factors.real, factors.imag = cos, across
+        sin_parts = sin * components
+        factors = np.empty(components.shape, dtype=np.complex128)
+        factors.real, factors.imag = cos, sin_parts
         total = np.exp(2j * theta[self._bias].sum()) * factors.prod(axis=0)
 
         def pullback(cotangent: Floats) -> Floats:
-            # The slope of a factor over the factor; |factor|**2 is never zero, since no float has cosine zero.
-            inverse = 1 / (cos**2 + across**2)
+            # Logarithmic derivatives of the factors. |factor|**2 is never zero, since no float has cosine zero.
+            inverse = 1 / (cos**2 + sin_parts**2)
             real, imaginary = cotangent * total.real, cotangent * total.imag
-            by_qubit = (cos * sin)[:, 0] * (((1 - along**2) * inverse) @ imaginary) - (along * inverse) @ real
+            by_qubit = (cos * sin)[:, 0] * (((1 - components**2) * inverse) @ imaginary) - (components * inverse) @ real
             out = np.empty(len(theta))
             out[self._gates], out[self._bias] = 2 * by_qubit[self._qubits], -2 * real.sum()
             return out
@@ -64,7 +65,7 @@ class OneAxis:
         return -total.imag, pullback
 
     def _components(self, inputs: Inputs) -> Floats:
-        """Return the components of the Bloch vectors, (n, batch)."""
+        """Return the component of each Bloch vector along the axis of its qubit, (n, batch)."""
         zero, one = np.moveaxis(np.asarray(inputs.array, dtype=np.complex128), 2, 0)
         cross = 2 * zero.conj() * one
         parts = {"X": cross.real, "Y": cross.imag, "Z": abs(zero) ** 2 - abs(one) ** 2}
@@ -72,6 +73,6 @@ class OneAxis:
 
 
 def has_one_axis(ansatz: Ansatz) -> bool:
-    """Tell whether the ansatz is a sine perceptron's, and no data qubit sees two different Pauli letters."""
+    """Return whether the ansatz is a sine perceptron in which each data qubit has gates of one Pauli letter only."""
     pairs = {(term.qubits, term.data) for term in ansatz.terms}
     return ansatz.is_sine and len(pairs) == len({qubits for qubits, _ in pairs})

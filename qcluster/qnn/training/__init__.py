@@ -1,1 +1,1 @@
-"""Training: the losses, the problem that binds them to data, the solvers, and several starts of one."""
+"""Training: losses, the training problem, solvers, runs from several starts, and the fitted attributes."""

@@ -1,4 +1,4 @@
-"""Losses: of the margin m = y f, y = +1 or -1, f the readout's mean; and of the decision values of all readouts."""
+"""Losses of the margin m = y f, with y = +1 or -1 and f the decision value, and of the values of all readouts."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ import numpy as np
 from qcluster.core.arrays import Floats
 
 Margin = Callable[[Floats], tuple[Floats, Floats]]
-"""Margins -> losses and their slopes, all of one shape."""
+"""Margins -> losses and their derivatives, all of the same shape."""
 Loss = Callable[[Floats, Floats], tuple[float, Floats]]
-"""Decision values (readouts, batch), and shares of weight (classes, batch) -> mean loss, and slopes (readouts, batch).
-Two classes share the readout that is positive for the second."""
+"""Decision values (readouts, batch) and normalised weights (classes, batch) -> mean loss and its derivatives (readouts,
+batch). Two classes share one readout, positive for the second."""
 
 _FLOOR = 1e-9
 
 
 def squared(margin: Floats) -> tuple[Floats, Floats]:
-    """Compute (1 - m)**2."""
+    """Return (1 - m)**2 and its derivative."""
     return (1 - margin) ** 2, -2 * (1 - margin)
 
 
 def linear(margin: Floats) -> tuple[Floats, Floats]:
-    """Compute 1 - m, the loss of arXiv:1802.06002, equation (4)."""
+    """Return 1 - m, the loss of arXiv:1802.06002, equation (4), and its derivative."""
     return 1 - margin, -np.ones_like(margin)
 
 
 def hinge(margin: Floats) -> tuple[Floats, Floats]:
-    """Compute max(0, 1 - m): the linear loss as long as |f| <= 1."""
+    """Return max(0, 1 - m) and its derivative; for |f| <= 1 this is the linear loss."""
     return np.maximum(0, 1 - margin), np.where(margin < 1, -1.0, 0.0)
 
 
 def log(margin: Floats) -> tuple[Floats, Floats]:
-    """Compute -log((1 + m) / 2), the log-likelihood of Born's rule; margins beyond -1 (shot noise) count as -1."""
-    chance = np.maximum((1 + margin) / 2, _FLOOR)
-    return -np.log(chance), -0.5 / chance
+    """Return -log((1 + m) / 2), the negative log-likelihood under Born's rule (nats), and its derivative.
+
+    Margins below -1, which shot noise can produce, count as -1.
+    """
+    probability = np.maximum((1 + margin) / 2, _FLOOR)
+    return -np.log(probability), -0.5 / probability
 
 
 def softmax(sharpness: float) -> Margin:
-    """Make log(1 + exp(-2 s m)), the cross-entropy of two classes with logits -s f and s f."""
+    """Return the loss log(1 + exp(-2 s m)) for sharpness s: the cross-entropy of two classes, logits -s f and s f."""
 
     def loss(margin: Floats) -> tuple[Floats, Floats]:
         from scipy.special import expit
@@ -50,18 +53,18 @@ def softmax(sharpness: float) -> Margin:
 
 
 def one_vs_rest(margin: Margin) -> Loss:
-    """Sum a loss of the margin over the readouts, each of which tells its class from the others."""
+    """Return the sum of a margin loss over the readouts, each of which separates its class from all others."""
 
     def loss(f: Floats, totals: Floats) -> tuple[float, Floats]:
-        own, rest = (totals, totals.sum(axis=0) - totals) if len(totals) > 2 else (totals[1:], totals[:1])
+        positive, negative = (totals, totals.sum(axis=0) - totals) if len(totals) > 2 else (totals[1:], totals[:1])
         (up, up_slope), (down, down_slope) = margin(f), margin(-f)
-        return float(np.vdot(own, up) + np.vdot(rest, down)), own * up_slope - rest * down_slope
+        return float(np.vdot(positive, up) + np.vdot(negative, down)), positive * up_slope - negative * down_slope
 
     return loss
 
 
 def cross_entropy(sharpness: float) -> Loss:
-    """Make the cross-entropy of three classes or more, whose logits are the decision values times the sharpness."""
+    """Return the cross-entropy of three or more classes, with decision values times the sharpness as logits."""
 
     def loss(f: Floats, totals: Floats) -> tuple[float, Floats]:
         from scipy.special import log_softmax
@@ -73,4 +76,4 @@ def cross_entropy(sharpness: float) -> Loss:
 
 
 LOSSES: dict[str, Margin] = {"squared": squared, "linear": linear, "hinge": hinge, "log": log}
-"""The losses of the margin alone, by name."""
+"""Losses of the margin, by name."""

@@ -1,4 +1,4 @@
-"""What a classifier trains on and with: its problem, the rows it sets aside, its solver and where it starts."""
+"""Set up the training of a classifier: its problem, validation rows, solver and starting points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qcluster.qnn.training.train import Patience
 
 
 def count_angles(model: samples.Classifier) -> int:
-    """Count the angles of all readouts."""
+    """Return the number of angles of all readouts."""
     return model.ansatz_.n_parameters * (len(model.classes_) if len(model.classes_) > 2 else 1)
 
 
@@ -26,13 +26,13 @@ def make_problem(
     model: samples.Classifier,
     form: Form,
     inputs: Inputs,
-    rows: samples.Places,
-    targets: samples.Places,
+    rows: samples.Indices,
+    targets: samples.Indices,
     weights: Floats,
     *,
     unit: float | None = None,
 ) -> Problem:
-    """Bind the loss to the data: one readout for two classes, one each for more; `unit` as in `Problem`."""
+    """Return the training problem for the loss of the model; `unit` is that of `Problem`."""
     count = len(model.classes_)
     name = model.loss if model.loss != "auto" else "squared" if count == 2 else "softmax"
     if name == "softmax" and count > 2:
@@ -43,37 +43,37 @@ def make_problem(
 
 
 def set_aside(model: samples.Classifier, problem: Problem, rng: np.random.Generator) -> tuple[Problem, Patience | None]:
-    """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
+    """Split off the validation rows for early stopping: a share of each class, at least one row."""
     if not model.early_stopping:
         return problem, None
-    held = np.zeros(len(problem.rows), dtype=bool)
+    validation = np.zeros(len(problem.rows), dtype=bool)
     for target, label in enumerate(model.classes_):
-        places = np.flatnonzero(problem.targets == target)
-        count = max(1, round(model.validation_fraction * len(places)))
-        if count >= len(places):
+        members = np.flatnonzero(problem.targets == target)
+        count = max(1, round(model.validation_fraction * len(members)))
+        if count >= len(members):
             raise ValueError(
-                f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
+                f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(members)} "
                 f"of {shown(label)} with validation_fraction={model.validation_fraction}"
             )
-        held[rng.permutation(places)[:count]] = True
-    patience = Patience(problem.only(held), model.n_iter_no_change, model.tol)
-    return problem.only(~held), patience
+        validation[rng.permutation(members)[:count]] = True
+    patience = Patience(problem.only(validation), model.n_iter_no_change, model.tol)
+    return problem.only(~validation), patience
 
 
 def choose_solver(model: samples.Classifier, *, partial: bool = False) -> tuple[Solver, Settings]:
-    """Return the solver that the parameters ask for, with its settings; `partial_fit` makes one pass."""
+    """Return the solver of the model and its settings; `partial_fit` makes one pass."""
     name = samples.chosen_solver(model, partial=partial)
-    chosen = {key: getattr(model, key) for key in ("max_iter", "learning_rate", "batch_size")}
+    requested = {key: getattr(model, key) for key in ("max_iter", "learning_rate", "batch_size")}
     if partial:
-        chosen["max_iter"] = 1
-    solver, usual = SOLVERS[name]
+        requested["max_iter"] = 1
+    solver, defaults = SOLVERS[name]
     if name == "lbfgs" and len(model.classes_) > 2:
-        usual = replace(usual, max_iter=2000)  # ten digits take about 1000
-    return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
+        defaults = replace(defaults, max_iter=2000)  # ten digits take about 1000
+    return solver, replace(defaults, **{key: value for key, value in requested.items() if value is not None})
 
 
 def draw_starts(model: samples.Classifier, rng: np.random.Generator) -> list[Floats]:
-    """Draw the starting points; training on a backend starts once."""
+    """Draw the starting points: `n_init` for exact training, one for training on a backend."""
     size = count_angles(model)
     count = 1 if model.train_on == "backend" else model.n_init
     starts = [rng.normal(0, model.init_scale, size) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Lower the loss: scipy's L-BFGS-B and COBYLA, and four short methods that bear noise."""
+"""Solvers that minimise the loss: SciPy's L-BFGS-B and COBYLA, and four short methods that tolerate noise."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from qcluster.qnn.training.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """Report one round of training."""
+    """One round of training."""
 
     theta: Floats
-    """The parameters after the round."""
+    """The angles after the round."""
     loss: float
-    """Mean loss: over the round for sampled methods, at theta for the others."""
+    """Mean loss: averaged over the round for sampled methods, at theta for the others."""
     done: int
-    """Rounds so far."""
+    """Rounds completed."""
     total: int
     """Rounds planned."""
     converged: bool = True
-    """False in the rounds of a solver with a test of convergence, unless it was met; sampled methods have none."""
+    """Whether the convergence test of the solver was met; always True for sampled methods, which have no such test."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Hold a solver's knobs."""
+    """Settings of a solver."""
 
     max_iter: int
-    """Rounds: iterations, or passes over the samples where batch_size is set."""
+    """Most rounds: iterations, or passes over the samples if batch_size is set."""
     learning_rate: float
     """Step size; not used by lbfgs and cobyla."""
     batch_size: int | None
-    """Samples per step; None takes all distinct inputs at once."""
+    """Samples per step; None uses all distinct inputs in every step."""
 
     def __post_init__(self) -> None:
         check_whole("max_iter", self.max_iter, 1)
@@ -50,28 +50,28 @@ Solver = Callable[[Problem, Floats, Settings, np.random.Generator], Iterator[Ste
 
 
 def lbfgs(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Run L-BFGS-B on exact gradients; scipy owns the loop, so the iterations are yielded when it has ended."""
+    """Run L-BFGS-B on exact gradients; the iterations are yielded after SciPy's loop has ended."""
     from scipy.optimize import OptimizeResult, minimize
 
-    seen: list[tuple[Floats, float]] = []
+    history: list[tuple[Floats, float]] = []
 
-    def note(intermediate_result: OptimizeResult) -> None:
-        seen.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
+    def record(intermediate_result: OptimizeResult) -> None:
+        history.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
 
     options = {"maxiter": settings.max_iter}
 
     def run() -> bool:
-        found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", callback=note, options=options)
-        if not seen:
-            seen.append((found.x, float(found.fun)))
-        # Status 1 is the limit of iterations; an abnormal line search (2) is as good as it gets.
-        return bool(found.status != 1)
+        result = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", callback=record, options=options)
+        if not history:
+            history.append((result.x, float(result.fun)))
+        # Status 1 is the iteration limit. Status 2, a failed line search, counts as converged: it finds no lower loss.
+        return bool(result.status != 1)
 
-    yield from _replay(run, seen, settings.max_iter)
+    yield from _replay(run, history, settings.max_iter)
 
 
 def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Run COBYLA, which needs no gradient; its evaluations are yielded when it has ended, the answer last."""
+    """Run COBYLA, which needs no gradient; the evaluations are yielded after it has ended, the solution last."""
     from scipy.optimize import minimize
 
     least = len(theta) + 2
@@ -79,52 +79,52 @@ def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.G
         raise ValueError(
             f"max_iter of cobyla must be at least the number of angles + 2, {least}; got {settings.max_iter}"
         )
-    seen: list[tuple[Floats, float]] = []
+    history: list[tuple[Floats, float]] = []
 
-    def value(at: Floats) -> float:
-        loss = problem.value(at)
-        seen.append((at.copy(), loss))
+    def value(angles: Floats) -> float:
+        loss = problem.value(angles)
+        history.append((angles.copy(), loss))
         return loss
 
-    # Angles repeat after pi: scipy's first step of 1 radian would leave the valley.
+    # The loss is periodic in the angles with period pi, so SciPy's default initial step of 1 radian is too large.
     options = {"maxiter": settings.max_iter, "rhobeg": 0.2}
 
     def run() -> bool:
-        found = minimize(value, theta, method="COBYLA", options=options)
-        seen[-1] = found.x, float(found.fun)
-        return bool(found.success)
+        result = minimize(value, theta, method="COBYLA", options=options)
+        history[-1] = result.x, float(result.fun)
+        return bool(result.success)
 
-    yield from _replay(run, seen, settings.max_iter)
+    yield from _replay(run, history, settings.max_iter)
 
 
-def _replay(run: Callable[[], bool], seen: list[tuple[Floats, float]], total: int) -> Iterator[Step]:
-    """Yield what a loop of scipy's has seen, once it has ended, by converging or not.
+def _replay(run: Callable[[], bool], history: list[tuple[Floats, float]], total: int) -> Iterator[Step]:
+    """Run a loop of SciPy's, then yield the rounds that it recorded in `history`.
 
-    One that breaks off, since a job failed or the user interrupted it, has its rounds too: they were paid for. The last
-    of them is the best.
+    If the loop ends in an exception, because a job failed or the user interrupted it, its rounds are yielded as well,
+    with the best one last, before the exception is raised again.
     """
 
     def steps(converged: bool) -> Iterator[Step]:
-        for done, (theta, loss) in enumerate(seen, 1):
-            yield Step(theta, loss, done, total, converged and done == len(seen))
+        for done, (theta, loss) in enumerate(history, 1):
+            yield Step(theta, loss, done, total, converged and done == len(history))
 
     try:
         converged = run()
     except BaseException:
-        if seen:
-            seen[-1] = min(seen, key=lambda one: one[1])
+        if history:
+            history[-1] = min(history, key=lambda entry: entry[1])
             yield from steps(False)
         raise
     yield from steps(converged)
 
 
 def sgd(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Step against the gradient of a few samples: theta - rate g."""
+    """Run stochastic gradient descent: theta - rate g, with the gradient g of one batch."""
     return _descend(problem, theta, settings, rng, lambda loss, g: -settings.learning_rate * g)
 
 
 def paper(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Step by theta - rate (loss / |g|**2) g: as far as a linear loss would need to vanish, times the rate."""
+    """Run the update of the paper, theta - rate (loss / |g|**2) g; at rate 1 a loss linear in theta would vanish."""
 
     def step(loss: float, g: Floats) -> Floats:
         norm = float(g @ g)
@@ -149,7 +149,7 @@ def adam(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Gen
 
 
 def spsa(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Step along a random direction by two losses (Spall 1998: exponents 0.602 and 0.101, shift 0.1)."""
+    """Run SPSA (Spall 1998): two losses along a random direction per step, exponents 0.602 and 0.101, shift 0.1."""
     for k in range(settings.max_iter):
         width = 0.1 / (k + 1) ** 0.101
         rate = settings.learning_rate / (k + 1 + 0.1 * settings.max_iter) ** 0.602
@@ -188,4 +188,4 @@ SOLVERS: dict[str, tuple[Solver, Settings]] = {
     "adam": (adam, Settings(30, 0.03, None)),
     "spsa": (spsa, Settings(200, 0.5, None)),
 }
-"""The solvers by name, each with the settings that suit it."""
+"""Solvers by name, each with its default settings."""

@@ -1,4 +1,4 @@
-"""Run a solver from several starts and keep the best, up to where the caller or the validation rows stop it."""
+"""Run a solver from several starts and keep the best, until the caller or early stopping ends it."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from qcluster.qnn.training.solvers import Settings, Solver, Step
 
 @dataclass(frozen=True)
 class Progress:
-    """Report where training stands."""
+    """The progress of training after a round."""
 
     start: int
-    """Number of this start, from 0."""
+    """Index of this start, from 0."""
     n_starts: int
     """Starts planned."""
     step: Step
-    """The solver's last round."""
+    """The last round of the solver."""
     validation_loss: float | None = None
-    """Mean loss on the rows set aside; None without early stopping."""
+    """Mean loss on the validation rows; None without early stopping."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Hold what one start found."""
+    """The result of one start."""
 
     theta: Floats
-    """The parameters: after the last round, or of the lowest validation loss."""
+    """The angles after the last round, or those with the lowest validation loss."""
     losses: Floats
-    """(rounds reported,) the losses on the way."""
+    """(rounds,) mean loss of every reported round."""
     validation: Floats
-    """(rounds reported,) losses on the rows set aside; empty without early stopping."""
+    """(rounds,) mean loss on the validation rows; empty without early stopping."""
     n_iter: int
-    """Rounds it took."""
+    """Number of rounds."""
     converged: bool
-    """False where the solver has a test of convergence and ran out of rounds before it was met."""
+    """False if the solver has a convergence test and reached the limit of rounds before the test was met."""
 
 
 @dataclass(eq=False)
 class _Rounds:
-    """Gather one start as it goes on; the arrays of an `Outcome` are made once, when somebody asks."""
+    """The rounds of the current start, kept in lists; `outcome` makes the arrays when needed."""
 
     theta: Floats
     losses: list[float]
@@ -58,20 +58,20 @@ class _Rounds:
 
 @dataclass(frozen=True)
 class Patience:
-    """Say when to stop early."""
+    """The criterion of early stopping."""
 
     problem: Problem
-    """The rows set aside."""
+    """The training problem restricted to the validation rows."""
     rounds: int
     """Rounds without improvement after which a start ends."""
     tolerance: float
-    """Least improvement of the validation loss that counts."""
+    """Smallest decrease of the validation loss that counts as an improvement."""
 
 
 class Training:
-    """Iterate over the rounds of all starts; `outcome` is the best so far at any time, so a break loses nothing.
+    """Iterator over the rounds of all starts; `outcome` is available at any time, also after an interruption.
 
-    A single start is taken as it ends: the final loss costs an evaluation of all inputs and is needed to compare only.
+    Starts are compared by their final loss. A single start is not evaluated, which saves one pass over all inputs.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Training:
 
     @property
     def outcome(self) -> Outcome | None:
-        """The best finished start; before the first has finished, that one as far as it came; None before a round."""
+        """The best finished start, or the first start while it is still running; None before its first round."""
         if self._best:
             return self._best[1]
         return self._current.outcome() if self._current else None
 
     def __iter__(self) -> Iterator[Progress]:
-        """Yield after every round; a callback that returns true ends all starts."""
+        """Yield after every round; training ends if the callback returns a true value."""
         for number in range(len(self._starts)):
             for progress in self._rounds(number):
                 self.stopped = bool(self._callback(progress)) if self._callback else False
@@ -115,24 +115,25 @@ class Training:
 
     def _rounds(self, number: int) -> Iterator[Progress]:
         rounds = _Rounds(self._starts[number], [], [])
-        best, waited = np.inf, 0
+        lowest, waited = np.inf, 0
         for step in self._solver(self._problem, self._starts[number], self._settings, self._rng):
             rounds.losses.append(step.loss)
-            rounds.done, rounds.converged, held = step.done, step.converged, None
+            rounds.done, rounds.converged, validation_loss = step.done, step.converged, None
             if self._patience is not None:
-                held = self._patience.problem.value(step.theta)
-                rounds.validation.append(held)
-                waited = 0 if held < best - self._patience.tolerance else waited + 1
-            if held is None or held < best:
-                rounds.theta, best = step.theta, best if held is None else held
+                validation_loss = self._patience.problem.value(step.theta)
+                rounds.validation.append(validation_loss)
+                waited = 0 if validation_loss < lowest - self._patience.tolerance else waited + 1
+            if validation_loss is None or validation_loss < lowest:
+                rounds.theta, lowest = step.theta, lowest if validation_loss is None else validation_loss
             self._current = rounds
-            yield Progress(number, len(self._starts), step, held)
+            yield Progress(number, len(self._starts), step, validation_loss)
             if self._patience is not None and waited >= self._patience.rounds:
-                rounds.converged = True  # stopped on purpose: that is no failure to converge
+                rounds.converged = True  # stopped on purpose, which is not a failure to converge
                 return
 
-    def _keep(self, found: Outcome) -> None:
+    def _keep(self, outcome: Outcome) -> None:
+        """Keep a finished start if its final loss is the lowest."""
         problem = self._patience.problem if self._patience else self._problem
-        final = problem.value(found.theta) if len(self._starts) > 1 else 0.0
+        final = problem.value(outcome.theta) if len(self._starts) > 1 else 0.0
         if self._best is None or final < self._best[0]:
-            self._best = (final, found)
+            self._best = (final, outcome)
