@@ -704,6 +704,23 @@ def test_several_references_run_together_and_travel_as_one():
     assert len(later.reference.parts) == 2
 
 
+def test_measured_noise_of_a_reference_pools_all_its_parts():
+    """It took the counts of the first part only."""
+    (run,) = execute([ghz(3)], "fake_manila", shots=400, reference=2, seed=5)
+    reference, pooled = run.reference, run.reference.noise
+    assert len(reference.parts) == 2
+    for noise in (qc.MeasuredNoise(reference), qc.MeasuredNoise(reference, reference.expected)):
+        assert (noise.expected, noise.shots) == (pooled.expected, 800)
+        assert noise.patterns == pooled.patterns
+    first = qc.MeasuredNoise(reference.counts, reference.expected)
+    assert first.shots == 400
+    wrong = "".join("10"[int(bit)] for bit in reference.expected)
+    with pytest.raises(ValueError, match=f"without noise, '{reference.expected}', and may be omitted; got '{wrong}'"):
+        qc.MeasuredNoise(reference, wrong)
+    with pytest.raises(ValueError, match="expected must be a string of 0 and 1, such as '0110'; got ''"):
+        qc.MeasuredNoise(reference.counts)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
