@@ -132,6 +132,43 @@ def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
     assert written["mitigated"] == wanted.distribution.to_probs()
 
 
+def test_a_run_in_a_file_is_mitigated_as_in_python(bell, tmp_path):
+    from qcluster import mitigate
+    from qcluster.cli.main import app
+
+    run("submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7,
+        "--reference")  # fmt: skip
+    (saved,) = jobs.read(tmp_path / "run")
+    path, out = tmp_path / "run.json", tmp_path / "out.json"
+    path.write_text(saved.to_json())
+    done = mitigated(path, "--json", out)
+    assert done.exit_code == 0, done.output
+    assert "Run('bell' on fake_manila, 300 shots, 4 twirls" in done.output
+    wanted, written = mitigate(saved), json.loads(out.read_text())
+    assert (written["method"], written["reason"]) == (wanted.method, wanted.reason)
+    assert written["mitigated"] == wanted.distribution.to_probs()
+    assert json.loads(mitigated(path, "--method", "mixture", "--json", "-").stdout)["method"] == "mixture"
+    rates = CliRunner().invoke(app, ["rates", str(path)])
+    assert "Run('bell' on fake_manila" in rates.output, rates.output
+    piped = CliRunner().invoke(app, ["mitigate", "-", "--json", "-"], input=saved.to_json())
+    assert json.loads(piped.stdout)["reason"] == wanted.reason
+    for words, said in (
+        (("--bits", 2), "--bits would have no effect"),
+        (("--point", 0), "--point would have no effect: .* is a saved run, whose parameters are bound"),
+        (("--pub", 1), "run.json holds the runs of 1 circuit: choose it by --pub 0; got 1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            raise mitigated(path, *words).exception
+    document = json.loads(saved.to_json())
+    for damaged, said in (
+        ({**document, "version": 99}, "run.json: qcluster-run version 99 is newer"),
+        ({**document, "profile": None}, "run.json: "),
+    ):
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(ValueError, match=said):
+            raise mitigated(path).exception
+
+
 def test_what_a_run_notes_is_printed(bell, tmp_path):
     folder = tmp_path / "run"
     asked = ("--backend", "fake_manila", "--shots", 100, "--twirls", 2, "--reference")

@@ -29,8 +29,7 @@ _TITLES_1Q = {
 }
 """Titles of the columns with errors of one-qubit gates, and the gates."""
 _LENGTH_1Q = "single-qubit gate length"
-"""Title of the column, in newer files, with the duration that all one-qubit gates of a qubit share, except rz, a virtual
-gate."""
+"""Title of the column, in newer files, with the duration of all one-qubit gates except rz, a virtual gate."""
 _TITLES_2Q = {"cnot error": "cx", "cz error": "cz", "ecr error": "ecr", "rzz error": "rzz"}
 """Titles of the columns with errors of two-qubit gates, and the gates."""
 
