@@ -10,6 +10,7 @@ import pytest
 from qiskit import QuantumCircuit, qasm2, qpy
 from typer.testing import CliRunner
 
+from qcluster import execute, mitigate
 from qcluster.cli.jobs import jobs_app
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device import jobs
@@ -116,8 +117,6 @@ def mitigated(*words):
 
 
 def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
-    from qcluster import mitigate
-
     folder = tmp_path / "run"
     run("submit", bell, bell, "-d", folder, "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7)
     refused = mitigated(folder)
@@ -133,7 +132,6 @@ def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
 
 
 def test_a_run_in_a_file_is_mitigated_as_in_python(bell, tmp_path):
-    from qcluster import mitigate
     from qcluster.cli.main import app
 
     run("submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7,
@@ -223,6 +221,60 @@ def test_several_references_are_all_written_and_read(bell, tmp_path):
         whole.write_text(json.dumps({**document, "more": more}))
         with pytest.raises(ValueError, match="must"):
             read_reference(str(whole))
+
+
+def test_a_reference_measured_earlier_serves_jobs_submitted_later(bell, tmp_path):
+    machine = ("--backend", "fake_manila", "--shots", 300, "--twirls", 2, "--seed", 7)
+    run("submit", bell, "-d", tmp_path / "first", *machine, "--reference", "--references", 2)
+    (before,) = jobs.read(tmp_path / "first")
+    (tmp_path / "run.json").write_text(before.to_json())
+    (tmp_path / "reference.json").write_text(before.reference.to_json())
+    for name in ("first", "run.json", "reference.json"):
+        place = tmp_path / f"later-{name}"
+        words = ("submit", bell, "-d", place, *machine, "--reference-from", tmp_path / name)
+        said = run(*words)
+        assert "no reference runs: one that was measured earlier costs nothing" in said
+        assert "note: reference measured 0.0 hours ago" in said
+        assert "holds this request already: continuing it" in run(*words)
+        assert "MeasuredReference(fake_manila, 600 shots" in run("collect", place)
+        (later,) = jobs.read(place)
+        assert later.reference.to_json() == before.reference.to_json()
+        assert later.counts.shots == 300
+        (alone,) = execute(read_circuits(bell), "fake_manila", shots=300, twirls=2, seed=7, reference=before.reference)
+        assert (later.counts, later.notes) == (alone.counts, alone.notes)
+        fixed = mitigated(place, "--json", "-")
+        assert json.loads(fixed.stdout)["reason"] == mitigate(alone).reason
+    run("submit", bell, "-d", tmp_path / "second", *machine, "--reference-from", tmp_path / "later-first")
+    assert jobs.read(tmp_path / "second")[0].reference.to_json() == before.reference.to_json()
+
+
+def test_a_reference_that_does_not_fit_is_refused_before_anything_is_submitted(bell, tmp_path):
+    one, two, plain = (tmp_path / name for name in ("one", "two", "plain"))
+    machine, twisted = ("--backend", "fake_manila", "--shots", 100, "--seed", 7), tmp_path / "twisted.qasm"
+    twisted.write_text(bell.read_text().replace("cx q[0],q[1];", "cx q[0],q[1]; h q[1]; cx q[1],q[0];"))
+    run("submit", bell, "-d", one, *machine, "--reference")
+    run("submit", bell, twisted, "-d", two, *machine, "--reference")
+    run("submit", bell, "-d", plain, *machine)
+    (tmp_path / "counts.json").write_text('{"00": 9}')
+    for circuit, words, said in (
+        (twisted, [*machine, "--reference-from", one], "the reference must have the gates of 'twisted', up to angles"),
+        (bell, ["--backend", "fake_lima", "--reference-from", one], "must come from the machine that runs, fake_lima"),
+        (bell, [*machine, "--reference-from", two], "must have one reference; .*two has 2, for different gates"),
+        (bell, [*machine, "--reference-from", plain], "plain has no reference, .*: measure one with --reference"),
+        (bell, [*machine, "--reference-from", tmp_path], "it is a directory, and not that of a saved run"),
+        (bell, [*machine, "--reference-from", tmp_path / "counts.json"], "counts.json is none of these"),
+        (bell, [*machine, "--reference-from", tmp_path / "none"], "none: No such file"),
+        (
+            bell,
+            [*machine, "--reference-from", one, "--reference"],
+            "--reference would have no effect: the reference of",
+        ),
+        (bell, [*machine, "--reference-from", one, "--references", 2], "--references would have no effect"),
+        (bell, [*machine, "--reference-from", one, "--reference-share", 2], "--reference-share would have no effect"),
+    ):
+        with pytest.raises((ValueError, StorageError), match=said):
+            run("submit", circuit, "-d", tmp_path / "later", *words)
+        assert not (tmp_path / "later").exists()
 
 
 def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):
