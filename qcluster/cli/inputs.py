@@ -83,10 +83,10 @@ def _read_counts(
         option = "a file by --reference" if place == "-" else f"--reference {place}"
         echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {option}", err=True)
     shape = shape_of_sets(chosen)
+    if not shape:
+        refuse(context, ["point"], f"{place} holds the counts of one circuit, and no sweep")
     if point is None:
         counts = Distribution.of(chosen, num_bits=bits)
-    elif not shape:
-        raise ValueError(f"--point would have no effect: {place} holds the counts of one circuit, and no sweep")
     else:
         counts = Distribution.from_words(*read_point(chosen, _parse_point(point, shape), bits))
     for note in notes_on(chosen, pooled=point is None):
