@@ -54,7 +54,7 @@ def mitigate(
 
     Returns:
         A Mitigation with as many shots as `counts`, which are not changed. If ``applied`` is False, it holds the counts
-        as they came, and `reason` says why. That happens to a Run of a noiseless simulator if no other argument is
+        unchanged, and `reason` says why. That happens to a Run of a noiseless simulator if no other argument is
         given, and with ``"mixture"``, ``"circuit"`` and ``"measured"`` to counts of more than 896 bits.
 
     Raises:
