@@ -271,7 +271,8 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ),
     study_of_references: (
         "guides/reference.md",
-        "a reference wins back # % (a run without one # %, the truth # %); no noise at all would win back # %",
+        """a reference recovers # % (a run without one # %, the true noise as calibration # %); no noise at all would
+        recover # %""",
     ),
     ahead_of_a_reference: (
         "guides/reference.md",
