@@ -131,15 +131,15 @@ def _read_run(content: Any, place: str) -> Run:
         return Run.from_json(json.dumps(content))
 
 
-def read_earlier_reference(place: str) -> MeasuredReference:
-    """Read a reference that was measured earlier, for circuits that run later.
+def read_earlier_references(place: str) -> list[MeasuredReference]:
+    """Read references that were measured earlier, one per skeleton, for circuits that run later.
 
     Args:
         place: the directory of a saved run; or a file, or ``-``, with the JSON of a `Run` or of its reference.
 
     Raises:
         StorageError: the file or directory cannot be read.
-        ValueError: there is no reference in it, or there are several.
+        ValueError: there is no reference in it.
     """
     from qcluster.device.noise.measured import FORMAT, MeasuredReference
     from qcluster.device.storage import of_file
@@ -151,7 +151,7 @@ def read_earlier_reference(place: str) -> MeasuredReference:
         runs = [_read_run(content, place)]
     elif isinstance(content, Mapping) and content.get("format") == FORMAT:
         with of_file(place):
-            return MeasuredReference.from_json(json.dumps(content))
+            return [MeasuredReference.from_json(json.dumps(content))]
     else:
         raise ValueError(
             "--reference-from must be the folder of a saved run, or the JSON of a Run or of its reference, which has "
@@ -160,10 +160,4 @@ def read_earlier_reference(place: str) -> MeasuredReference:
     references = {run.reference.skeleton: run.reference for run in runs if run.reference is not None}
     if not references:
         raise ValueError(f"{place} has no reference, its circuits ran without: measure one with --reference")
-    if len(references) > 1:
-        raise ValueError(
-            f"--reference-from must have one reference; {place} has {len(references)}, for different gates: write the "
-            "one that fits into a file, such as runs[0].reference.to_json() of runs = qcluster.device.jobs.read"
-            f"({place!r}), and name that"
-        )
-    return next(iter(references.values()))
+    return list(references.values())

@@ -3,16 +3,19 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from qcluster.cli.console import echo, open_console, show_run
-from qcluster.cli.inputs import read_earlier_reference
+from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
 from qcluster.files import parse_json, quote_for_shell, write_whole
+
+if TYPE_CHECKING:
+    from qcluster.device.noise.measured import MeasuredReference
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; collect the results later, from any process.", no_args_is_help=True
@@ -41,7 +44,7 @@ def submit(
     ] = 1.0,
     reference_from: Annotated[
         str | None,
-        typer.Option(help="Use the reference of an earlier run: its folder, or the JSON of the Run or its reference."),
+        typer.Option(help="Use the references of an earlier run: its folder, or the JSON of a Run or its reference."),
     ] = None,
     measure_twirl: Annotated[bool, typer.Option(help="Flip measured bits in twirled copies too.")] = True,
     group: Annotated[
@@ -70,11 +73,11 @@ def submit(
     circuits = [circuit for file in files for circuit in read_circuits(file)]
     fields = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
     fields |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
-    reused = None
+    reused: list[MeasuredReference] = []
     if reference_from is not None:
-        why = "the reference of --reference-from was measured earlier"
+        why = "a reference of --reference-from was measured earlier"
         refuse(context, ["reference", "references", "reference_share"], why)
-        reused = read_earlier_reference(reference_from)
+        reused = read_earlier_references(reference_from)
         fields["reference"] = True
     elif not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
@@ -90,7 +93,7 @@ def submit(
         request = prepare(circuits, machine, options, seed, reused=reused)
         if options.reference:
             echo(reference_cost(request))
-        if reused is not None:
+        if reused:
             for note in dict.fromkeys(note for prepared in request.prepared for note in prepared.notes):
                 echo(f"note: {note}")
         if machine.kind == "hardware":

@@ -424,7 +424,7 @@ def test_an_earlier_reference_serves_later_circuits_of_its_skeleton(tmp_path):
     assert later.reference.counts == before.reference.counts
     assert later.notes[-1].startswith("reference measured 0.0 hours ago")
     machine = find_machine("fake_manila")
-    request = prepare([ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
+    request = prepare([ghz(3)], machine, Options(shots=100), seed=5, reused=[before.reference])
     (saved,) = collect(submit(request, machine, tmp_path / "run"))
     assert saved.reference.counts == before.reference.counts
 
@@ -639,7 +639,7 @@ def test_a_request_with_one_reference_for_all_circuits_is_read():
     """As requests said it before they could hold several."""
     machine = find_machine("fake_manila")
     (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
-    request = prepare([ghz(3), ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
+    request = prepare([ghz(3), ghz(3)], machine, Options(shots=100), seed=5, reused=[before.reference])
     content = json.loads(request.to_json())
     content |= {"reused": content["reused"][0], "prepared": [part | {"skeleton": ""} for part in content["prepared"]]}
     older = Request.from_json(json.dumps(content))
