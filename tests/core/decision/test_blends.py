@@ -79,7 +79,7 @@ def of_counts():
 
 @pytest.fixture(scope="module")
 def of_circuits():
-    read = sampled(FAULTS, index_bits(np.array([9, 22, 50, 22]), 6), 3000, np.random.default_rng(5))
+    read = sampled(FAULTS, index_bits(np.array([9, 22, 50, 22]), 6), 3000, np.random.default_rng(3))
     return read, *resampled(read, lambda drawn: gather(drawn, FAULTS))
 
 

@@ -35,7 +35,7 @@ def counted(probs: np.ndarray, shots: int, rng: np.random.Generator) -> Distribu
 def chain(n: int, rate: float, readout: float) -> FaultMasks:
     """What a GHZ chain suffers: each fault flips all bits from some place on, or one bit alone."""
     texts = [[j >= i for j in range(n)] for i in range(1, n)] + np.eye(n, dtype=bool).tolist()
-    masks = pack(np.array(texts))  # that of the last bit comes twice, and its rate is doubled
+    masks = pack(np.array(texts))
     return FaultMasks(n, masks, np.full(len(masks), rate), np.zeros(len(masks)), np.full((n, 2), readout))
 
 
