@@ -36,9 +36,8 @@ class FaultMasks(Frozen):
     n_bits: int
     """Number of classical bits."""
     masks: Words
-    """``(n_masks, n_words) uint64``: the bits that each fault flips, packed as in `qcluster.core.counts.bits`. They are
-    distinct within each kind, and flip at least one bit: equal masks of a kind are merged, and their rates added;
-    masks that flip nothing are dropped."""
+    """``(n_masks, n_words) uint64``: the bits that each fault flips, packed as in `qcluster.core.counts.bits`; distinct
+    within each kind."""
     rates: Floats
     """``(n_masks,)``, expected number of such faults per shot, from the calibration."""
     kind: NDArray[np.uint8]
@@ -73,11 +72,7 @@ class FaultMasks(Frozen):
         if readout.shape != (self.n_bits, 2) and (self.n_bits or readout.size):
             raise ValueError(f"readout must be (n_bits, 2), here ({self.n_bits}, 2); got {readout.shape}")
         readout = np.array(as_rates(readout.reshape(self.n_bits, 2), self.n_bits))
-        kind = kind.astype(np.uint8)
-        merged = merge_masks(words, rates, kind)
-        if len(merged[1]) < len(rates):
-            words, rates, kind = merged
-        for name, array in (("masks", words), ("rates", rates), ("kind", kind), ("readout", readout)):
+        for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
 
     @property

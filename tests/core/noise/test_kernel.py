@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, FaultMasks, merge_masks
+from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.stats.walsh import LinearIndex
 from tests.core.noise.oracle_circuit import noisy_distribution, random_faults
 
 
@@ -118,31 +117,6 @@ def test_fault_masks_say_what_is_wrong(change, words):
     good |= {"kind": np.zeros(1, dtype=np.uint8), "readout": np.zeros((1, 2))}
     with pytest.raises(ValueError, match=words):
         FaultMasks(**(good | change))
-
-
-def test_masks_are_distinct_within_a_kind_and_flip_something():
-    """They were kept as they came; a fault that flips nothing was counted as one that flips a bit."""
-    masks, rates, kind = [[3], [0], [1], [3], [3]], [0.1, 0.2, 0.3, 0.4, 0.5], [GATE, GATE, IDLE, GATE, IDLE]
-    faults = FaultMasks(2, masks, rates, kind, np.zeros((2, 2)))
-    assert faults.masks.tolist() == [[3], [1], [3]]
-    assert faults.rates.tolist() == [0.5, 0.3, 0.5]
-    assert faults.kind.tolist() == [GATE, IDLE, IDLE]
-    assert faults.expected_faults == pytest.approx(1.3)
-    nothing = FaultMasks(0, [[0]], [0.1], [GATE], np.zeros((0, 2)))
-    assert (nothing.masks.shape, nothing.expected_faults) == ((0, 1), 0)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_merging_masks_leaves_the_noise_and_distinct_masks_as_they_are(seed):
-    rng = np.random.default_rng(seed)
-    masks, rates, kind = rng.integers(8, size=(9, 1)), rng.uniform(0, 0.1, 9), rng.integers(4, size=9)
-    faults = FaultMasks(3, masks, rates, kind, np.zeros((3, 2)))
-    patterns = masks[:, 0].astype(np.intp)
-    np.testing.assert_allclose(
-        Kernel.of(faults).spectrum, Kernel.of_patterns(LinearIndex(3, None), patterns, rates).spectrum, atol=1e-12
-    )
-    again = FaultMasks(3, faults.masks[::-1], faults.rates[::-1], faults.kind[::-1], faults.readout)
-    assert again.masks.tolist() == faults.masks[::-1].tolist()
 
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), "2", None, True])
