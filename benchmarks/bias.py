@@ -21,7 +21,7 @@ from benchmarks.data import write_as_they_come
 from qcluster.baselines.m3 import quasi_probabilities
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.observables import diagonal
-from qcluster.core.noise.faults import FaultMasks, off_quarter
+from qcluster.core.noise.faults import FaultMasks, non_clifford_weight
 
 N_BITS = 6
 SHOTS = 4096
@@ -44,7 +44,7 @@ def ideals() -> Iterator[tuple[str, Floats, float | None]]:
     product, angles = np.ones(1), rng.uniform(0.1, 0.6, N_BITS)
     for angle in angles:
         product = np.kron(product, [np.cos(angle) ** 2, np.sin(angle) ** 2])
-    yield "qubits turned by small angles", product, float(off_quarter(2 * angles).sum())
+    yield "qubits turned by small angles", product, float(non_clifford_weight(2 * angles).sum())
     yield "Porter-Thomas", rng.dirichlet(np.ones(1 << N_BITS)), None
 
 

@@ -23,7 +23,7 @@ DEAD = 0.3
 def rows() -> Iterator[dict[str, str]]:
     fitted = fit_prior(read_table())
     for name, fit, used in (
-        ("level of a circuit", fitted.levels, prior.LEVELS),
+        ("level of a circuit", fitted.levels, prior.LEVEL_RANGE),
         ("spread of ln(readout error) in a circuit", fitted.spreads, prior.SPREADS),
     ):
         values = " ".join(f"{value:.3f}" for value in fit)

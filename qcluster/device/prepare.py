@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.checks import make_rng
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
@@ -394,7 +394,7 @@ def _prepare_references(
             prepared = _prepare_one(reference.circuit, machine, shared, rng)
             seen = () if reference.visible is None else (f"sees {reference.visible:.0%} of the faults that matter",)
             shots = served_shots(vars(shared)) or sum(prepared.shots)
-            cost = f"reference of {many(len(indices), 'circuit')}, {many(shots, 'shot')}"
+            cost = f"reference of {plural(len(indices), 'circuit')}, {plural(shots, 'shot')}"
             notes = (cost, *seen, *reference.changes, *prepared.notes)
             expected = reference.expected
             result.append(replace(prepared, serves=tuple(indices), expected=expected, skeleton=name, notes=notes))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
@@ -139,8 +139,8 @@ class Run(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"Run({self.profile.name!r} on {self.backend}, {many(self.shots, 'shot')}, "
-            f"{many(len(self.twirl_counts), 'twirl')}, {self.method})"
+            f"Run({self.profile.name!r} on {self.backend}, {plural(self.shots, 'shot')}, "
+            f"{plural(len(self.twirl_counts), 'twirl')}, {self.method})"
         )
 
 

@@ -22,8 +22,8 @@ from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import brought, kind_of, read_noise
-from qcluster.core.words import shown
+from qcluster.core.noise.given import kind_of, noise_of_run, read_noise
+from qcluster.core.words import short_repr
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
@@ -300,7 +300,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if self.method == "none" or callable(self.noise):
             return ""
         if self.noise is not None:
-            return f"the noise given, {shown(self.noise)},"
+            return f"the noise given, {short_repr(self.noise)},"
         takes = ("measured", "faults") if self.method is None else find(self.method).takes
         return "" if {"measured", "faults"} & set(takes) else f"method={self.method!r}"
 
@@ -308,7 +308,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if self.method == "none":
             return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
-        measured: Any = brought(run, "measured") if noise is None else None
+        measured: Any = noise_of_run(run, "measured") if noise is None else None
         if self.method is not None and (refusal := _refusal(self.method, measured)):  # no error: the shots are paid for
             return left(run.counts, self.method, refusal, measured.rates)
         return mitigate(run, noise, method=self.method, **self.mitigation)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits import timeline
@@ -158,7 +158,7 @@ class Profile(Frozen):
             return cls.from_json(load_text(Path(path)))
 
 
-@own_errstate
+@default_errstate
 def read_profile(
     circuit: QuantumCircuit, calibration: Calibration | None = None, *, dt: float | None = None
 ) -> Profile:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
@@ -381,7 +381,7 @@ def _median(values: Floats, *, alive: npt.NDArray[np.bool_], default: float) -> 
     return float(np.median(values[alive])) if alive.any() else default
 
 
-@own_errstate
+@default_errstate
 def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calibration:
     """Copy the published figures of a backend, recorded or real.
 

@@ -17,8 +17,8 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.noise.measured import MeasuredNoise, as_expecting
-from qcluster.core.words import many
+from qcluster.core.noise.measured import MeasuredNoise, shift_expected
+from qcluster.core.words import plural
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
@@ -84,7 +84,7 @@ class MeasuredReference(Frozen):
     @cached_property
     def noise(self) -> MeasuredNoise:
         """Flip patterns of all `parts` together, as `noise` for `qcluster.mitigate` of any circuit of this skeleton."""
-        counts = [as_expecting(part.counts, part.expected, self.expected) for part in self.parts]
+        counts = [shift_expected(part.counts, part.expected, self.expected) for part in self.parts]
         return MeasuredNoise(reduce(add, counts), self.expected)
 
     @cached_property
@@ -116,7 +116,7 @@ class MeasuredReference(Frozen):
 
     def report(self) -> ReferenceReport:
         """Compare the counts with the prediction of the calibration: a table when printed, a figure by its `plot`."""
-        title = f"reference on {self.backend}, {self.created}, {many(self.noise.shots, 'shot')}"
+        title = f"reference on {self.backend}, {self.created}, {plural(self.noise.shots, 'shot')}"
         return audit(title, self.noise, self.learned, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
@@ -161,7 +161,7 @@ class MeasuredReference(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"MeasuredReference({self.backend}, {many(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
+            f"MeasuredReference({self.backend}, {plural(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
             f"{self.created})"
         )
 

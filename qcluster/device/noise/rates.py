@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_real
-from qcluster.core.counts.distribution import Distribution, of_width
+from qcluster.core.counts.distribution import Distribution, read_with_width
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.circuits.timeline import is_supported
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
 
 
-@own_errstate
+@default_errstate
 def estimate_rates(
     known: Any = None,
     machine: Any = None,
@@ -112,7 +112,7 @@ def _check_measures(profile: Any) -> None:
 
 def _of_width(counts: Any, n_bits: int) -> Distribution:
     """Read the counts of a circuit with n_bits classical bits; ValueError if they have another width."""
-    read = of_width(counts, n_bits)
+    read = read_with_width(counts, n_bits)
     if read.n_bits != n_bits:
         raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {read.n_bits}")
     return read

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
 from qcluster.device.storage import dressing
@@ -107,7 +107,9 @@ def run_foreign(
             for i, raw in zip(batch, read, strict=True):
                 counts[i] = Distribution.of(raw, num_bits=circuits[i].num_clbits)
                 if counts[i].shots != n_shots:
-                    raise JobError(f"{backend.name} must give {many(n_shots, 'shot')}; it gave {counts[i].shots:.12g}")
+                    raise JobError(
+                        f"{backend.name} must give {plural(n_shots, 'shot')}; it gave {counts[i].shots:.12g}"
+                    )
     return [counts[i] for i in range(len(circuits))]
 
 

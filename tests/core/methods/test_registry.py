@@ -194,8 +194,8 @@ def test_another_kind_of_noise_joins_in_one_place(apart, monkeypatch):
     from qcluster.core.noise import given
 
     monkeypatch.setitem(given.KINDS, "told", Told)
-    monkeypatch.setitem(given.WORDS, "told", "noise that was told (Told)")
-    monkeypatch.setitem(given.BRINGS, "told", "teller.noise")
+    monkeypatch.setitem(given.DESCRIPTIONS, "told", "noise that was told (Told)")
+    monkeypatch.setitem(given.RUN_ATTRIBUTES, "told", "teller.noise")
     monkeypatch.setitem(DEFAULTS, "told", "mine")
     register(Method("mine", "Does nothing.", nothing, needs="told"))
     noise = Told()
