@@ -256,7 +256,7 @@ def methods_table() -> str:
     """Write the registered methods as Markdown, with the knowledge of the noise that they need and use."""
     import qcluster  # noqa: F401  (registers the baselines)
     from qcluster.core.methods.registry import every
-    from qcluster.core.noise.given import DESCRIPTIONS
+    from qcluster.core.noise.noise_argument import DESCRIPTIONS
 
     text = ["| `method=` | does | needs | uses, if given | settings |", "|---|---|---|---|---|"]
     for method in every():

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from qcluster.core.counts import metrics
 from qcluster.core.counts.distribution import Distribution, Estimate
 from qcluster.core.estimators.q_cluster import PaperSettings
+from qcluster.core.hooks import register_hook
 from qcluster.core.methods.registry import register_later
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.outside import register_hook
 from qcluster.core.sparse.fit import MixtureSettings
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError

@@ -14,7 +14,7 @@ from qcluster.core.counts.read import notes_on
 from qcluster.core.lockstep import Stepwise, run_all, run_one
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import KINDS, kind_of, noise_of_run, read_noise
+from qcluster.core.noise.noise_argument import KINDS, kind_of, noise_of_run, read_noise
 
 DEFAULTS = {None: "mixture", "rates": "mixture", "measured": "measured", "faults": "circuit"}
 """The method for each kind of known noise if the user names none."""

@@ -13,7 +13,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, Valued, freeze_arrays
-from qcluster.core.outside import call_hook
+from qcluster.core.hooks import call_hook
 from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.core.uncertainty.response import Response
 

@@ -22,7 +22,7 @@ from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import kind_of, noise_of_run, read_noise
+from qcluster.core.noise.noise_argument import kind_of, noise_of_run, read_noise
 from qcluster.core.words import short_repr
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, settle_delays

@@ -16,7 +16,7 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, pack, unique_words, unpack
 from qcluster.core.counts.observables import diagonal
-from qcluster.core.outside import call_hook
+from qcluster.core.hooks import call_hook
 from qcluster.core.words import plural
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from qcluster.core.checks import EXPECT
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.noise.given import DESCRIPTIONS, kind_of
+from qcluster.core.noise.noise_argument import DESCRIPTIONS, kind_of
 
 Function = Callable[..., Mitigation | Stepwise[Mitigation]]
 """Type of `Method.function`: from counts, noise, guard and settings to a `Mitigation`, at once or in steps."""
