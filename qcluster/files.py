@@ -70,7 +70,7 @@ def read_whole(path: Path) -> bytes:
 
 
 @contextmanager
-def reading(*paths: str | Path) -> Iterator[None]:
+def damaged_file_errors(*paths: str | Path) -> Iterator[None]:
     """Turn the errors that damaged files cause in readers into StorageError, with the names of the files.
 
     Readers of arrays, images and tables have no errors of their own for a file that is damaged or of another kind, but
@@ -105,7 +105,7 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
         ...         arrays["places"]
         array([1, 2])
     """
-    with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with damaged_file_errors(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         for member in arrays.zip.infolist():
             if member.file_size > MOST_BYTES:
                 raise ValueError(

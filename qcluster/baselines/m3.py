@@ -15,7 +15,7 @@ from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.words import short_repr
-from qcluster.errors import of_extra
+from qcluster.errors import requiring_extra
 
 _SINGULAR = 1e-6
 """Least distance from 1 of the sum of a bit's readout errors: mthree inverts them in single precision."""
@@ -68,7 +68,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
 
 def quasi_probabilities(observed: Distribution, rates: Floats, distance: int | None = None) -> Any:
     """Return mthree's quasi-probabilities, which can be negative, for readout errors ``(n, 2)``."""
-    with of_extra("bench"):
+    with requiring_extra("bench"):
         import mthree
 
     mitigator = mthree.M3Mitigation()
@@ -103,7 +103,7 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
     wrong = [qubit for qubit in qubits if not isinstance(qubit, Integral) or not 0 <= qubit < backend.num_qubits]
     if wrong:
         raise ValueError(f"qubits must lie in 0..{backend.num_qubits - 1}; got {wrong[0]}")
-    with of_extra("bench"):
+    with requiring_extra("bench"):
         import mthree
 
     mitigator = mthree.M3Mitigation(backend)

@@ -32,7 +32,7 @@ from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_
 from qcluster.device.storage import (
     check_format,
     check_time,
-    reading,
+    document_errors,
     write_document,
 )
 
@@ -212,7 +212,7 @@ class Request(Frozen):
         return write_document(self, FORMAT, VERSION, prepared=parts)
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read the JSON text of `to_json`; ValueError if it is not a request, or was written by a newer version."""
         content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}

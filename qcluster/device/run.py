@@ -22,7 +22,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.faults import flipped_share
 from qcluster.device.noise.measured import MeasuredReference, conditions_of
 from qcluster.device.request import Request, format_flips, parse_flips
-from qcluster.device.storage import check_format, reading, write_document
+from qcluster.device.storage import check_format, document_errors, write_document
 
 if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
@@ -114,7 +114,7 @@ class Run(Frozen):
         return write_document(self, FORMAT, VERSION, leave={"counts"}, flips=format_flips(self.flips))
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> Run:
         """Read the JSON text of `to_json`; ValueError if it is not a run, or was written by a newer version."""
         content = {"reference": None, "calibration_of": "request", **check_format(text, FORMAT, VERSION)}

@@ -25,7 +25,7 @@ _RARE = 1e-9
 """Smallest probability that the kernel leaves a string unchanged."""
 
 
-def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
+def kernel_features(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     """Deconvolve counts, and estimate a few strings from them, at each of `SCALES`.
 
     Args:
@@ -37,7 +37,8 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
 
     Example:
         >>> none = np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8)
-        >>> features = seen_through(Distribution.of({"0": 900, "1": 100}), FaultMasks(1, *none, np.array([[0.1, 0.1]])))
+        >>> faults = FaultMasks(1, *none, np.array([[0.1, 0.1]]))
+        >>> features = kernel_features(Distribution.of({"0": 900, "1": 100}), faults)
         >>> round(features["kernel_flip"], 3), round(features["few_rate"], 3)
         (0.1, 0.1)
     """

@@ -37,7 +37,7 @@ def effective_rate(counts: Any, ideal: Any) -> float:
     return float(1 - (share / right[best].sum()) ** (1 / read.n_bits))
 
 
-def answered(counts: Distribution, noise: FaultMasks | None = None) -> tuple[float, float, float]:
+def plug_in_label(counts: Distribution, noise: FaultMasks | None = None) -> tuple[float, float, float]:
     """Mitigate counts and use the answer in place of the ideal output.
 
     Args:

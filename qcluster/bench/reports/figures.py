@@ -10,7 +10,7 @@ import numpy as np
 
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
 from qcluster.core.words import plural
-from qcluster.folders import write_own
+from qcluster.folders import write_managed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
 def _save(figure: "Figure", path: Path) -> Path:
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=130, metadata={"Software": None})
-    write_own(path, drawn.getvalue())
+    write_managed(path, drawn.getvalue())
     return path
 
 

@@ -13,7 +13,7 @@ from qcluster.bench.reports.intervals import raw_interval
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
 from qcluster.core.methods.registry import every
 from qcluster.core.words import plural
-from qcluster.folders import write_own
+from qcluster.folders import write_managed
 
 _COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
 _VARIANTS = {
@@ -69,7 +69,7 @@ def write_page(
         methods=[(name, descriptions.get(name, "A method of your own.")) for name in methods],
         data=content,
     )
-    write_own(path, page)
+    write_managed(path, page)
 
 
 def _facts(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from qcluster.bench.store import read_scores
 from qcluster.bench.table import cell, read_rows
 from qcluster.core.words import plural
 from qcluster.errors import StorageError
-from qcluster.folders import write_own
+from qcluster.folders import write_managed
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -79,12 +79,12 @@ def write_report(
     paths = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
     parts = [overall, *(part for groups in grouped.values() if len(groups) > 1 for part in groups.values())]
     try:
-        write_own(paths[0], _markdown(about, rows, overall, grouped, notes))
+        write_managed(paths[0], _markdown(about, rows, overall, grouped, notes))
         summaries = [
             *overall,
             *(summary for groups in grouped.values() for part in groups.values() for summary in part),
         ]
-        write_own(paths[1], _csv(summaries))
+        write_managed(paths[1], _csv(summaries))
         bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
         write_page(paths[2], about, rows, parts, bars)
         if figures:

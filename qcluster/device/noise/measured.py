@@ -24,12 +24,12 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults
-from qcluster.device.storage import check_format, check_time, reading, write_document
+from qcluster.device.storage import check_format, check_time, document_errors, write_document
 
 FORMAT = "qcluster-reference"
 VERSION = 1
 
-OLD = 24.0
+MAX_AGE_HOURS = 24.0
 """Hours after which a reference counts as old: machines are calibrated daily, and drift."""
 
 
@@ -132,7 +132,7 @@ class MeasuredReference(Frozen):
         return write_document(self, FORMAT, VERSION, counts=self.counts.to_counts())
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
         """Read the output of `to_json`; ValueError if the text is not a reference, or comes from a newer version."""
         content = {"more": [], "conditions": {}, **check_format(text, FORMAT, VERSION)}
@@ -179,14 +179,14 @@ def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"decoupling": options["dd"] or "no", "twirling": twirling if twirled else "no"}
 
 
-def may_serve(reference: MeasuredReference, shots: float) -> bool:
+def is_reusable(reference: MeasuredReference, shots: float) -> bool:
     """Return whether an earlier reference of the same skeleton is recent and large enough to replace a new one.
 
     Args:
         reference: the earlier reference.
         shots: shots that a new reference would have.
     """
-    return reference.counts.shots >= shots and 0 <= reference.age() <= OLD
+    return reference.counts.shots >= shots and 0 <= reference.age() <= MAX_AGE_HOURS
 
 
 def check_reusable(
@@ -214,7 +214,7 @@ def check_reusable(
             "another with reference=True"
         )
     age = reference.age()
-    old = ", which is long: machines drift" if age > OLD else ""
+    old = ", which is long: machines drift" if age > MAX_AGE_HOURS else ""
     note = f"reference measured {age:.1f} hours ago{old}"
     if age < 0:
         note = f"reference dated {-age:.1f} hours in the future: a clock was wrong, and its age is unknown"

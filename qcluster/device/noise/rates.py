@@ -80,7 +80,7 @@ def estimate_rates(
         if machine is None or isinstance(machine, Calibration):
             profile, calibration = read_profile(known, machine), machine
         else:
-            profile, calibration = describe(known, find_machine(machine))
+            profile, calibration = compiled_profile(known, find_machine(machine))
     else:
         is_calibration = machine is None or hasattr(machine, "readout")  # anything with a calibration's figures counts
         calibration = machine if is_calibration else find_machine(machine).calibration
@@ -96,7 +96,7 @@ def estimate_rates(
     if profile is not None:
         _check_measures(profile)
         counts = None if counts is None else _of_width(counts, len(profile.measured))
-        compiled_here = isinstance(known, QuantumCircuit) and calibration is not machine  # by `describe`, if need be
+        compiled_here = isinstance(known, QuantumCircuit) and calibration is not machine  # by `compiled_profile`
         if isinstance(calibration, Calibration) and not compiled_here:
             _check_compiled(profile, calibration)
     faults = _faults(profile, calibration, counts)
@@ -139,7 +139,7 @@ def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> Faul
         return None  # for instance because a loop is too long; the other features remain
 
 
-def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
+def compiled_profile(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
     """Return the profile of a circuit, compiled and scheduled for a machine, and the machine's calibration.
 
     A circuit that uses only the machine's gates is taken as compiled, and its qubits as physical qubits. Any other is
