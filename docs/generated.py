@@ -182,7 +182,7 @@ def coverage_table(path: Path) -> str:
         for row in csv.DictReader(lines):
             (observable,) = (label for start, label in COVERED.items() if row["observable"].startswith(start))
             cases.setdefault((row["case"], row["method"], int(row["shots"])), {})[observable] = row
-    text = ["| case | method | shots | " + " | ".join(f"{name}: held (raw)" for name in COVERED.values())]
+    text = ["| case | method | shots | " + " | ".join(f"{name}: coverage (raw)" for name in COVERED.values())]
     text[0] += " | parity: median width | parity: bias |"
     text.append("|---" * (5 + len(COVERED)) + "|")
     for (case, method, shots), rows in sorted(cases.items(), key=lambda item: (item[0][1] == "paper", item[0])):

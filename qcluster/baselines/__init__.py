@@ -1,7 +1,7 @@
 """Other mitigation methods, for comparison. Each maps counts to a `Distribution` with the same number of shots.
 
 ==============  =========================================================================
-identity        the counts as they came
+identity        the counts unchanged
 dem             inversion of the noise that a reference circuit measured (arXiv:2501.01953)
 plurality       all shots on the most frequent string
 m3              inversion of readout errors, by the mthree library itself

@@ -21,7 +21,7 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
 
     Let e be the frequencies of the reference's flip patterns (its counts XORed with its expected string). The noisy
     frequencies h are then the XOR-convolution of the ideal ones with e. Negative results are set to 0, and the rest is
-    scaled to sum 1.
+    scaled to sum to 1.
 
     Source: Gonzales, "Quantum distribution error mitigation via the circulant structure of Pauli noise",
     arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, the divisor is the shot

@@ -21,7 +21,9 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
     full: Annotated[int, typer.Option(min=0, help="Number of random cases of 1 to 12 bits.")] = 30_000,
     wide: Annotated[int, typer.Option(min=0, help="Number of random cases of 13 to 127 bits.")] = 6_000,
-    sharp: Annotated[int, typer.Option(min=0, help="Number of random cases of few strings under even flips.")] = 4_000,
+    sharp: Annotated[
+        int, typer.Option(min=0, help="Number of random cases of few strings under equal flip rates.")
+    ] = 4_000,
     circuits: Annotated[
         int,
         typer.Option(
@@ -67,7 +69,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight given to recorded sets.")] = 0.45,
-    harm: Annotated[float, typer.Option(min=0, help="Weight of a loss relative to an equal gain.")] = 14.0,
+    harm: Annotated[float, typer.Option(min=0, help="Extra weight of a loss, relative to an equal gain.")] = 14.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[
         int, typer.Option(min=0, max=7, help="Number of the eight networks that are not shown a given family.")

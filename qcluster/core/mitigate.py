@@ -40,12 +40,12 @@ def mitigate(
             `clustering`, other methods its rates per bit. ``"mixture"`` takes rates as a prior, and needs none. It can
             also be `MeasuredNoise`, measured with a reference circuit, or `FaultMasks`, the fault patterns of the
             compiled circuit, from `qcluster.device.fault_masks`.
-        method: name of a method. ``"mixture"``: a few strings or deconvolution, weighed by a trained decision.
+        method: name of a method. ``"mixture"``: a few strings or deconvolution, weighed by a trained gate.
             ``"measured"``: under the noise of a reference. ``"circuit"``: under fault patterns. ``"paper"``: Q-Cluster
             as published (arXiv:2504.10801). Or a baseline such as ``"hammer"``, or a method of your own. By default
             ``"measured"`` for MeasuredNoise, and for a Run with a reference if a few strings explain its counts; else
             ``"circuit"`` for fault patterns, which have measured rates if the Run has a reference; else ``"mixture"``.
-        guard: False skips the decision: ``"mixture"`` returns its few strings, and ``"circuit"`` its deconvolution,
+        guard: False switches the guard off: ``"mixture"`` returns its few strings, and ``"circuit"`` its deconvolution,
             whatever the evidence for them. Other methods accept only True.
         expect: what you know about the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"`` for a few strings and
             almost nothing else, ``"dense"`` for any other output. Counts alone cannot always tell: a marked string on
@@ -54,7 +54,7 @@ def mitigate(
 
     Returns:
         A Mitigation with as many shots as `counts`, which are not changed. If ``applied`` is False, it holds the counts
-        as they came, and `reason` says why. That happens to a Run of a noiseless simulator if no other argument is
+        unchanged, and `reason` says why. That happens to a Run of a noiseless simulator if no other argument is
         given, and with ``"mixture"``, ``"circuit"`` and ``"measured"`` to counts of more than 896 bits.
 
     Raises:

@@ -25,13 +25,13 @@ class Mitigation(Valued, Frozen):
     distribution: Distribution
     """The estimate of the ideal distribution, with as many shots as the input."""
     raw: Distribution
-    """The counts as they came."""
+    """The input counts, unchanged."""
     method: str
     """Name of the method."""
     applied: bool
-    """False if the counts are returned as they came."""
+    """False if the counts are returned unchanged."""
     share: float
-    """How much of the answer is mitigated, from 0 (counts as they came) to 1."""
+    """How much of the answer is mitigated, from 0 (the raw counts) to 1."""
     confidence: float | None
     """Probability, 0 to 1, that the mitigated answer is nearer to the ideal than the counts are; also set if that
     answer was rejected. None if the method has no such number."""
@@ -44,7 +44,7 @@ class Mitigation(Valued, Frozen):
     rates: Floats
     """``(n_bits, 2)``: flip rates used, P(read 1|0) and P(read 0|1) of each bit; 0 if none were used."""
     response: Response | None = field(default=None, repr=False, compare=False)
-    """How the answer changes with the counts, for intervals; None where it is the counts. Not part of equality."""
+    """How the answer changes with the counts, for intervals; None if the answer is the counts."""
 
     def __post_init__(self) -> None:
         if np.shape(self.rates) != (self.raw.n_bits, 2):
@@ -157,7 +157,7 @@ class Mitigation(Valued, Frozen):
 def left(
     raw: Distribution, method: str, reason: str, rates: Floats | None = None, confidence: float | None = None
 ) -> Mitigation:
-    """Return the counts as they came, as a Mitigation that says why.
+    """Return the counts unchanged, as a Mitigation that says why.
 
     Args:
         raw: the counts.

@@ -57,7 +57,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         loss: "squared", "linear", "hinge" or "log" of the margin y f, summed over the readouts (one-vs-rest) if there
             are more than two classes. "softmax" is the cross-entropy of the classes, with the decision values (-f and
             f for two classes) times `sharpness` as logits. "auto" is squared for two classes and softmax for more.
-        sharpness: Factor of the decision values in the softmax. Since |f| <= 1, and some states keep f much smaller,
+        sharpness: Factor of the decision values in the softmax. As ``|f| <= 1``, and some states keep f much smaller,
             a large factor may be needed to penalise a wrong sign more than a small value. The default of 3 did best in
             cross-validation on training rows of ten digits (`python -m benchmarks.qnn_multiclass`); tune it like any
             other parameter.

@@ -110,7 +110,7 @@ def decide_circuit(
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibrated noise allows
         drowned = credible and _whole(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
-            why = _why(faults, "what the circuit's faults explain is as likely the ideal")
+            why = _why(faults, "what the circuit's faults explain may just as well be the ideal output")
             return left(d, "circuit", why, calibrated, confidence)
     else:
         weights, confidence, share = np.eye(len(found.roots))[SCALED + found.fits], None, 1.0
@@ -169,8 +169,8 @@ def _why(faults: FaultMasks, reason: str) -> str:
     if whole >= _HARDLY_ANY:
         return reason
     return (
-        f"by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say "
-        "next to nothing about the circuit"
+        f"by the calibration, only {whole:.1%} of the shots come through without a fault, so the counts say "
+        "almost nothing about the circuit"
     )
 
 

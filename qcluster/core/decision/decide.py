@@ -99,7 +99,7 @@ def decide_steps(
     fit = candidates.fit
     root = weights @ candidates.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
-        why = "what looks like noise is as likely the ideal"
+        why = "what looks like noise may just as well be the ideal output"
     elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
     hint = _unmeasured(d, fit)
@@ -150,7 +150,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if are_probabilities(d):
-        return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots", 0.0
+        return "weights that sum to 1 are probabilities; only counts of shots can be mitigated", 0.0
     if d.shots < _FEWEST:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)

@@ -19,7 +19,7 @@ register(
     Method(
         name="circuit",
         summary="Deconvolution and a few strings under the bit patterns that faults of the compiled circuit flip, "
-        "weighed by a trained decision.",
+        "weighed by a trained gate.",
         function=mitigate,
         widest=MOST_BITS,
         needs="faults",

@@ -1,4 +1,4 @@
-"""The default method for counts: a few strings under learned flips, or deconvolution, weighed by a trained decision."""
+"""The default method for counts: a few strings under learned flips, or deconvolution, weighed by a trained gate."""
 
 from dataclasses import replace
 
@@ -55,7 +55,7 @@ register(
     Method(
         name="mixture",
         summary="The few strings that explain the counts under learned flips, or deconvolution if there are many, "
-        "weighed by a trained decision; counts that neither would improve are left as they are.",
+        "weighed by a trained gate; counts that neither would improve are left as they are.",
         function=mitigate,
         widest=MOST_BITS,
         uses=("rates",),

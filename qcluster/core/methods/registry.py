@@ -46,7 +46,7 @@ class Method:
     guarded: bool = False
     """Whether the method supports ``guard=False`` and ``expect=``."""
     widest: int | None = None
-    """Most bits that it handles; wider counts are left as they came. None: no limit."""
+    """Most bits that it handles; wider counts are left unchanged. None: no limit."""
     unasked: Function | None = None
     """Replaces `function` if the method was chosen by default and not by name: ``unasked(counts, noise, guard,
     settings, brought)``. ``brought(kind)`` returns noise of another kind that a Run brings, or None. It is always None

@@ -143,7 +143,7 @@ class MeasuredNoise(Frozen):
 
     @property
     def clear(self) -> bool:
-        """Whether the expected string stands out. If not, the reference is mostly noise and tells little about it."""
+        """Whether the expected string stands out. If not, the reference says little about the noise."""
         return self.survival * self.shots >= _CLEAR_RATIO * self._rival[1]
 
     @cached_property

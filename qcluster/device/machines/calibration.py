@@ -201,7 +201,7 @@ class Calibration(Frozen):
         """Return the error to assume for a gate in simulations and predictions.
 
         It is 1 for a dead gate, and otherwise the published error. If none is published for these qubits, it is the
-        median of the machine's living gates of that name, and 0 if none of these has a published error.
+        median of the machine's working gates of that name, and 0 if none of these has a published error.
 
         Args:
             gate: name of the gate.
