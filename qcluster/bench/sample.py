@@ -17,7 +17,7 @@ from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, unpack
-from qcluster.folders import read_own
+from qcluster.folders import read_managed
 
 if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
@@ -235,7 +235,7 @@ def _read_calibration(folder: Path, identity: str) -> "Calibration":
         raise ValueError(f"its calibration must be named by 16 hexadecimal digits; got {identity!r:.60}")
     path = folder / f"{identity}.json"
     try:
-        return Calibration.from_json(read_own(path).decode("utf-8"))
+        return Calibration.from_json(read_managed(path).decode("utf-8"))
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

@@ -36,7 +36,7 @@ def read_counts_or_run(
     """
     from qcluster.core.counts.distribution import Distribution
     from qcluster.core.counts.read import notes_on
-    from qcluster.core.words import many
+    from qcluster.core.words import plural
     from qcluster.files import choose_one, holds_reference, read_set
 
     if not place:
@@ -61,4 +61,4 @@ def read_counts_or_run(
         hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
         raise StorageError(f"cannot read {place}: it is a directory, and not that of a saved run{hint}")
     runs = jobs.read(place)
-    return choose_one(runs, pub, f"{place} holds the runs of {many(len(runs), 'circuit')}")
+    return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
