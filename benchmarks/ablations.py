@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
 from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
-from qcluster.learn.decision.score import HARM, RECORDED, answers, as_sets, balanced, raw, weighed, wide_counts
+from qcluster.learn.decision.score import HARM, RECORDED, answers, as_sets, balanced, raw, weigh, wide_counts
 from qcluster.learn.decision.table import Table, read_all
 from qcluster.learn.decision.train import Training, train
 
@@ -47,7 +47,7 @@ def decided(table: Table, gate: Gate) -> Floats:
 
 def applied(table: Table, gate: Gate) -> Floats:
     """Return the fidelity of the weighted answers, whatever their confidence, ``(r,)``."""
-    return weighed(table, gate)[0]
+    return weigh(table, gate)[0]
 
 
 def unweighed() -> NDArray[np.bool_]:
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     options = parser.parse_args()
     tables = [table.take(~wide_counts(table)) for table in map(read_all, (options.table, options.outside))]
-    write_as_they_come("ablations.csv", rows(*tables, options.recorded, options.workers))
+    write_row_by_row("ablations.csv", rows(*tables, options.recorded, options.workers))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ SECONDS = Figure("seconds to fit", 1.1, less=True, form=".3g")
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """A comparison of this package's methods with others on the same samples."""
 
     place: str
@@ -87,7 +87,7 @@ class Contest:
         return f"{'raw' if name == 'identity' else name} {value:{self.figure.form}}{harm}"
 
 
-def campaigns() -> Iterator[Contest]:
+def campaigns() -> Iterator[Comparison]:
     """Compare methods on simulated suites and recorded sets: on all samples, by entropy, and by family of circuits."""
     for place in (*(f"real/{name}" for name in SETS), *SUITES):
         groups: dict[str, list[Row]] = {}
@@ -101,7 +101,7 @@ def campaigns() -> Iterator[Contest]:
             yield from summaries(title, rows)
 
 
-def summaries(place: str, rows: Iterable[Row]) -> Iterator[Contest]:
+def summaries(place: str, rows: Iterable[Row]) -> Iterator[Comparison]:
     """Compare the methods that ran on all samples of one group of a campaign, for each kind of knowledge."""
     rows = list(rows)
     n_samples = max(int(row["n"]) for row in rows)
@@ -116,10 +116,10 @@ def summaries(place: str, rows: Iterable[Row]) -> Iterator[Contest]:
                 full = [name if known == "counts" else name + suffix for name in names]
                 values |= {name: float(by_method[name]["mean"]) for name in full if name in by_method}
             if len(ours) + len(others) > before and not (suffix and known == "counts"):
-                yield Contest(f"{place} ({n_samples})", known + suffix, FIDELITY, dict(ours), dict(others), harm)
+                yield Comparison(f"{place} ({n_samples})", known + suffix, FIDELITY, dict(ours), dict(others), harm)
 
 
-def unseen() -> Iterator[Contest]:
+def unseen() -> Iterator[Comparison]:
     """Compare methods on recorded sets, with a decision that was trained without the set."""
     rows = [row for row in read_rows("decision.csv") if row["left_out"] == "the set"]
     for name in SETS:
@@ -133,22 +133,22 @@ def unseen() -> Iterator[Contest]:
         others = {method: float(scored[method]["mean"]) for method in KNOWN["counts"][1] if method in scored}
         harms = {method: float(scored[method]["harm"]) for method in others if method != "identity"}
         known, ours = "counts, trained without the set", {"mixture": value}
-        yield Contest(f"{name} ({cases})", known, FIDELITY, ours, others, harms | {"mixture": harm})
+        yield Comparison(f"{name} ({cases})", known, FIDELITY, ours, others, harms | {"mixture": harm})
 
 
 def means(
     place: str, known: str, rows: Iterable[Row], ours: Iterable[str], others: Iterable[str], base: str = "raw"
-) -> Contest:
+) -> Comparison:
     """Compare methods by the means of their columns over the rows of a table, and count the harm."""
     rows = list(rows)
     ours, others = tuple(ours), tuple(others)
     value = {name: mean(float(row[name]) for row in rows) for name in (*ours, *others)}
     harm = {name: mean(float(row[name]) < float(row[base]) - 0.02 for row in rows) for name in value if name != base}
     values = ({name: value[name] for name in names} for names in (ours, others))
-    return Contest(f"{place} ({len(rows)})", known, FIDELITY, *values, harm)
+    return Comparison(f"{place} ({len(rows)})", known, FIDELITY, *values, harm)
 
 
-def runs() -> Iterator[Contest]:
+def runs() -> Iterator[Comparison]:
     """Compare methods on circuits outside the suites, with the correct calibration and wrong ones."""
     table: dict[str, dict[tuple[str, str], str]] = {}
     family: dict[str, str] = {}
@@ -176,16 +176,16 @@ def runs() -> Iterator[Contest]:
         )
 
 
-def expectations() -> Iterator[Contest]:
+def expectations() -> Iterator[Comparison]:
     """Compare the errors of expectation values, under readout errors alone and with gate errors."""
     for group, rows in split(read_rows("bias.csv"), ("noise", "ideal")):
         by_method = (part for _, part in split(rows, ("method",)))
         error = {part[0]["method"]: sqrt(mean(float(row["rms"]) ** 2 for row in part)) for part in by_method}
         others = {name: error.pop(name) for name in ("raw", "m3")}
-        yield Contest(f"bias{group}", "calibration: right", VALUES, error, others)
+        yield Comparison(f"bias{group}", "calibration: right", VALUES, error, others)
 
 
-def drawn() -> Iterator[Contest]:
+def drawn() -> Iterator[Comparison]:
     """Compare methods on synthetic outputs with independent bit flips; the published method uses the rate of our
     fit."""
     rows = [row for row in read_rows("judge_mixture.csv") if row["machine"] == "synthetic"]
@@ -193,7 +193,7 @@ def drawn() -> Iterator[Contest]:
         yield means(group.removeprefix(": synthetic "), "counts", part, ("mixture",), ("raw", "hammer", "paper"))
 
 
-def references() -> Iterator[Contest]:
+def references() -> Iterator[Comparison]:
     """Compare methods on runs with a reference circuit: recorded runs, and simulated noise outside the calibration."""
     recorded = read_rows("reference_recorded.csv")
     for row in recorded:
@@ -207,7 +207,7 @@ def references() -> Iterator[Contest]:
         )
 
 
-def classifiers() -> Iterator[Contest]:
+def classifiers() -> Iterator[Comparison]:
     """Compare the QNN classifier with other classifiers on the same rows."""
     mine = ("QNNClassifier", "zx", "3 x", "tfq", "reed-muller", "paper preset", "softmax", "one-vs-rest")
     tables = (
@@ -218,13 +218,13 @@ def classifiers() -> Iterator[Contest]:
     for name, parts, method, figures in tables:
         for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in figures.items():
-                yield compared(f"{name}{group}", figure, rows, method, column, mine)
+                yield compare_rows(f"{name}{group}", figure, rows, method, column, mine)
     for group, (row,) in split(read_rows("qnn_rescale.csv"), ("backend", "layers", "shots")):
         error = {name: float(row[f"error_{name}"]) for name in ("raw", "readout", "rescaled")}
-        yield Contest(f"qnn_rescale{group}", "", VALUES, {"rescaled": error.pop("rescaled")}, error)
+        yield Comparison(f"qnn_rescale{group}", "", VALUES, {"rescaled": error.pop("rescaled")}, error)
 
 
-def rates() -> Iterator[Contest]:
+def rates() -> Iterator[Comparison]:
     """Compare the trained model of flip rates with closed forms and simpler models."""
     tables = (
         ("rates_published", ("split",), "model"),
@@ -234,14 +234,14 @@ def rates() -> Iterator[Contest]:
     for name, parts, method in tables:
         for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in {"r2": EXPLAINED, "mae": ERROR}.items():
-                yield compared(f"{name}{group}", figure, rows, method, column, ("ours", "estimate"))
+                yield compare_rows(f"{name}{group}", figure, rows, method, column, ("ours", "estimate"))
 
 
-def speed() -> Iterator[Contest]:
+def speed() -> Iterator[Comparison]:
     """Compare processor times on the same counts."""
     for row in read_rows("speed.csv"):
         others = {name: float(row[f"{name}_ms"]) for name in ("hammer", "mthree") if row[f"{name}_ms"]}
-        yield Contest(row["counts"], "counts", SPEED, {"mixture": float(row["mixture_ms"])}, others)
+        yield Comparison(row["counts"], "counts", SPEED, {"mixture": float(row["mixture_ms"])}, others)
 
 
 def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, list[Row]]]:
@@ -252,13 +252,13 @@ def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, li
     yield from named.items()
 
 
-def compared(
+def compare_rows(
     place: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: tuple[str, ...]
-) -> Contest:
+) -> Comparison:
     """Compare the rows of a table, one per method; names of our methods begin with one of `mine`."""
     value = {row[method]: float(row[column]) for row in rows if row[column]}
     sides = ({name: one for name, one in value.items() if name.startswith(mine) == ours} for ours in (True, False))
-    return Contest(place, "", figure, *sides)
+    return Comparison(place, "", figure, *sides)
 
 
 PARTS = {

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 import qcluster as qc
-from benchmarks.coverage import Floats, chain, strings, struck
-from benchmarks.data import write_as_they_come
+from benchmarks.coverage import Floats, apply_faults, chain, strings
+from benchmarks.data import write_row_by_row
 from qcluster.baselines.m3 import quasi_probabilities
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.observables import diagonal
-from qcluster.core.noise.faults import FaultMasks, off_quarter
+from qcluster.core.noise.faults import FaultMasks, non_clifford_weight
 
 N_BITS = 6
 SHOTS = 4096
@@ -44,7 +44,7 @@ def ideals() -> Iterator[tuple[str, Floats, float | None]]:
     product, angles = np.ones(1), rng.uniform(0.1, 0.6, N_BITS)
     for angle in angles:
         product = np.kron(product, [np.cos(angle) ** 2, np.sin(angle) ** 2])
-    yield "qubits turned by small angles", product, float(off_quarter(2 * angles).sum())
+    yield "qubits turned by small angles", product, float(non_clifford_weight(2 * angles).sum())
     yield "Porter-Thomas", rng.dirichlet(np.ones(1 << N_BITS)), None
 
 
@@ -57,7 +57,7 @@ def noises() -> Iterator[tuple[str, FaultMasks]]:
 
 def measure(name: str, ideal: Floats, noise: str, faults: FaultMasks, trials: int) -> Iterator[dict[str, Any]]:
     """Run one case and yield a row for each observable and method."""
-    noisy = struck(ideal, faults)
+    noisy = apply_faults(ideal, faults)
     every = np.arange(len(ideal), dtype=np.uint64)[:, None]
     bits = unpack(every, N_BITS)
     observables = ["Z" * N_BITS, "I" * (N_BITS - 2) + "ZZ", "I" * (N_BITS - 1) + "Z"]
@@ -112,7 +112,7 @@ def main() -> None:
         for noise, faults in noises()
         for row in measure(name, ideal, noise, replace(faults, rotations=rotations), trials)
     )
-    write_as_they_come("bias.csv", rows)
+    write_row_by_row("bias.csv", rows)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import qcluster as qc
-from benchmarks.data import brussels, write_as_they_come
+from benchmarks.data import brussels, write_row_by_row
 from benchmarks.timing import timed
 
 
@@ -37,4 +37,4 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("brussels.csv", rows())
+    write_row_by_row("brussels.csv", rows())

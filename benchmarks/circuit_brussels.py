@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import qcluster as qc
-from benchmarks.data import runs, write_as_they_come
+from benchmarks.data import runs, write_row_by_row
 from benchmarks.timing import timed
 
 
@@ -36,4 +36,4 @@ def rows(parts: list[str]) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("circuit_brussels.csv", rows(sys.argv[1:]))
+    write_row_by_row("circuit_brussels.csv", rows(sys.argv[1:]))

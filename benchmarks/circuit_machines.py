@@ -185,7 +185,7 @@ def measure(sizes: list[int], machines: list[str]) -> None:
             table.append([{"machine": machine, "qubits": n, "circuit": name, **row} for row in rows])
 
 
-def won_back(fidelity: np.ndarray, raw: np.ndarray, noiseless: np.ndarray) -> tuple[float, float, float]:
+def recovery(fidelity: np.ndarray, raw: np.ndarray, noiseless: np.ndarray) -> tuple[float, float, float]:
     """Return the mean fidelity, the share of the loss to noise that is recovered, and the worst change."""
     gain = fidelity - raw
     return float(fidelity.mean()), float(gain.sum() / (noiseless - raw).sum()), float(gain.min())
@@ -203,7 +203,7 @@ def table() -> None:
         noiseless, raw = (np.array([float(row[name]) for row in members]) for name in ("noiseless", "raw"))
         cells = []
         for name in METHODS:
-            mean, back, worst = won_back(np.array([float(row[name]) for row in members]), raw, noiseless)
+            mean, back, worst = recovery(np.array([float(row[name]) for row in members]), raw, noiseless)
             cells.append(f"{mean:.3f}, {back:.0%}, {worst:+.3f}")
         print("|", " | ".join([*group, f"{noiseless.mean():.3f}", f"{raw.mean():.3f}", *cells]), "|")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from tests.device.test_faults import difference, line, rotations, structured
 
 KINDS = ("ghz", "bv", "cx", "random", "rotations")
@@ -30,4 +30,4 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("circuit_masks.csv", rows())
+    write_row_by_row("circuit_masks.csv", rows())

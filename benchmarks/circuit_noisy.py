@@ -20,7 +20,7 @@ from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeTorino
 import qcluster as qc
 from benchmarks.chain import ghz
 from benchmarks.circuit_machines import bernstein_vazirani, stale
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.timing import timed
 from qcluster.device import Calibration
 from qcluster.device.execute import run_request
@@ -116,4 +116,4 @@ def rows() -> Iterator[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("circuit_noisy.csv", rows())
+    write_row_by_row("circuit_noisy.csv", rows())

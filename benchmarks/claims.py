@@ -96,7 +96,7 @@ def named(pair: tuple[Mapping[str, str], Mapping[str, str]]) -> str:
     return f"{first['case']} on {first['machine'].removesuffix(REFERENCE)}: {fidelities}"
 
 
-def beside(folders: list[Path]) -> list[str]:
+def side_by_side(folders: list[Path]) -> list[str]:
     """Tabulate mean fidelity, gain and harm of several campaigns side by side."""
     summaries = [summarise(latest(read_scores(place)), "all") for place in folders]
     if empty := [place for place, part in zip(folders, summaries, strict=True) if not part]:
@@ -124,4 +124,4 @@ if __name__ == "__main__":
     for place in places:
         print("\n".join([*claims(place), *harms(place), *run_by_run(place)]))
     if len(places) > 1:
-        print("\n".join(beside(places)))
+        print("\n".join(side_by_side(places)))

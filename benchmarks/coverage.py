@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import qcluster as qc
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.observables import diagonal
 from qcluster.core.noise.faults import FaultMasks
@@ -33,7 +33,7 @@ def strings(n_bits: int, weights: dict[str, float]) -> Floats:
     return vector / vector.sum()
 
 
-def flipped(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
+def apply_flips(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
     """Apply independent flips with ``(n, 2)`` rates to a distribution, and mix in a share of uniform noise."""
     noisy = ideal
     for bit, (up, down) in enumerate(rates):
@@ -43,7 +43,7 @@ def flipped(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
     return (1 - background) * noisy + background / len(noisy)
 
 
-def struck(ideal: Floats, faults: FaultMasks) -> Floats:
+def apply_faults(ideal: Floats, faults: FaultMasks) -> Floats:
     """Apply the faults of a circuit to a distribution."""
     from qcluster.core.noise.kernel import Kernel
 
@@ -66,10 +66,10 @@ def cases() -> Iterator[tuple[str, str, int, Floats, Floats, Mitigate]]:
     peaked = np.sort(rng.exponential(size=64)) ** 3
     broad = rng.exponential(size=256)
     few = (
-        ("ghz, 5% flips", ghz, flipped(ghz, np.full((8, 2), 0.05))),
-        ("ghz, uneven flips, 10% lost", ghz, flipped(ghz, uneven, 0.1)),
-        ("two strings one bit apart", near, flipped(near, np.full((8, 2), 0.05))),
-        ("w, 5 bits", wide, flipped(wide, np.full((5, 2), 0.05))),
+        ("ghz, 5% flips", ghz, apply_flips(ghz, np.full((8, 2), 0.05))),
+        ("ghz, uneven flips, 10% lost", ghz, apply_flips(ghz, uneven, 0.1)),
+        ("two strings one bit apart", near, apply_flips(near, np.full((8, 2), 0.05))),
+        ("w, 5 bits", wide, apply_flips(wide, np.full((5, 2), 0.05))),
     )
     for shots in (1000, 8000):
         for name, ideal, noisy in few:
@@ -77,15 +77,15 @@ def cases() -> Iterator[tuple[str, str, int, Floats, Floats, Mitigate]]:
             yield name, "bare", shots, ideal, noisy, partial(qc.mitigate, guard=False)
         for name, ideal, n in (("peaked, 6 bits", peaked, 6), ("Porter-Thomas, 8 bits", broad, 8)):
             ideal = ideal / ideal.sum()
-            yield name, "mixture", shots, ideal, flipped(ideal, np.full((n, 2), 0.04)), qc.mitigate
+            yield name, "mixture", shots, ideal, apply_flips(ideal, np.full((n, 2), 0.04)), qc.mitigate
         paper: Mitigate = lambda counts: qc.mitigate(counts, 0.05, method="paper")  # noqa: E731
-        yield "ghz, 5% flips", "paper", shots, ghz, flipped(ghz, np.full((8, 2), 0.05)), paper
+        yield "ghz, 5% flips", "paper", shots, ghz, apply_flips(ghz, np.full((8, 2), 0.05)), paper
         faults = chain(8, 0.03)
         circuit: Mitigate = lambda counts: qc.mitigate(counts, faults)  # noqa: B023, E731
-        yield "ghz, chain of faults", "circuit", shots, ghz, struck(ghz, faults), circuit
+        yield "ghz, chain of faults", "circuit", shots, ghz, apply_faults(ghz, faults), circuit
         smooth = np.sort(broad)[::-1] ** 2
         smooth = smooth / smooth.sum()
-        yield "broad, chain of faults", "circuit", shots, smooth, struck(smooth, faults), circuit
+        yield "broad, chain of faults", "circuit", shots, smooth, apply_faults(smooth, faults), circuit
 
 
 def measure(
@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=40)
     trials: int = parser.parse_args().trials
-    write_as_they_come("coverage.csv", (row for case in cases() for row in measure(*case, trials=trials)))
+    write_row_by_row("coverage.csv", (row for case in cases() for row in measure(*case, trials=trials)))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def write_rows(name: str | Path, rows: Iterable[Mapping[str, object]]) -> None:
     write_whole(RESULTS / name, text.getvalue())
 
 
-def keep_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
+def append_json_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
     """Append objects to a file of JSON lines, after removing an unfinished last line that a killed process left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
@@ -64,14 +64,14 @@ def keep_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
         file.write("".join(json.dumps(item) + "\n" for item in objects).encode())
 
 
-def kept_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects that `keep_lines` wrote, without an unfinished last line; nothing if there is no file."""
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects that `append_json_lines` wrote, but no unfinished last line; nothing if there is no file."""
     if path.exists():
         with path.open(encoding="utf-8") as lines:
             yield from (json.loads(line) for line in lines if line.endswith("\n"))
 
 
-def write_as_they_come(name: str, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def write_row_by_row(name: str, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Write a table of results anew after each of its rows, print the rows, and return them."""
     done: list[Mapping[str, Any]] = []
     for row in rows:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.cases import Case
@@ -106,7 +106,7 @@ def main() -> None:
     gate = shipped() if given.gate is None else read_gate(given.gate)
     wide = shipped(wide=True) if given.wide_gate is None else read_gate(given.wide_gate, wide=True)
     found = rows(read_all(given.table), outside, gate, wide, given.recorded, given.workers)
-    write_as_they_come("decision.csv", ({"left_out": out} | written(score) for out, score in found))
+    write_row_by_row("decision.csv", ({"left_out": out} | written(score) for out, score in found))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Uses the first 60 records of each file, and writes benchmarks/results/em_converg
 
 from collections.abc import Iterator
 
-from benchmarks.data import DATA, write_as_they_come
+from benchmarks.data import DATA, write_row_by_row
 from qcluster.bench.records import read_records
 from qcluster.core.sparse.fit import MOST_BITS, MixtureSettings, fit_mixture
 
@@ -27,4 +27,4 @@ def rows() -> Iterator[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("em_convergence.csv", rows())
+    write_row_by_row("em_convergence.csv", rows())

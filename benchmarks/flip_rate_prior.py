@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from qiskit_ibm_runtime import fake_provider
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.core.noise import prior
 from qcluster.device import read_calibration
 from qcluster.learn.prior import fit_prior
@@ -23,7 +23,7 @@ DEAD = 0.3
 def rows() -> Iterator[dict[str, str]]:
     fitted = fit_prior(read_table())
     for name, fit, used in (
-        ("level of a circuit", fitted.levels, prior.LEVELS),
+        ("level of a circuit", fitted.levels, prior.LEVEL_RANGE),
         ("spread of ln(readout error) in a circuit", fitted.spreads, prior.SPREADS),
     ):
         values = " ".join(f"{value:.3f}" for value in fit)
@@ -41,4 +41,4 @@ def rows() -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("flip_rate_prior.csv", rows())
+    write_row_by_row("flip_rate_prior.csv", rows())

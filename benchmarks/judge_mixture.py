@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import DATA, write_as_they_come
+from benchmarks.data import DATA, write_row_by_row
 from benchmarks.synthetic import cases
 from benchmarks.timing import timed
 from qcluster.baselines.hammer import hammer
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=40, help="synthetic cases per group")
     options = parser.parse_args()
     samples = everything(options.sets, options.every, options.each)
-    summary(write_as_they_come("judge_mixture.csv", map(judge, samples)))
+    summary(write_row_by_row("judge_mixture.csv", map(judge, samples)))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from benchmarks.chain import ghz
 from qcluster.core.stats import special
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.aer import figures, pauli_shares
+from qcluster.device.noise.aer import channel_arguments, pauli_shares
 from qcluster.device.noise.frames import quarter_turns, sample_clifford
 
 BARS = Path(__file__).parent / "results" / "broad" / "bars.csv"
@@ -82,7 +82,7 @@ def in_stim(circuit: Any, calibration: Any) -> Any:
         gate = Z_POWERS.get(turns, "I") if name == "rz" else STIM_NAMES.get(name, name.upper())
         out.append("I" if name == "delay" else gate, qubits)
         wait = delay_seconds(item.operation, None) if name == "delay" else 0.0
-        shares = pauli_shares(*figures(calibration, name, qubits, wait)).ravel()
+        shares = pauli_shares(*channel_arguments(calibration, name, qubits, wait)).ravel()
         out.append("PAULI_CHANNEL_1" if len(qubits) == 1 else "PAULI_CHANNEL_2", qubits, shares[1:].clip(0).tolist())
     return out
 

@@ -19,7 +19,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.library import QFTGate
 from qiskit.quantum_info import Operator, Pauli, Statevector
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device import Calibration, fault_masks
 from qcluster.device.circuits.pauli import depolarising_rate
@@ -143,7 +143,7 @@ def misfits(name: str, circuit: QuantumCircuit) -> dict[str, object]:
 
 def main() -> None:
     results = (misfits(name, circuit) for n in (5, 6, 8) for name, circuit in cases(n).items())
-    rows = write_as_they_come("nonclifford.csv", results)
+    rows = write_row_by_row("nonclifford.csv", results)
     small = [row for row in rows if "known" in row]
     columns = ("raw", "draws 64", "draws 512", "coherent", "known")
     print("mean to 6 qubits", {name: round(float(np.mean([row[name] for row in small])), 4) for name in columns})

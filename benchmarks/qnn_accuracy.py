@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.svm import SVC
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.timing import timed
 from qcluster.qnn import LabelledBits, QNNClassifier, load_digits_4x4, subset_majority, subset_parity
 
@@ -107,7 +107,5 @@ def boolean(task: str, n: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("qnn_digits.csv", digits())
-    write_as_they_come(
-        "qnn_boolean.csv", (boolean(*one) for one in product(("majority", "parity"), (6, 8, 10, 12, 16)))
-    )
+    write_row_by_row("qnn_digits.csv", digits())
+    write_row_by_row("qnn_boolean.csv", (boolean(*one) for one in product(("majority", "parity"), (6, 8, 10, 12, 16))))

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, StratifiedShuffleSplit, cross_val_score
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.timing import timed
 from qcluster.qnn import QNNClassifier, images_to_bits
 
@@ -76,5 +76,5 @@ def compared() -> Iterator[dict[str, Any]]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", ConvergenceWarning)
-    write_as_they_come("qnn_multiclass.csv", compared())
-    write_as_they_come("qnn_sharpness.csv", cross_validated())
+    write_row_by_row("qnn_multiclass.csv", compared())
+    write_row_by_row("qnn_sharpness.csv", cross_validated())

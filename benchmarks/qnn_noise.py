@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import ContractedReadout, QNNClassifier, circuits, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz
@@ -105,4 +105,4 @@ def training() -> Iterator[dict[str, Any]]:
 if __name__ == "__main__":
     for name, make in (("qnn_training", training), ("qnn_machines", machines)):
         if name in sys.argv[1:] or len(sys.argv) == 1:
-            write_as_they_come(f"{name}.csv", make())
+            write_row_by_row(f"{name}.csv", make())

@@ -16,7 +16,7 @@ from qiskit.quantum_info import SparsePauliOp, random_statevector
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupShuffleSplit
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.qnn_accuracy import drawn_subset
 from qcluster.qnn import (
     Ansatz,
@@ -208,4 +208,4 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("qnn_paper.csv", rows())
+    write_row_by_row("qnn_paper.csv", rows())

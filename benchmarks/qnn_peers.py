@@ -31,7 +31,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.timing import timed
 from qcluster.qnn import QNNClassifier, circuits, images_to_bits
 from qcluster.qnn.ansatz import build
@@ -169,11 +169,11 @@ FEATURED: dict[str, Make] = {
 
 
 def main() -> None:
-    write_as_they_come("qnn_peers_features.csv", (features(name, make) for name, make in FEATURED.items()))
+    write_row_by_row("qnn_peers_features.csv", (features(name, make) for name, make in FEATURED.items()))
     pixels, y = load_digits(return_X_y=True)
     selected = np.isin(y, (3, 6))
     data = images_to_bits(pixels[selected].reshape(-1, 8, 8) / 16, y[selected], size=3, threshold=None)
-    write_as_they_come("qnn_peers.csv", (scores(name, make, data.X, data.y) for name, make in MODELS.items()))
+    write_row_by_row("qnn_peers.csv", (scores(name, make, data.X, data.y) for name, make in MODELS.items()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import qcluster as qc
 from benchmarks.rates_fresh import HARM, PARTS, SPREAD
 from benchmarks.rates_kept import Tabled, read_tabled, simulate_table
-from benchmarks.rates_scores import dealt, left_out, others
+from benchmarks.rates_scores import assign_folds, left_out, remaining_rows
 from benchmarks.rates_simulated import COUNTS
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.learn.features import NAMES
@@ -26,8 +26,8 @@ def clusters() -> list[dict[str, Any]]:
     order = np.array(sorted(kept))
     counts_only = np.where(np.isin(NAMES, COUNTS), table.features, np.nan)
     estimated, from_counts = np.full((2, len(table)), np.nan)
-    for out in left_out(dealt(table.groups, 6)):
-        model = rate_model(table[others(table, out)])
+    for out in left_out(assign_folds(table.groups, 6)):
+        model = rate_model(table[remaining_rows(table, out)])
         some = order[out[order]]
         estimated[some], from_counts[some] = model.predict(table.features[some]), model.predict(counts_only[some])
     ways = {"true": table.rates[order], "constant": np.full(len(order), table.rates.mean())}

@@ -12,7 +12,7 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks import outside_circuits, rates_circuits
-from benchmarks.data import keep_lines, kept_lines
+from benchmarks.data import append_json_lines, read_json_lines
 from benchmarks.rates_scores import bootstrap, mae, r2
 from qcluster.bench.circuits import Case, make_case
 from qcluster.bench.circuits.suites import SUITES
@@ -23,7 +23,7 @@ from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.features import NAMES, features
-from qcluster.learn.kernels import lost, seen_through
+from qcluster.learn.kernels import kernel_features, lost
 from qcluster.learn.label import effective_rate
 from qcluster.learn.physics import COLUMNS
 from qcluster.learn.rates import HIGHEST, clustering_rate, divide, flip_shares, looks_uniform, rate_model
@@ -141,11 +141,11 @@ fourth was run after the model was fixed. It scores the model under each gate of
 
 def simulate_fresh(one: FreshSet) -> Iterator[str]:
     """Simulate the runs that the file of a set lacks, store one line per run, and yield the names of the circuits."""
-    stored = Counter(record["circuit"] for record in kept_lines(one.path))
+    stored = Counter(record["circuit"] for record in read_json_lines(one.path))
     for case, job in one.jobs():
         if stored[case.name] < job.rows:  # a killed process may have stored some runs of a job
             runs = list(simulate_runs(job, case))[stored[case.name] :]
-            keep_lines(one.path, [_record(job, run) for run in runs])
+            append_json_lines(one.path, [_record(job, run) for run in runs])
             yield case.name
 
 
@@ -190,7 +190,7 @@ def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
     sent = kernel.index.vector(ideal.words, ideal.probabilities)
     return {
         "ideal known": lost(kernel.forward(sent), sent, n, shots),
-        "noise known": seen_through(run.counts, run.hidden)["kernel_rate"],
+        "noise known": kernel_features(run.counts, run.hidden)["kernel_rate"],
         "both known": lost(Kernel.of(run.hidden).forward(sent), sent, n, shots),
     }
 
@@ -199,7 +199,7 @@ def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
 def read_fresh(one: FreshSet) -> list[Fresh]:
     """Read the runs that `simulate_fresh` stored, with features of the counts from the current `mitigate`."""
     runs = []
-    for record in kept_lines(one.path):
+    for record in read_json_lines(one.path):
         counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
         faults, known = record.pop("faults"), record.pop("known")
         faults = faults and read_faults(faults)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import keep_lines, kept_lines
+from benchmarks.data import append_json_lines, read_json_lines
 from benchmarks.rates_fresh import CACHE, plain, read_faults
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import Job, plan
@@ -27,8 +27,8 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.files import write_whole
 from qcluster.learn import table as shipped
 from qcluster.learn.features import NAMES
-from qcluster.learn.label import answered, effective_rate
-from qcluster.learn.table import RateTable, read_table, written
+from qcluster.learn.label import effective_rate, plug_in_label
+from qcluster.learn.table import RateTable, format_number, read_table
 
 PATH = CACHE / "table.jsonl"
 OF_RUN = ("fault_rate", "fault_entropy", "fault_top")
@@ -55,15 +55,15 @@ def simulate_table(table: RateTable) -> Iterator[str]:
     Raises:
         ValueError: The labels of the simulated shots differ from those of the table.
     """
-    done = {tuple(record["job"]) for record in kept_lines(PATH)}
+    done = {tuple(record["job"]) for record in read_json_lines(PATH)}
     rows = by_job(table)
     for job in plan():
         if job.mark in rows and job.mark not in done:
             records = list(_shots(job))
-            labels = {written(effective_rate(one["counts"], one["ideal"])) for one in records}
-            if not set(map(written, table.rates[rows[job.mark]])) <= labels:
+            labels = {format_number(effective_rate(one["counts"], one["ideal"])) for one in records}
+            if not set(map(format_number, table.rates[rows[job.mark]])) <= labels:
                 raise ValueError(f"{job}: the table must be built by this version; the labels differ")
-            keep_lines(PATH, [{"job": job.mark, "rows": records}])
+            append_json_lines(PATH, [{"job": job.mark, "rows": records}])
             yield str(job)
 
 
@@ -98,16 +98,16 @@ def read_tabled(table: RateTable) -> dict[int, Tabled]:
     """
     rows, found = by_job(table), {}
     shots, spread = (table.features[:, NAMES.index(name)] for name in ("shots", "entropy"))
-    for record in kept_lines(PATH):
+    for record in read_json_lines(PATH):
         kept = {}
         for one in record["rows"]:
             counts, ideal = (qc.Distribution.of(one[name]) for name in ("counts", "ideal"))
             tabled = Tabled(counts, ideal, read_faults(one["faults"]), one.get("drawn", ""))
             figures = effective_rate(counts, ideal), float(counts.shots), entropy(counts, normalised=True)
-            kept[tabled.drawn, *map(written, figures)] = tabled
+            kept[tabled.drawn, *map(format_number, figures)] = tabled
         for row in rows.get(tuple(record["job"]), ()):
             figures = table.rates[row], shots[row], spread[row]
-            mark = str(table.facts["drawn"][row]), *map(written, figures)
+            mark = str(table.facts["drawn"][row]), *map(format_number, figures)
             if mark in kept:
                 found[row] = kept[mark]
     return found
@@ -117,9 +117,9 @@ def recompute(one: Tabled, row: Mapping[str, str]) -> dict[str, str]:
     """Return the recomputed columns of a row."""
     answers = [(OF_RUN, one.faults), (OF_COUNTS, None)] if row["answer_rate"] else [(OF_RUN, one.faults)]
     return {
-        name: written(figure)
+        name: format_number(figure)
         for names, noise in answers
-        for name, figure in zip(names, answered(one.counts, noise), strict=True)
+        for name, figure in zip(names, plug_in_label(one.counts, noise), strict=True)
     }
 
 

@@ -98,9 +98,9 @@ def described(record: dict[str, Any]) -> tuple[Any, Any]:
     from qiskit import qasm3
 
     from qcluster.device.machines.machine import find_machine
-    from qcluster.device.noise.rates import describe
+    from qcluster.device.noise.rates import compiled_profile
 
-    return describe(qasm3.loads(record["transpiled_openqasm3"]), find_machine("fake_brussels"))
+    return compiled_profile(qasm3.loads(record["transpiled_openqasm3"]), find_machine("fake_brussels"))
 
 
 def brussels_rates() -> list[dict[str, Any]]:

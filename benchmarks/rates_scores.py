@@ -88,13 +88,13 @@ def left_out(groups: np.ndarray) -> Iterator[np.ndarray]:
         yield groups == name
 
 
-def dealt(groups: np.ndarray, folds: int = 10) -> np.ndarray:
+def assign_folds(groups: np.ndarray, folds: int = 10) -> np.ndarray:
     """Return the fold of each row, with groups assigned to folds at random."""
     index = np.unique(groups, return_inverse=True)[1]
     return np.random.default_rng(0).permutation(index.max() + 1)[index] % folds
 
 
-def others(table: RateTable, out: np.ndarray) -> np.ndarray:
+def remaining_rows(table: RateTable, out: np.ndarray) -> np.ndarray:
     """Return which rows remain for training, ``(n_rows,) bool``, without drawn outputs of the kinds of the families
     that are left out."""
     return np.asarray(~out & ~np.isin(table.facts["drawn"], np.unique(table.facts["family"][out])))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.ensemble import ExtraTreesRegressor
 
-from benchmarks.rates_scores import dealt, figures, left_out, mae, r2
+from benchmarks.rates_scores import assign_folds, figures, left_out, mae, r2
 from qcluster.bench.rate_plan import Job
 from qcluster.bench.rate_runs import simulate_runs
 from qcluster.device.noise.rates import estimate_rates
@@ -49,7 +49,7 @@ def without(split: str) -> list[dict[str, Any]]:
     table = read_table()
     y, groups, real = table.rates, table.facts[split], table.facts["drawn"] == ""
     predicted = np.empty((len(COVERAGES), 3, len(y)))
-    for out in left_out(dealt(groups) if split == "circuit" else groups):
+    for out in left_out(assign_folds(groups) if split == "circuit" else groups):
         model = rate_model(table[~out])
         columns = model[:-1].transform(table.features[out])
         for k, coverage in enumerate(COVERAGES):
@@ -82,7 +82,7 @@ def partly() -> list[dict[str, Any]]:
     """Score the model with circuits left out and only some columns known, and the closed form."""
     table = read_table()
     table = table[table.facts["drawn"] == ""]
-    y, parts, rows = table.rates, dealt(table.groups), []
+    y, parts, rows = table.rates, assign_folds(table.groups), []
     predicted = {name: np.empty(len(y)) for name in KNOWN}
     for out in left_out(parts):
         model = rate_model(table[~out])
@@ -104,7 +104,7 @@ def importance() -> list[dict[str, Any]]:
 
     table = read_table()
     table = table[table.facts["drawn"] == ""]
-    rng, parts = np.random.default_rng(0), dealt(table.groups, 5)
+    rng, parts = np.random.default_rng(0), assign_folds(table.groups, 5)
     names = [name for name in COLUMNS if name not in dict(SPARES)]
     predicted = {name: np.empty(len(table)) for name in ("nothing", *names)}
     for out in left_out(parts):
@@ -139,7 +139,7 @@ def saturated() -> list[dict[str, Any]]:
     rows = []
     for way, learned in ways.items():
         predicted = np.empty(len(table))
-        for out in left_out(dealt(table.groups, 6)):
+        for out in left_out(assign_folds(table.groups, 6)):
             predicted[out] = rate_model(learned(table[~out])).predict(table.features[out])
         for part, members in scored.items():
             rows.append({"saturated labels": way, "part": part, "runs": int(members.sum())})

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.coverage import flipped
-from benchmarks.data import write_as_they_come
+from benchmarks.coverage import apply_flips
+from benchmarks.data import write_row_by_row
 from qcluster import baselines, mitigate
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution, Floats
@@ -50,7 +50,7 @@ def distribution(weights: Floats) -> Distribution:
 def spreads(ideal: Floats, shots: int, method: str, trials: int = 40, redrawn: int = 8, redraws: int = 25) -> Floats:
     """Return the mean fidelity, its spread, the median spread of redraws, and the shift of the mean by redraws."""
     rng, truth = np.random.default_rng(0), distribution(ideal)
-    noisy = flipped(ideal, np.tile([0.03, 0.07], (N_BITS, 1)), 0.1)
+    noisy = apply_flips(ideal, np.tile([0.03, 0.07], (N_BITS, 1)), 0.1)
 
     def fidelity(weights: Floats) -> float:
         return hellinger_fidelity(METHODS[method](distribution(weights)), truth)
@@ -70,7 +70,7 @@ def main() -> None:
             numbers = [float(f"{value:.4f}") for value in spreads(ideal, shots, method)]
             yield dict(zip(COLUMNS, (name, shots, method, *numbers), strict=True))
 
-    table = write_as_they_come("redraws.csv", rows())
+    table = write_row_by_row("redraws.csv", rows())
     print("| " + " | ".join(COLUMNS).replace("_", " ") + " |\n" + "|---" * len(COLUMNS) + "|")
     for row in table:
         print("| " + " | ".join(map(str, row.values())) + " |")

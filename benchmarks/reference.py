@@ -24,7 +24,7 @@ from qiskit.synthesis.qft import synth_qft_full
 
 import qcluster as qc
 from benchmarks.chain import ghz
-from benchmarks.data import read_rows, records, write_as_they_come
+from benchmarks.data import read_rows, records, write_row_by_row
 from qcluster.core.counts.bits import index_bits
 from qcluster.device.circuits.timeline import census
 from qcluster.device.local import simulate_request
@@ -313,8 +313,8 @@ def recorded() -> Iterator[dict[str, object]]:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["recorded"]:
-        write_as_they_come("reference_recorded.csv", recorded())
+        write_row_by_row("reference_recorded.csv", recorded())
     else:
         if sys.argv[1:] != ["table"]:
-            write_as_they_come(HIDDEN, study(tuple(sys.argv[1:]) or MACHINES))
+            write_row_by_row(HIDDEN, study(tuple(sys.argv[1:]) or MACHINES))
         summarise()

@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 
-from benchmarks.data import RESULTS, write_as_they_come
+from benchmarks.data import RESULTS, write_row_by_row
 from qcluster.bench.reports.intervals import mean_intervals, share_interval
 from qcluster.bench.reports.summary import HARM, RAW
 from qcluster.bench.store import read_scores
@@ -36,7 +36,7 @@ def share_ends(outputs: Floats, circuits: list[str]) -> tuple[float, float]:
     return share_interval(outputs > 0, circuits)
 
 
-def held(
+def coverage(
     draw: Callable[[np.random.Generator], Floats], truth: float, ends: Ends, trials: int, seed: int = 0
 ) -> tuple[float, float]:
     """Return the coverage of an interval, and its coverage if outputs are treated as independent.
@@ -79,8 +79,8 @@ def measured() -> Iterator[dict[str, object]]:
         }
         for name, (table, ends) in figures.items():
             for size in SIZES:
-                coverage = held(lambda rng, t=table, n=size: rng.choice(t, n), float(table.mean()), ends, TRIALS)  # type: ignore[misc]
-                yield row("paper", method, size, name, coverage)
+                coverages = coverage(lambda rng, t=table, n=size: rng.choice(t, n), float(table.mean()), ends, TRIALS)  # type: ignore[misc]
+                yield row("paper", method, size, name, coverages)
 
 
 def synthetic() -> Iterator[dict[str, object]]:
@@ -93,20 +93,22 @@ def synthetic() -> Iterator[dict[str, object]]:
                 def draw(rng: np.random.Generator, a: float = a, b: float = b, size: int = size) -> Floats:
                     return (rng.random((size, 5)) < rng.beta(a, b, size=(size, 1))) * 1.0
 
-                yield row("beta", f"{share}, alike {alike}", size, "harm", held(draw, share, share_ends, 5 * TRIALS))
+                yield row(
+                    "beta", f"{share}, alike {alike}", size, "harm", coverage(draw, share, share_ends, 5 * TRIALS)
+                )
 
 
-def row(population: str, method: str, size: int, figure: str, coverage: tuple[float, float]) -> dict[str, object]:
+def row(population: str, method: str, size: int, figure: str, coverages: tuple[float, float]) -> dict[str, object]:
     """Return one row of the table."""
     trials = TRIALS if population == "paper" else 5 * TRIALS
     settings = {"population": population, "method": method, "circuits": size, "figure": figure, "trials": trials}
-    return settings | {"held": coverage[0], "held_as_if_independent": coverage[1]}
+    return settings | {"held": coverages[0], "held_as_if_independent": coverages[1]}
 
 
 def main() -> None:
     """Write the table, and print its means."""
     groups: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
-    for each in write_as_they_come("report_coverage.csv", chain(measured(), synthetic())):
+    for each in write_row_by_row("report_coverage.csv", chain(measured(), synthetic())):
         part = groups.setdefault((each["population"], each["figure"]), {}).setdefault(each["circuits"], [])
         part.append((each["held"], each["held_as_if_independent"]))
     print("| circuits drawn from | figure | " + " | ".join(f"{size} circuits" for size in SIZES) + " |")

@@ -14,7 +14,7 @@ from qiskit_ibm_runtime.fake_provider import FakeTorino
 import qcluster as qc
 from benchmarks.chain import ghz
 from benchmarks.circuit_machines import w_state
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.device.execute import execute
 
 SHOTS, TWIRLS, SEEDS = 8192, 8, range(5)
@@ -62,4 +62,4 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("torino.csv", rows())
+    write_row_by_row("torino.csv", rows())

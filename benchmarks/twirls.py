@@ -16,7 +16,7 @@ from itertools import product
 from qiskit import QuantumCircuit, transpile
 
 import qcluster as qc
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.timing import timed
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.twirl import GROUPS
@@ -67,7 +67,7 @@ def main() -> None:
         for key in works
         for layers, qubits, strategy, group in [key]
     )
-    write_as_they_come("twirls.csv", rows)
+    write_row_by_row("twirls.csv", rows)
 
 
 if __name__ == "__main__":

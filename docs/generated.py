@@ -256,12 +256,12 @@ def methods_table() -> str:
     """Write the registered methods as Markdown, with the knowledge of the noise that they need and use."""
     import qcluster  # noqa: F401  (registers the baselines)
     from qcluster.core.methods.registry import every
-    from qcluster.core.noise.given import WORDS
+    from qcluster.core.noise.noise_argument import DESCRIPTIONS
 
     text = ["| `method=` | does | needs | uses, if given | settings |", "|---|---|---|---|---|"]
     for method in every():
-        needs = WORDS[method.needs] if method.needs else "–"
-        uses = ", ".join(WORDS[kind] for kind in method.uses) or "–"
+        needs = DESCRIPTIONS[method.needs] if method.needs else "–"
+        uses = ", ".join(DESCRIPTIONS[kind] for kind in method.uses) or "–"
         settings = f"`{method.settings.__name__}`" if method.settings else "–"
         text.append(f'| `"{method.name}"` | {method.summary} | {needs} | {uses} | {settings} |')
     return "\n".join(text) + "\n"

@@ -207,7 +207,7 @@ def circuit_noisy(rows: list[Row]) -> str:
 
 def circuit_machines(rows: list[Row]) -> str:
     """Mean fidelity on broad outputs, the share of the loss that is recovered, and the worst change."""
-    from benchmarks.circuit_machines import won_back
+    from benchmarks.circuit_machines import recovery
 
     shown = ("mitigate", "stale", "counts_alone", "m3", "hammer")
     groups: dict[tuple[str, str], list[Row]] = {}
@@ -221,7 +221,7 @@ def circuit_machines(rows: list[Row]) -> str:
         cells = []
         for name in shown:
             fixed = np.array([stale[run_key(row)] if name == "stale" else float(row[name]) for row in members])
-            mean, recovered, worst = won_back(fixed, raw, ideal)
+            mean, recovered, worst = recovery(fixed, raw, ideal)
             cells.append(f"{short(mean)}, {100 * recovered:.0f} %, {short(worst, sign='+')}")
         lines.append([*group, short(ideal.mean()), short(raw.mean()), *cells])
     head = ["qubits", "shots", "ideal shots", "raw", "`mitigate(run)`", "stale", "counts alone", "M3", "HAMMER"]

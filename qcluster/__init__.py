@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from qcluster.core.counts import metrics
 from qcluster.core.counts.distribution import Distribution, Estimate
 from qcluster.core.estimators.q_cluster import PaperSettings
+from qcluster.core.hooks import register_hook
 from qcluster.core.methods.registry import register_later
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.outside import tell
 from qcluster.core.sparse.fit import MixtureSettings
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
@@ -109,9 +109,9 @@ def _call(module: str, function: str, *args: Any, **options: Any) -> Any:
 
 
 # The core must not import these modules, so its methods call them through the functions registered here.
-tell("plot", partial(_call, "plot", "plot_mitigation"))
+register_hook("plot", partial(_call, "plot", "plot_mitigation"))
 for name in ("show_distribution", "show_mitigation"):
-    tell(name, partial(_call, "notebook", name))
+    register_hook(name, partial(_call, "notebook", name))
 for name in ("to_bit_array", "to_quasi"):
-    tell(name, partial(_call, "handover", name))
+    register_hook(name, partial(_call, "handover", name))
 register_later(partial(import_module, "qcluster.baselines"))

@@ -10,7 +10,7 @@ from qcluster.core.counts.read import sets_pooled
 from qcluster.core.methods.registry import Method, find, register
 from qcluster.core.mitigate import mitigate, mitigate_together
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.sparse.model import WHOLE
+from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER
 from qcluster.workers import check_workers, parallel
 
 _BATCH_SIZE = 512
@@ -126,7 +126,7 @@ def _batches(many: Iterable[Any], noise: Iterable[Any], size: int) -> Iterator[l
             if batch:
                 yield batch  # so that the sets before the invalid one are answered
             raise
-        small = isinstance(packed, Distribution) and packed.n_bits <= WHOLE
+        small = isinstance(packed, Distribution) and packed.n_bits <= WIDEST_WHOLE_REGISTER
         if batch and not (small and len(batch) < size):
             yield batch
             batch = []
@@ -145,7 +145,7 @@ def _is_small_array(counts: Any) -> bool:
     of a ``DataBin`` may be a register of that name.
     """
     width = getattr(counts, "num_bits", None)
-    return isinstance(width, Integral) and width <= WHOLE and sets_pooled(counts) == 1
+    return isinstance(width, Integral) and width <= WIDEST_WHOLE_REGISTER and sets_pooled(counts) == 1
 
 
 def _mitigate_batch(

@@ -39,11 +39,11 @@ class MissingExtra(QClusterError, ImportError):
 
 
 @contextmanager
-def of_extra(extra: str) -> Iterator[None]:
+def requiring_extra(extra: str) -> Iterator[None]:
     """Turn a failed import of a library of an extra into MissingExtra, which says how to install it.
 
     Example:
-        >>> with of_extra("bench"):
+        >>> with requiring_extra("bench"):
         ...     import no_such_library
         Traceback (most recent call last):
         qcluster.errors.MissingExtra: no_such_library is not installed; in a checkout: pip install '.[bench]'

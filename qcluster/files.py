@@ -30,12 +30,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from qcluster.core.counts.distribution import Distribution, of_width
-from qcluster.core.counts.nested import is_wrapped, of_format, width_told
+from qcluster.core.counts.distribution import Distribution, read_with_width
+from qcluster.core.counts.nested import describe_format, is_wrapped, stated_width
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.noise.measured import MeasuredNoise, as_expecting
+from qcluster.core.noise.measured import MeasuredNoise, shift_expected
 from qcluster.core.uncertainty.interval import Interval
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.errors import StorageError
 
 S = TypeVar("S")
@@ -70,7 +70,7 @@ def read_whole(path: Path) -> bytes:
 
 
 @contextmanager
-def reading(*paths: str | Path) -> Iterator[None]:
+def damaged_file_errors(*paths: str | Path) -> Iterator[None]:
     """Turn the errors that damaged files cause in readers into StorageError, with the names of the files.
 
     Readers of arrays, images and tables have no errors of their own for a file that is damaged or of another kind, but
@@ -105,7 +105,7 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
         ...         arrays["places"]
         array([1, 2])
     """
-    with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with damaged_file_errors(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         for member in arrays.zip.infolist():
             if member.file_size > MOST_BYTES:
                 raise ValueError(
@@ -242,14 +242,14 @@ def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Dist
         raise TypeError(f"a record must be an object of 'counts' and more; got {record!r:.60}")
     if record.get("counts") is None:
         raise KeyError("counts")
-    counts = Distribution.of(record["counts"], num_bits=width_told(record))
+    counts = Distribution.of(record["counts"], num_bits=stated_width(record))
     content, identity = record.get("ideal"), record.get("ideal_id")
     if content is None and identity is None:
         return counts, None
     if content is None and str(identity) not in known:
         raise ValueError(f"lacks {str(identity)!r}: the file of ideals has no ideal with this ideal_id")
     try:
-        ideal = of_width(known[str(identity)] if content is None else content, counts.n_bits)
+        ideal = read_with_width(known[str(identity)] if content is None else content, counts.n_bits)
     except (ValueError, TypeError) as error:
         raise ValueError(f"the ideal is not a distribution: {error}") from error
     if ideal.n_bits != counts.n_bits:
@@ -336,9 +336,9 @@ def _sets_of(content: Any, path: str) -> list[Any]:
     """List the sets of counts in the content of a file: the PUBs of a result, the entries of a list, or one set."""
     _refuse_part(content, path)
     if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
-        raise ValueError(f"{path} must hold counts; got a file {of_format(content)}")
+        raise ValueError(f"{path} must hold counts; got a file {describe_format(content)}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
-        content = [_with_width(counts, width_told(content)) for counts in content["results"]]
+        content = [_with_width(counts, stated_width(content)) for counts in content["results"]]
     is_result = hasattr(content, "metadata") and hasattr(content, "__len__")  # a result of PUBs, not the data of one
     is_list = isinstance(content, list) and any(not isinstance(shot, str) for shot in content)
     return list(content) if is_result or is_list else [content]
@@ -352,7 +352,7 @@ def _with_width(counts: Any, width: Any) -> Any:
 
 
 def _count_sets(path: str, sets: Sequence[Any]) -> str:
-    return f"{path} holds the counts of {many(len(sets), 'PUB')}"
+    return f"{path} holds the counts of {plural(len(sets), 'PUB')}"
 
 
 def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
@@ -440,7 +440,7 @@ def _pool_references(reference: Mapping[str, Any]) -> Distribution:
     counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # has the expected width
     for part in more:
         further = Distribution.of(part["counts"], num_bits=counts.n_bits)
-        counts += as_expecting(further, part["expected"], reference["expected"])
+        counts += shift_expected(further, part["expected"], reference["expected"])
     return counts
 
 

@@ -19,7 +19,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """Names of the temporary files of `replace_whole`."""
 
 
-def open_own(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
+def open_managed(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
     """Open a file of a folder, unbuffered; ``ab`` and ``ab+`` create it if it does not exist.
 
     Args:
@@ -33,9 +33,9 @@ def open_own(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with open_own(Path(folder) / "log", "ab") as file:
+        ...     with open_managed(Path(folder) / "log", "ab") as file:
         ...         _ = file.write(b"one line")
-        ...     read_own(Path(folder) / "log")
+        ...     read_managed(Path(folder) / "log")
         b'one line'
     """
     if path.is_symlink():
@@ -58,14 +58,14 @@ def _open_without_link(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
-def read_own(path: Path) -> bytes:
-    """Read a file of a folder; see `open_own` and `qcluster.files.read_whole`.
+def read_managed(path: Path) -> bytes:
+    """Read a file of a folder; see `open_managed` and `qcluster.files.read_whole`.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.
         ValueError: the file is larger than `MOST_BYTES`.
     """
-    with open_own(path, "rb") as file:
+    with open_managed(path, "rb") as file:
         return read_bounded(file.read, MOST_BYTES)
 
 
@@ -113,7 +113,7 @@ def lock_file(path: Path, refusal: str) -> IO[bytes]:
     from portalocker.exceptions import AlreadyLocked, LockException
 
     try:
-        file = open_own(path, "ab")
+        file = open_managed(path, "ab")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     try:
@@ -127,7 +127,7 @@ def lock_file(path: Path, refusal: str) -> IO[bytes]:
     return file
 
 
-def write_own(path: Path, content: bytes | str) -> None:
+def write_managed(path: Path, content: bytes | str) -> None:
     """Write a file of a folder completely or not at all; a link in its place is replaced, not followed.
 
     Raises:
@@ -140,9 +140,9 @@ def write_own(path: Path, content: bytes | str) -> None:
 
 
 def write_once(path: Path, content: bytes | str) -> None:
-    """Write a file as `write_own` does, unless it exists already."""
+    """Write a file as `write_managed` does, unless it exists already."""
     if path.is_symlink() or not path.exists():
-        write_own(path, content)
+        write_managed(path, content)
 
 
 def _sweep(folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution, whole_shots
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 MOST_BYTES = 1 << 32
 """Largest size of a BitArray, in bytes."""
@@ -23,7 +23,7 @@ def to_bit_array(distribution: Distribution) -> Any:
     if size > MOST_BYTES:
         raise ValueError(
             f"a BitArray holds every shot, and must take {MOST_BYTES:,} bytes at most; {distribution.shots:.12g} shots "
-            f"of {many(distribution.n_bits, 'bit')} take {size:,}: to_counts() gives them by string"
+            f"of {plural(distribution.n_bits, 'bit')} take {size:,}: to_counts() gives them by string"
         )
     return BitArray(np.repeat(packed, counts, axis=0), distribution.n_bits)
 

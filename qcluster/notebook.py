@@ -7,7 +7,7 @@ from typing import Any
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.labels import short_labels
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 ROWS = 8
 """Most bitstrings in a table, the most probable ones; the last row sums the others."""
@@ -22,8 +22,8 @@ _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
 def show_distribution(distribution: Distribution) -> str:
     """HTML of the most probable bitstrings of a distribution; implements `Distribution._repr_html_`."""
     head = (
-        f"{many(distribution.n_outcomes, 'string', ',')} of {many(distribution.n_bits, 'bit')}, "
-        f"{many(distribution.shots, 'shot', ',.10g')}"
+        f"{plural(distribution.n_outcomes, 'string', ',')} of {plural(distribution.n_bits, 'bit')}, "
+        f"{plural(distribution.shots, 'shot', ',.10g')}"
     )
     return _frame("Distribution", head, _table(list(distribution.top(ROWS)), {"raw": distribution}, ("probability",)))
 
@@ -31,7 +31,7 @@ def show_distribution(distribution: Distribution) -> str:
 def show_mitigation(fixed: Mitigation) -> str:
     """HTML of the verdict, and of raw beside mitigated probabilities; implements `Mitigation._repr_html_`."""
     reason = fixed.reason.removeprefix("left as is: ")
-    facts = f"{many(fixed.raw.n_bits, 'bit')}, {many(fixed.raw.shots, 'shot', ',.10g')}, method {fixed.method}"
+    facts = f"{plural(fixed.raw.n_bits, 'bit')}, {plural(fixed.raw.shots, 'shot', ',.10g')}, method {fixed.method}"
     if fixed.applied:
         facts += f", {fixed.share:.0%} of the answer is mitigated"
     if fixed.confidence is not None:
@@ -46,10 +46,10 @@ def show_run(run: Any) -> str:
     """HTML of the origin of counts, and of the most frequent bitstrings; implements `Run._repr_html_`."""
     profile = run.profile
     facts = {
-        "circuit": f"{profile.name}: {many(len(profile.active), 'qubit')}, "
-        f"{many(profile.n_two_qubit, 'two-qubit gate')}, {many(profile.n_bits, 'bit')}",
+        "circuit": f"{profile.name}: {plural(len(profile.active), 'qubit')}, "
+        f"{plural(profile.n_two_qubit, 'two-qubit gate')}, {plural(profile.n_bits, 'bit')}",
         "machine": f"{run.backend} ({run.method}), calibration of {run.calibration.date or 'an unknown day'}",
-        "shots": f"{run.shots:,.10g} in {many(len(run.twirl_counts), 'twirl')}",
+        "shots": f"{run.shots:,.10g} in {plural(len(run.twirl_counts), 'twirl')}",
         "reference": "none" if run.reference is None else f"measured {run.reference.created}",
         **({"notes": "; ".join(run.notes)} if run.notes else {}),
     }

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Words, format_bitstrings, hamming
-from qcluster.core.counts.distribution import Distribution, of_width
-from qcluster.core.counts.labels import WHOLE, short_labels
+from qcluster.core.counts.distribution import Distribution, read_with_width
+from qcluster.core.counts.labels import FULL_WIDTH, short_labels
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval, intervals
@@ -178,7 +178,7 @@ def _draw_bars(ax: Any, series: Sequence[_Series], strings: list[str], heights: 
     rotation = {"rotation": 90} if any(len(name) > 4 for name in names) else {}
     ax.set_xticks(np.arange(len(strings)), names, family="monospace", fontsize=10, **rotation)
     n_bits = series[0].distribution.n_bits
-    ax.set_xlabel("bitstring" if n_bits <= WHOLE else f"bitstring of {n_bits} bits, in hexadecimal")
+    ax.set_xlabel("bitstring" if n_bits <= FULL_WIDTH else f"bitstring of {n_bits} bits, in hexadecimal")
 
 
 def _draw_ranks(ax: Any, series: Sequence[_Series]) -> None:
@@ -199,7 +199,7 @@ def _title(ax: Any, text: str) -> None:
 
 def plot_mitigation(fixed: Mitigation, ideal: Any = None, *, top: int | None = None, ax: Any = None) -> Figure:
     """Draw raw and mitigated bars, and the ideal if given, with the verdict as title; implements `Mitigation.plot`."""
-    target = None if ideal is None else of_width(ideal, fixed.raw.n_bits)
+    target = None if ideal is None else read_with_width(ideal, fixed.raw.n_bits)
     figure = plot(fixed, *([] if target is None else [target]), top=top, ax=ax)
     text = f"Mitigated: {fixed.reason}" if fixed.applied else fixed.reason[:1].upper() + fixed.reason[1:]
     if target is not None:

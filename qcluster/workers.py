@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, TypeVar
 
-from qcluster.errors import QClusterError, of_extra
+from qcluster.errors import QClusterError, requiring_extra
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,7 +98,7 @@ def _in_processes(work: Callable[[T], R], items: Sequence[T], workers: int) -> I
 def _on_dask(
     work: Callable[[T], R], items: Sequence[T], address: str, lost: Callable[[T, str], R] | None
 ) -> Iterator[R]:
-    with of_extra("bench"):
+    with requiring_extra("bench"):
         from distributed import Client, as_completed
 
     try:

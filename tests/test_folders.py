@@ -11,13 +11,13 @@ from qcluster.bench.campaign import run
 from qcluster.bench.rate_table import add_runs
 from qcluster.bench.reports.report import write_report
 from qcluster.bench.store import Store, read_scores
-from qcluster.bench.table import Table, alone
+from qcluster.bench.table import Table, exclusive_access
 from qcluster.bench.tasks import parse_campaign
 from qcluster.device import jobs
 from qcluster.device.execute import execute
 from qcluster.errors import StorageError
 from qcluster.files import write_whole
-from qcluster.folders import open_own
+from qcluster.folders import open_managed
 
 CAMPAIGN = parse_campaign({"machines": "flips:0.05", "shots": 50, "twirls": 1, "cases": "ghz:3", "methods": "identity"})
 
@@ -131,7 +131,7 @@ def test_what_is_written_anew_replaces_a_link(tmp_path, precious, name):
 
 def test_a_table_of_rates_opens_no_link(tmp_path, precious):
     by_link(tmp_path, ".rates.csv.lock", precious, "symlink")
-    with pytest.raises(StorageError, match="it is a link"), alone(tmp_path / "rates.csv"):
+    with pytest.raises(StorageError, match="it is a link"), exclusive_access(tmp_path / "rates.csv"):
         pass
     (tmp_path / ".rates.csv.lock").unlink()
     list(run(CAMPAIGN, tmp_path / "campaign"))
@@ -145,7 +145,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "t.csv")
     for mode in ("rb", "rb+"):
         with pytest.raises(OSError, match="it is no plain file"):
-            open_own(tmp_path / "t.csv", mode)
+            open_managed(tmp_path / "t.csv", mode)
     with pytest.raises(StorageError, match="cannot write"):
         Table(tmp_path / "t.csv", ("a",)).append([{"a": 1}])
 

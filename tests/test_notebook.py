@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qiskit.visualization import plot_histogram
 
 import qcluster as qc
-from qcluster.core import outside
+from qcluster.core import hooks
 from qcluster.core.mitigation import left
 from tests import strategies
 
@@ -153,7 +153,7 @@ def test_qiskit_and_pandas_take_a_distribution_as_it_is(monkeypatch):
 
 
 def test_the_core_alone_says_what_it_lacks(monkeypatch):
-    monkeypatch.setattr(outside, "_functions", {})
+    monkeypatch.setattr(hooks, "_functions", {})
     for show in ("to_bit_array", "to_quasi", "_repr_html_"):
         with pytest.raises(RuntimeError, match="import qcluster"):
             getattr(qc.Distribution.of(COUNTS), show)()

@@ -14,7 +14,7 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 from benchmarks.chain import ghz
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
 
@@ -67,7 +67,7 @@ def main() -> None:
             if repeat:  # the first round fills caches
                 times[name].append(perf_counter() - start)
     rows = ({"call": name, "milliseconds": round(1e3 * min(values), 1)} for name, values in times.items())
-    write_as_they_come("speed_device.csv", rows)
+    write_row_by_row("speed_device.csv", rows)
 
 
 if __name__ == "__main__":

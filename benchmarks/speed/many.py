@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from benchmarks.timing import timed
 
 KINDS = ("ghz", "bv", "w", "dense", "product")
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=1000)
     sets = parser.parse_args().sets
     list(qc.mitigate_many(drawn(10), workers=1))  # warm up: files are read and code compiled once
-    write_as_they_come("speed_many.csv", (compare(name, sets) for name in CASES))
+    write_row_by_row("speed_many.csv", (compare(name, sets) for name in CASES))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import write_as_they_come
+from benchmarks.data import write_row_by_row
 from qcluster.qnn import QNNClassifier, circuits, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz, build, layers
 from qcluster.qnn.encoding import Kind
@@ -105,4 +105,4 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    write_as_they_come("speed_qnn.csv", rows())
+    write_row_by_row("speed_qnn.csv", rows())

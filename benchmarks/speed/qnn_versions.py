@@ -59,7 +59,7 @@ def compare(case: str, before: Callable[[str], float], now: Callable[[str], floa
 
 
 def main() -> None:
-    from benchmarks.data import write_as_they_come  # local, as other commits may lack what it imports
+    from benchmarks.data import write_row_by_row  # local, as other commits may lack what it imports
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commit", nargs="?", default=FIRST)
@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     module = "benchmarks.speed.qnn_versions"
     with unpacked(options.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
-        write_as_they_come("speed_qnn_versions.csv", (compare(case, before, now, options.rounds) for case in CASES))
+        write_row_by_row("speed_qnn_versions.csv", (compare(case, before, now, options.rounds) for case in CASES))
 
 
 if __name__ == "__main__":

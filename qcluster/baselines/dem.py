@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.door import enter
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise
@@ -15,7 +15,7 @@ _WIDEST = 20
 """Largest number of bits for which the transform runs over all strings; wider strings are hashed to this many."""
 
 
-@own_errstate
+@default_errstate
 def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float = 0.0) -> Distribution:
     """Divide by the measured noise in the Walsh domain, ``p^(k) = h^(k) / e^(k)``.
 

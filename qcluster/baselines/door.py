@@ -11,7 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.uncertainty.response import Observables
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 Answer = Callable[[Distribution, Any], Any]
 """Maps counts and noise (rates ``(n_bits, 2)``, a noise model or None) to a mitigated distribution, or to anything that
@@ -66,7 +66,7 @@ class FullRerun:
         """Size of one answer: answers are computed one at a time."""
         return self.raw.n_outcomes
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `qcluster.core.uncertainty.response.Response`."""
         rows = []
         for weights in draws:
@@ -83,9 +83,9 @@ def _read(name: str, raw: Distribution, output: Any) -> Distribution:
     except (TypeError, ValueError) as error:
         raise TypeError(f"method={name!r} must return a distribution; got {type(output).__name__}: {error}") from error
     if answer.n_bits != raw.n_bits or not answer.shots:
-        size = f"{many(answer.n_bits, 'bit')} and {many(answer.shots, 'shot')}"
+        size = f"{plural(answer.n_bits, 'bit')} and {plural(answer.shots, 'shot')}"
         raise ValueError(
-            f"method={name!r} must return a distribution over strings of {many(raw.n_bits, 'bit')}; got {size}"
+            f"method={name!r} must return a distribution over strings of {plural(raw.n_bits, 'bit')}; got {size}"
         )
     if np.isclose(answer.shots, raw.shots, rtol=1e-9, atol=0):
         return answer

@@ -7,7 +7,7 @@ import numpy as np
 from qcluster.baselines.door import enter, one_rate
 from qcluster.baselines.hammr_l import flip_kernel
 from qcluster.baselines.radial import distance_blocks, look_up
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 
@@ -17,7 +17,7 @@ _START_RATE = 0.05
 """Starting value of a flip rate that is learned."""
 
 
-@own_errstate
+@default_errstate
 def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> Distribution:
     """Fit the counts by a few true strings, independent bit flips and a uniform (depolarised) share.
 

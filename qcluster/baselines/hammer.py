@@ -6,7 +6,7 @@ import numpy as np
 
 from qcluster.baselines.door import enter
 from qcluster.baselines.radial import WALSH_BITS, distance_blocks
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
@@ -16,7 +16,7 @@ _ROWS = 512
 """Strings compared with each other, and with all later ones, at once."""
 
 
-@own_errstate
+@default_errstate
 def hammer(counts: Any) -> Distribution:
     """Reweigh each string by the probability found near it in Hamming distance.
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from qcluster.baselines.door import enter, one_rate
 from qcluster.baselines.radial import radial_operator
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.sparse.fit import MOST_BITS
 
 
-@own_errstate
+@default_errstate
 def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
     """Sharpen counts like a blurred image, with strings as pixels and Hamming distance as the metric.
 

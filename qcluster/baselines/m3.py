@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qcluster.baselines.door import enter
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.words import shown
-from qcluster.errors import of_extra
+from qcluster.core.words import short_repr
+from qcluster.errors import requiring_extra
 
 _SINGULAR = 1e-6
 """Least distance from 1 of the sum of a bit's readout errors: mthree inverts them in single precision."""
 
 
-@own_errstate
+@default_errstate
 def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distribution:
     """Undo readout errors with mthree and return the nearest probability distribution.
 
@@ -68,7 +68,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
 
 def quasi_probabilities(observed: Distribution, rates: Floats, distance: int | None = None) -> Any:
     """Return mthree's quasi-probabilities, which can be negative, for readout errors ``(n, 2)``."""
-    with of_extra("bench"):
+    with requiring_extra("bench"):
         import mthree
 
     mitigator = mthree.M3Mitigation()
@@ -78,7 +78,7 @@ def quasi_probabilities(observed: Distribution, rates: Floats, distance: int | N
     return mitigator.apply_correction(weighed, list(range(observed.n_bits)), distance=distance)
 
 
-@own_errstate
+@default_errstate
 def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000) -> Floats:
     """Measure readout errors with mthree's calibration circuits, as an M3 user does.
 
@@ -103,7 +103,7 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
     wrong = [qubit for qubit in qubits if not isinstance(qubit, Integral) or not 0 <= qubit < backend.num_qubits]
     if wrong:
         raise ValueError(f"qubits must lie in 0..{backend.num_qubits - 1}; got {wrong[0]}")
-    with of_extra("bench"):
+    with requiring_extra("bench"):
         import mthree
 
     mitigator = mthree.M3Mitigation(backend)
@@ -116,7 +116,7 @@ def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
     try:
         rates = real_array("readout errors", readout)
     except OverflowError:
-        raise ValueError(f"readout errors must lie in [0, 1]; got {shown(readout)}") from None
+        raise ValueError(f"readout errors must lie in [0, 1]; got {short_repr(readout)}") from None
     if rates.shape == (n_bits,):
         rates = np.repeat(rates[:, None], 2, axis=1)
     if rates.shape != (n_bits, 2):

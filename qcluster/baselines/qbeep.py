@@ -6,13 +6,13 @@ import numpy as np
 
 from qcluster.baselines.door import enter
 from qcluster.baselines.radial import radial_operator
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 
 
-@own_errstate
+@default_errstate
 def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float = 0.05) -> Distribution:
     """Let shots flow along a graph whose edges have weights ``Poisson(distance; expected_errors)``.
 

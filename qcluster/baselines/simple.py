@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.door import enter
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.counts.distribution import Distribution
 
 
-@own_errstate
+@default_errstate
 def identity(counts: Any) -> Distribution:
     """Return the counts unchanged: the baseline that every other method must beat.
 
@@ -23,7 +23,7 @@ def identity(counts: Any) -> Distribution:
     return Distribution.of(counts)
 
 
-@own_errstate
+@default_errstate
 def plurality(counts: Any) -> Distribution:
     """Put all shots on the most frequent string: right for outputs of one string, wrong for all others.
 

@@ -11,7 +11,7 @@ from qcluster.bench.machines import TOY, check_distinct, check_repeats, run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
-from qcluster.bench.scores import judge
+from qcluster.bench.scores import score_methods
 from qcluster.bench.store import Outcome, Store, find_as_run, load_sample, missing, read_tasks, shots_path
 from qcluster.bench.tasks import Campaign, Task
 from qcluster.errors import StorageError
@@ -248,7 +248,7 @@ def _work(task: Task, methods: tuple[str, ...]) -> Outcome:
 def outcome_of(task: Task, sample: Sample, methods: tuple[str, ...]) -> Outcome:
     """Pack a sample and score it."""
     calibration = sample.calibration
-    rows, bars = judge(sample, methods)
+    rows, bars = score_methods(sample, methods)
     return Outcome(
         str(task),
         task,
@@ -270,6 +270,6 @@ def _judge(
     sample: Sample, methods: tuple[str, ...], drawn: bool = True, skipped_before: tuple[str, ...] = ()
 ) -> Outcome:
     """Score a sample. Methods that were skipped before and are skipped again get no new row."""
-    rows, bars = judge(sample, methods, drawn=drawn)
+    rows, bars = score_methods(sample, methods, drawn=drawn)
     new = tuple(row for row in rows if row["status"] != "skipped" or row["method"] not in skipped_before)
     return Outcome(str(sample), scores=new, bars=bars)

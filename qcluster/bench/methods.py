@@ -18,7 +18,7 @@ from qcluster.core.methods.registry import every
 from qcluster.core.methods.registry import find as find_registered
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.words import near
+from qcluster.core.words import suggestion
 from qcluster.errors import QClusterError
 
 Method = Callable[[Sample], Distribution | Mitigation]
@@ -130,7 +130,7 @@ def find(name: str) -> Method:
     }
     if name not in known:
         available = f"{', '.join(known)}, and MODULE:FUNCTION for one of yours"
-        raise ValueError(f"no method {name!r}; there are {available}{near(name, known)}")
+        raise ValueError(f"no method {name!r}; there are {available}{suggestion(name, known)}")
     return known[name]
 
 

@@ -13,14 +13,14 @@ from qcluster.bench.campaign import Progress, follow
 from qcluster.bench.rate_plan import MACHINES, Job
 from qcluster.bench.rate_runs import Simulated, n_drawn, redrawn, simulate_runs
 from qcluster.bench.store import read_tasks
-from qcluster.bench.table import Table, alone
+from qcluster.bench.table import Table, exclusive_access
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
 from qcluster.errors import StorageError
 from qcluster.learn.features import features
 from qcluster.learn.label import effective_rate, saturated
-from qcluster.learn.table import TABLE_COLUMNS, format_row, written
+from qcluster.learn.table import TABLE_COLUMNS, format_number, format_row
 from qcluster.workers import spread
 
 
@@ -50,7 +50,7 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
     if times > 1:
         raise ValueError(f"jobs must differ in circuit, machine, layout or seed; got {', '.join(mark)} {times} times")
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder / "rates.csv"):
+    with exclusive_access(folder / "rates.csv"):
         table = Table(folder / "rates.csv", TABLE_COLUMNS)
         unfinished, n_present = _unfinished(all_jobs, table)
 
@@ -76,7 +76,7 @@ def _unfinished(jobs: list[Job], table: Table) -> tuple[list[Job], Counter[Mark]
         n_present[mark] += 1
         if mark not in jobs_by_mark or row["drawn"]:
             continue
-        if row["shots"] != written(jobs_by_mark[mark].shots):
+        if row["shots"] != format_number(jobs_by_mark[mark].shots):
             raise ValueError(
                 f"rows of {jobs_by_mark[mark]} in {table.path} must be of {jobs_by_mark[mark].shots} shots; "
                 f"got {row['shots']}: name another folder"
@@ -152,7 +152,7 @@ def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int, int]:
     """
     if not read_tasks(folder):  # before the table is created
         raise StorageError(f"there are no runs in {folder}: name the folder of a campaign, see `qcluster bench run`")
-    with alone(Path(path)):
+    with exclusive_access(Path(path)):
         return _add_runs(folder, Path(path))
 
 

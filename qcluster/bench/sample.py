@@ -18,7 +18,7 @@ from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import QClusterError, StorageError
 from qcluster.files import parse_json, unpack
-from qcluster.folders import read_own
+from qcluster.folders import read_managed
 
 if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
@@ -262,7 +262,7 @@ def _read_calibration(content: dict[str, Any], folder: Path) -> "Calibration":
         raise ValueError(f"its calibration must be named by 16 hexadecimal digits; got {identity!r:.60}")
     path = calibration_path(folder, identity)
     try:
-        text = read_own(path)
+        text = read_managed(path)
         if is_intact(text, identity):
             return Calibration.from_json(text.decode("utf-8"))
         why = "is damaged: its content does not have the hash in its name"

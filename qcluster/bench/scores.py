@@ -31,7 +31,7 @@ _ENUMERATED = 22
 """Largest number of bits for which the extremes of an Ising cost are found by enumerating all strings."""
 
 
-def judge(
+def score_methods(
     sample: Sample, methods: tuple[str, ...], *, drawn: bool = True
 ) -> tuple[tuple[dict[str, object], ...], tuple[dict[str, object], ...]]:
     """Apply methods to one sample.

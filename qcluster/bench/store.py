@@ -14,7 +14,7 @@ from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 from qcluster.files import is_number
-from qcluster.folders import lock_folder, read_own, write_own
+from qcluster.folders import lock_folder, read_managed, write_managed
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -160,7 +160,7 @@ class Store:
             self._keep_calibration(*outcome.calibration)
         if outcome.task is not None and outcome.shots:
             # shots without a row were left by a killed process, and have no scores
-            write_own(shots_path(self.folder, outcome.task.identity), outcome.shots)
+            write_managed(shots_path(self.folder, outcome.task.identity), outcome.shots)
             row = {"task": outcome.task.identity, **asdict(outcome.task), "n_bits": outcome.n_bits}
             self.runs.append([row | {"n_outcomes": outcome.n_outcomes, "seconds": outcome.seconds}])
         if outcome.bars:
@@ -172,9 +172,9 @@ class Store:
         """Write a calibration, unless it is there and intact."""
         path = calibration_path(self.folder / "calibrations", identity)
         with suppress(OSError, ValueError):
-            if is_intact(read_own(path), identity):
+            if is_intact(read_managed(path), identity):
                 return
-        write_own(path, text)
+        write_managed(path, text)
 
 
 def shots_path(folder: Path, identity: str) -> Path:
@@ -190,7 +190,7 @@ def load_sample(folder: Path, identity: str) -> Sample:
     """
     path = shots_path(folder, identity)
     try:
-        sample = unpack_sample(read_own(path), folder / "calibrations", None)
+        sample = unpack_sample(read_managed(path), folder / "calibrations", None)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except StorageError as error:

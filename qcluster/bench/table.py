@@ -12,7 +12,7 @@ from typing import IO
 
 from qcluster.errors import StorageError
 from qcluster.files import is_number, long_cells, replace_whole
-from qcluster.folders import lock_file, open_own, read_own
+from qcluster.folders import lock_file, open_managed, read_managed
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _OTHER_COLUMNS = "{} has other columns than this version writes; start a new fil
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def exclusive_access(path: Path) -> Iterator[None]:
     """Keep other processes from writing to a table until this one finishes or dies.
 
     Raises:
@@ -56,7 +56,7 @@ class Table:
     def _drop_unfinished_line(self) -> None:
         if not self.path.exists() or not self.path.is_file():
             return
-        with open_own(self.path, "rb+") as stream:
+        with open_managed(self.path, "rb+") as stream:
             content = stream.read()
             end = content.rfind(b"\n") + 1
             if end < len(content):
@@ -87,7 +87,7 @@ class Table:
         """
         try:
             header = not self.path.exists() or os.path.getsize(self.path) == 0
-            with open_own(self.path, "ab") as stream:
+            with open_managed(self.path, "ab") as stream:
                 _write_whole(stream, self._lines(rows, header=header))
         except OSError as error:
             raise StorageError(
@@ -187,7 +187,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     if not path.exists():
         return []
     try:
-        content = read_own(path).decode("utf-8-sig")  # some spreadsheets begin files with a byte order mark
+        content = read_managed(path).decode("utf-8-sig")  # some spreadsheets begin files with a byte order mark
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     complete = content[: content.rfind("\n") + 1]

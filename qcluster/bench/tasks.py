@@ -13,7 +13,7 @@ from typing import Any
 from qcluster.bench.circuits import Case, make_case, names_of_suite, read_cases
 from qcluster.bench.methods import check_methods
 from qcluster.core.checks import check_choice, check_twirls
-from qcluster.core.words import near, shown
+from qcluster.core.words import short_repr, suggestion
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.request import MOST
 from qcluster.errors import StorageError
@@ -88,7 +88,7 @@ class Campaign:
     def __post_init__(self) -> None:
         for name in ("name", "description"):
             if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be text; got {shown(getattr(self, name))}")
+                raise ValueError(f"{name} must be text; got {short_repr(getattr(self, name))}")
         for name, kind in (("cases", str), *_LISTS.items()):
             values = getattr(self, name)
             if not isinstance(values, tuple) or not all(type(value) is kind for value in values):
@@ -168,7 +168,7 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
     if unknown:
         known = sorted(_KEYS)
         raise ValueError(
-            f"unknown key {unknown[0]!r} in the campaign; there are {', '.join(known)}{near(unknown[0], known)}"
+            f"unknown key {unknown[0]!r} in the campaign; there are {', '.join(known)}{suggestion(unknown[0], known)}"
         )
     lists = {key: _list(content, key, kind) for key, kind in _LISTS.items() if key in content}
     if not lists.get("machines"):

@@ -211,13 +211,13 @@ def _report_failures(folder: Path, methods: tuple[str, ...]) -> None:
 def _report_other_samples(folder: Path, plan: "Campaign") -> None:
     """Print how many samples of a folder are not part of the campaign, because its file or a circuit's has changed."""
     from qcluster.bench.store import read_tasks
-    from qcluster.core.words import many
+    from qcluster.core.words import plural
 
     others = len(set(read_tasks(folder)).difference(plan.tasks()))
     if others:
         text = (
-            f"{folder} also holds {many(others, 'sample', ',')} that this campaign does not ask for; a report includes "
-            "them"
+            f"{folder} also holds {plural(others, 'sample', ',')} that this campaign does not ask for; a report "
+            "includes them"
         )
         open_console(stderr=True).print(text)
 

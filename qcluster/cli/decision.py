@@ -44,7 +44,7 @@ def build(
     """
     from rich.progress import track
 
-    from qcluster.errors import of_extra
+    from qcluster.errors import requiring_extra
     from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
 
@@ -57,7 +57,7 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     many = of_circuits(circuits) if circuits else of_counts(full, wide, sharp)
     parts = start(out, many, records or [], workers=workers, dask=dask)
-    with of_extra("bench"):
+    with requiring_extra("bench"):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
             if not console.is_terminal:
                 console.print(path.name)

@@ -46,7 +46,7 @@ def read_counts_or_run(
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and `pub` is not given; or
             there is no such point.
     """
-    from qcluster.core.words import many
+    from qcluster.core.words import plural
     from qcluster.files import choose_one, read_saved
 
     if not place:
@@ -60,7 +60,7 @@ def read_counts_or_run(
     refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
     refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
     runs = read_folder(place) if is_folder else [_read_run(content, place)]
-    return choose_one(runs, pub, f"{place} holds the runs of {many(len(runs), 'circuit')}")
+    return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
 
 
 def _read_counts(

@@ -26,7 +26,7 @@ from qcluster.core.methods.registry import every, find
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.errors import QClusterError
 
 app = typer.Typer(
@@ -179,7 +179,7 @@ def _show(
     """Print the strings with their intervals, and the verdict."""
     console = open_console()
     noun = "string" if fixed.raw.n_outcomes == 1 else "different string"
-    parts = many(fixed.raw.n_bits, "bit"), many(fixed.raw.shots, "shot"), many(fixed.raw.n_outcomes, noun)
+    parts = plural(fixed.raw.n_bits, "bit"), plural(fixed.raw.shots, "shot"), plural(fixed.raw.n_outcomes, noun)
     console.print(", ".join(parts))
     table = _table("bitstring", level, *(["ideal"] if ideal is not None else []))
     for string, interval in shown.items():

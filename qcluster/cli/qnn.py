@@ -14,7 +14,7 @@ from rich.table import Table
 
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import keep_apart, refuse, to_draw, to_write
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def train(
         # After a failed job or Ctrl-C, the model trained so far is saved: its shots were paid for.
         if getattr(model, "n_circuits_", 0):
             save_model(model, out)
-            console.print(f"note: training broke off after {many(model.n_iter_, 'round')}; so far: {out}", markup=False)
+            done = plural(model.n_iter_, "round")
+            console.print(f"note: training broke off after {done}; so far: {out}", markup=False)
         raise
     for warning in caught:
         console.print(f"note: {warning.message}", markup=False)
@@ -105,12 +106,12 @@ def train(
         save_figure(plot, plot_loss(model))
     model.set_params(backend=None)
     console.print(
-        f"{many(model.theta_.size, 'parameter')} on {many(model.ansatz_.n_data, 'data qubit')}; "
-        f"{many(len(train_rows), 'sample')} to train, "
+        f"{plural(model.theta_.size, 'parameter')} on {plural(model.ansatz_.n_data, 'data qubit')}; "
+        f"{plural(len(train_rows), 'sample')} to train, "
         f"{len(test_rows)} to test"
     )
     if model.n_circuits_:
-        cost = f"{many(model.n_circuits_, 'circuit')}, {many(model.n_shots_, 'shot')}"
+        cost = f"{plural(model.n_circuits_, 'circuit')}, {plural(model.n_shots_, 'shot')}"
         console.print(f"{cost}, contraction {model.contraction_:.3f}")
     console.print(
         f"accuracy: train {model.score(samples.X[train_rows], samples.y[train_rows]):.4f}, "
@@ -195,11 +196,11 @@ def evaluate(
             if slope is not None:
                 low, high = slope.interval
                 row["slope"] = {"value": slope.value, "interval": [low, high], "p_value": slope.p_value}
-                note = f"calibrated on {many(slope.n_circuits, 'training image')}: slope {slope.value:.3f}"
+                note = f"calibrated on {plural(slope.n_circuits, 'training image')}: slope {slope.value:.3f}"
                 console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
             content |= {"reference": row} if way == "reference" and reference else row
     console.print(table)
-    console.print(f"{many(len(test_rows), 'sample')}, {many(len(np.unique(X, axis=0)), 'distinct input')}")
+    console.print(f"{plural(len(test_rows), 'sample')}, {plural(len(np.unique(X, axis=0)), 'distinct input')}")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
 

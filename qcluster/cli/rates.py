@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.options import Bits, Dask, Point, Workers, refuse, refuse_workers_with_dask
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 
 class _EstimateByDefault(TyperGroup):
@@ -112,7 +112,7 @@ def build(
                 bar.console.print(f"{step.label}: {step.error}")
     echo(f"table: {out / 'rates.csv'}")
     if failed:
-        echo(f"{many(failed, 'circuit')} failed; run again to try {'it' if failed == 1 else 'them'} again", err=True)
+        echo(f"{plural(failed, 'circuit')} failed; run again to try {'it' if failed == 1 else 'them'} again", err=True)
         raise typer.Exit(1)
 
 
@@ -126,8 +126,8 @@ def add(
 
     added, partly, skipped = add_runs(rundir, table)
     echo(
-        f"{many(added, 'row')} added to {table}; {many(skipped, 'run')} left out (there already, or their ideal is not "
-        "known)"
+        f"{plural(added, 'row')} added to {table}; {plural(skipped, 'run')} left out (there already, or their ideal is "
+        "not known)"
     )
     if partly:
         echo(f"{partly} of them lack columns (no circuit or calibration): they serve runs about which no more is known")
@@ -141,7 +141,7 @@ def _fit_model(path: Path | None) -> tuple[Any, str]:
     if path is None:
         return None, ""
     own = read_table(path)
-    return rate_model(read_table() + own), f"{many(len(own), 'row')} of {path}"
+    return rate_model(read_table() + own), f"{plural(len(own), 'row')} of {path}"
 
 
 def _read_circuit(path: Path | None, counts: Any) -> Any:

@@ -6,5 +6,5 @@ get the same answer as any other.
 
 import numpy as np
 
-own_errstate = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+default_errstate = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
 """Decorator that applies NumPy's defaults inside a public function and everything that it calls, in any thread."""

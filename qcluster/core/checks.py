@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 
 EXPECT = ("sparse", "dense")
 """What a user may state about the ideal output: few strings, or many."""
@@ -24,7 +24,7 @@ def check_whole(name: str, value: Any, least: int, most: float = inf) -> int:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not least <= int(value) <= most:
         ends = f"of at least {least}" if most == inf else f"from {least} to {most:.0f}"
-        raise ValueError(f"{name} must be a whole number {ends}; got {shown(value)}")
+        raise ValueError(f"{name} must be a whole number {ends}; got {short_repr(value)}")
     return int(value)
 
 
@@ -62,7 +62,7 @@ def check_real(
         start = "above" if open_low else "of at least"
         left, right = "(" if open_low else "[", ")" if open_high else "]"
         ends = f"{start} {low:g}" if high == inf else f"in {left}{low:g}, {high:g}{right}"
-        raise ValueError(f"{name} must be {kind} {ends}; got {shown(value)}")
+        raise ValueError(f"{name} must be {kind} {ends}; got {short_repr(value)}")
     return float(value)
 
 
@@ -85,7 +85,7 @@ def real_array(name: str, values: Any) -> Floats:
             return array.astype(np.float64)
     except (TypeError, ValueError):  # lists of unequal lengths, or not convertible to an array at all
         pass
-    raise TypeError(f"{name} must be numbers; got {shown(values)}")
+    raise TypeError(f"{name} must be numbers; got {short_repr(values)}")
 
 
 def _is_real(value: Any) -> bool:
@@ -102,7 +102,7 @@ def check_twirls(twirls: int, shots: int) -> None:
 def check_flag(name: str, value: Any) -> bool:
     """Return a boolean; ValueError for anything else, even though Python could interpret it as one."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False; got {shown(value)}")
+        raise ValueError(f"{name} must be True or False; got {short_repr(value)}")
     return bool(value)
 
 
@@ -117,11 +117,11 @@ def make_rng(seed: Any) -> "np.random.Generator":
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise ValueError(
-            f"seed must be a whole number of at least 0, a numpy Generator, or None; got {shown(seed)}"
+            f"seed must be a whole number of at least 0, a numpy Generator, or None; got {short_repr(seed)}"
         ) from None
 
 
 def check_choice(name: str, value: Any, known: Collection[str | None]) -> None:
     """Raise ValueError if a value is not one of the known names."""
     if not (value is None or isinstance(value, str)) or value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {shown(value)}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {short_repr(value)}")

@@ -32,7 +32,7 @@ Stepwise = Generator[Request, Any, T]
 
 # OpenBLAS sometimes sets the "invalid" flag for unused lanes beyond short rows; the results are finite.
 @np.errstate(invalid="ignore")
-def together(computations: Sequence[Stepwise[T]]) -> list[T]:
+def run_all(computations: Sequence[Stepwise[T]]) -> list[T]:
     """Run computations in lockstep until all have ended, and return their results in order.
 
     The work and key with the most waiting computations come first, so that batches are large.
@@ -40,7 +40,7 @@ def together(computations: Sequence[Stepwise[T]]) -> list[T]:
     Example:
         >>> def squares(numbers): return [x**2 for x in numbers]
         >>> def fourth(x): return (yield Request(squares, None, (yield Request(squares, None, x))))
-        >>> together([fourth(2), fourth(3)])
+        >>> run_all([fourth(2), fourth(3)])
         [16, 81]
     """
     results: dict[int, T] = {}
@@ -61,7 +61,7 @@ def together(computations: Sequence[Stepwise[T]]) -> list[T]:
     return [results[index] for index in range(len(computations))]
 
 
-def alone(computation: Stepwise[T]) -> T:
+def run_one(computation: Stepwise[T]) -> T:
     """Run one computation."""
-    (result,) = together([computation])
+    (result,) = run_all([computation])
     return result

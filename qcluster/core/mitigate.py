@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.read import notes_on
-from qcluster.core.lockstep import Stepwise, alone, together
+from qcluster.core.lockstep import Stepwise, run_all, run_one
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import KINDS, brought, kind_of, read_noise
+from qcluster.core.noise.noise_argument import KINDS, kind_of, noise_of_run, read_noise
 
 DEFAULTS = {None: "mixture", "rates": "mixture", "measured": "measured", "faults": "circuit"}
 """The method for each kind of known noise if the user names none."""
 
 
-@own_errstate
+@default_errstate
 def mitigate(
     counts: Any,
     noise: Any = None,
@@ -66,16 +66,16 @@ def mitigate(
         >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
         (['000', '111'], 1000.0, True)
     """
-    return alone(mitigating(counts, noise, method, guard, expect, settings))
+    return run_one(mitigate_steps(counts, noise, method, guard, expect, settings))
 
 
-@own_errstate
+@default_errstate
 def mitigate_together(sets: Sequence[Any], noise: Sequence[Any], **options: Any) -> list[Mitigation]:
     """Mitigate several sets of counts in lockstep, each with its own noise; see `qcluster.mitigate_many`."""
-    return together([mitigating(counts, known, **options) for counts, known in zip(sets, noise, strict=True)])
+    return run_all([mitigate_steps(counts, known, **options) for counts, known in zip(sets, noise, strict=True)])
 
 
-def mitigating(
+def mitigate_steps(
     counts: Any,
     noise: Any,
     method: str | None = None,
@@ -93,7 +93,7 @@ def mitigating(
     known = read_noise(chosen.figure(noise), raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
-            known = read_noise(brought(counts, kind), raw.n_bits)
+            known = read_noise(noise_of_run(counts, kind), raw.n_bits)
     chosen.check_noise(kind_of(known))
     if not raw.n_outcomes or not raw.n_bits:
         return left(raw, chosen.name, "there are no shots to mitigate", known if kind_of(known) == "rates" else None)
@@ -101,7 +101,7 @@ def mitigating(
         return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")
     expected = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
-        other_noise = partial(brought, None if noise is not None else counts)
+        other_noise = partial(noise_of_run, None if noise is not None else counts)
         answer = chosen.unasked(raw, known, guard, settings, other_noise, **expected)
     else:
         answer = chosen.function(raw, known, guard, settings, **expected)
@@ -112,7 +112,7 @@ def mitigating(
         fixed = replace(fixed, reason=prefix + fixed.reason)
     reference = noise if kind_of(noise) == "measured" else None
     if noise is None and (method is None or kind_of(known) in KINDS):
-        reference = brought(counts, "measured")  # its rates are in the fault patterns
+        reference = noise_of_run(counts, "measured")  # its rates are in the fault patterns
     remarks = notes_on(counts)
     if reference is not None and fixed.method != "measured":  # that method reports doubts itself
         remarks = [*((reference.refusal,) if reference.refusal else reference.doubts), *remarks]
@@ -132,7 +132,7 @@ def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: 
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
     for kind in KINDS:
-        default, known = find(DEFAULTS[kind]), brought(counts, kind)
+        default, known = find(DEFAULTS[kind]), noise_of_run(counts, kind)
         if known is None or bool(getattr(known, "refusal", "")):  # a refusal says why the noise is unusable
             continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))

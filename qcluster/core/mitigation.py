@@ -13,7 +13,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, Valued, freeze_arrays
-from qcluster.core.outside import ask
+from qcluster.core.hooks import call_hook
 from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.core.uncertainty.response import Response
 
@@ -144,11 +144,11 @@ class Mitigation(Valued, Frozen):
             >>> qc.mitigate({"00": 60, "01": 5, "11": 40}).plot({"00": 0.5, "11": 0.5}).axes[0].get_ylabel()
             'probability'
         """
-        return ask("plot", self, ideal, top=top, ax=ax)
+        return call_hook("plot", self, ideal, top=top, ax=ax)
 
     def _repr_html_(self) -> str:
         """Show the verdict and a table of raw and mitigated probabilities with bars, for notebooks."""
-        return str(ask("show_mitigation", self))
+        return str(call_hook("show_mitigation", self))
 
     def __repr__(self) -> str:
         return f"Mitigation({self.method}, applied={self.applied}: {self.reason})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.device import jobs
 from qcluster.device.jobs.runtime import Service
 from qcluster.device.local import simulate_request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qcluster.device.request import Request
 
 
-@own_errstate
+@default_errstate
 def execute(
     circuits: Sequence[QuantumCircuit],
     backend: Any,

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.noise.simulate import STEADY, run_foreign, run_on, simulate
+from qcluster.device.noise.simulate import REPRODUCIBLE_OPTIONS, run_on_backend, run_on_simulator, simulate
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -23,9 +23,9 @@ def simulate_request(request: Request, machine: Machine | None) -> list[list[Dis
         circuits = [_without_idle_pulses(circuit, prepared.profile.active) for circuit in prepared.circuits]
         seed = (request.simulator_seed + 7919 * i) % 2**31
         if prepared.method == "aer" and machine is not None:
-            counts.append(run_on(_reproducible(machine.backend), circuits, prepared.shots, seed))
+            counts.append(run_on_simulator(_reproducible(machine.backend), circuits, prepared.shots, seed))
         elif prepared.method == "backend" and machine is not None:
-            counts.append(run_foreign(machine.backend, prepared.circuits, prepared.shots, seed))
+            counts.append(run_on_backend(machine.backend, prepared.circuits, prepared.shots, seed))
         else:
             settings: dict[str, Any] = {"method": prepared.method, "dt": request.dt, "seed": seed}
             counts.append(simulate(circuits, prepared.shots, request.calibration, **settings))
@@ -55,5 +55,5 @@ def _reproducible(simulator: Any) -> Any:
     """Copy a simulator so that its counts do not depend on the number of threads; the original is not changed."""
     reproducible = copy(simulator)
     reproducible._options = copy(simulator.options)
-    reproducible.set_options(**STEADY)
+    reproducible.set_options(**REPRODUCIBLE_OPTIONS)
     return reproducible

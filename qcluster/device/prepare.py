@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.checks import make_rng
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, is_supported, steps
-from qcluster.device.circuits.twirl import Twirls, keep_labels, layered, twirl
+from qcluster.device.circuits.twirl import Twirls, keep_labels, twirl, with_layer_barriers
 from qcluster.device.machines.machine import Machine, check_machine
 from qcluster.device.noise.frames import is_clifford
 from qcluster.device.noise.measured import MeasuredReference, check_reusable
@@ -29,7 +29,7 @@ from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request, reference_cost, reference_shots, request_digest
 from qcluster.device.runtime_options import served_shots
-from qcluster.device.storage import dressing
+from qcluster.device.storage import replacing_errors
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -185,7 +185,7 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
         check_registers(circuit)
     for item, _, _, inside in steps(circuit):
         if item.name == "delay":
-            with dressing(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
+            with replacing_errors(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
                 unit = item.operation.unit
             if unit == "expr":
                 raise ValueError(
@@ -309,7 +309,7 @@ def wrap_angles(circuit: QuantumCircuit, target: Target | None) -> QuantumCircui
 
 
 def _compiling(machine: Machine) -> AbstractContextManager[None]:
-    return dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}"))
+    return replacing_errors(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}"))
 
 
 def _prepare_one(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:
@@ -325,7 +325,7 @@ def _prepare_one(circuit: QuantumCircuit, machine: Machine, options: Options, rn
             group=options.group,  # type: ignore[arg-type]
             strategy=options.strategy or "active",
         )
-        plain = layered(circuit, machine.gates, options.strategy or "active")
+        plain = with_layer_barriers(circuit, machine.gates, options.strategy or "active")
     dressed, notes = list(twirls.circuits), twirls.notes
     if machine.kind != "hardware" and (machine.kind != "backend" or options.dd is not None):
         if can_schedule(circuit, machine.backend.target):
@@ -394,7 +394,7 @@ def _prepare_references(
             prepared = _prepare_one(reference.circuit, machine, shared, rng)
             seen = () if reference.visible is None else (f"sees {reference.visible:.0%} of the faults that matter",)
             shots = served_shots(vars(shared)) or sum(prepared.shots)
-            cost = f"reference of {many(len(indices), 'circuit')}, {many(shots, 'shot')}"
+            cost = f"reference of {plural(len(indices), 'circuit')}, {plural(shots, 'shot')}"
             notes = (cost, *seen, *reference.changes, *prepared.notes)
             expected = reference.expected
             result.append(replace(prepared, serves=tuple(indices), expected=expected, skeleton=name, notes=notes))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
@@ -32,7 +32,7 @@ from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_
 from qcluster.device.storage import (
     check_format,
     check_time,
-    reading,
+    document_errors,
     write_document,
 )
 
@@ -212,7 +212,7 @@ class Request(Frozen):
         return write_document(self, FORMAT, VERSION, prepared=parts)
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read the JSON text of `to_json`; ValueError if it is not a request, or was written by a newer version."""
         content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}
@@ -377,7 +377,7 @@ def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
 def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray[np.bool_]:
     """Undo `format_flips`; ValueError, with the name of the circuit or run, if the texts are wrong."""
     if not isinstance(rows, list) or [_width(row) for row in rows] != [n_bits] * n_twirls:
-        texts = f"{many(n_twirls, 'text')} of {many(n_bits, 'character')} 0 and 1"
+        texts = f"{plural(n_twirls, 'text')} of {plural(n_bits, 'character')} 0 and 1"
         raise ValueError(f"flips of {name} must be {texts}; got {rows!r:.60}")
     return np.array([[c == "1" for c in row] for row in rows], dtype=bool).reshape(n_twirls, n_bits)
 
@@ -423,5 +423,5 @@ def reference_cost(request: Request) -> str:
     seconds = estimate_usage(request) - estimate_usage(dataclasses.replace(request, prepared=tuple(circuits)))
     time = f", some {seconds:.1f} s on the machine" if timed else ""
     share = shots / sum(_shots_taken(request, circuits))
-    numbers = f"{many(len(references), 'reference')} for {many(len(circuits), 'circuit')}"
-    return f"{numbers}: {many(shots, 'shot')} ({share:.0%} more){time}"
+    numbers = f"{plural(len(references), 'reference')} for {plural(len(circuits), 'circuit')}"
+    return f"{numbers}: {plural(shots, 'shot')} ({share:.0%} more){time}"

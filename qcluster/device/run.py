@@ -15,14 +15,14 @@ import numpy.typing as npt
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.faults import flipped_share
 from qcluster.device.noise.measured import MeasuredReference, conditions_of
 from qcluster.device.request import Request, format_flips, parse_flips
-from qcluster.device.storage import check_format, reading, write_document
+from qcluster.device.storage import check_format, document_errors, write_document
 
 if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
@@ -114,7 +114,7 @@ class Run(Frozen):
         return write_document(self, FORMAT, VERSION, leave={"counts"}, flips=format_flips(self.flips))
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> Run:
         """Read the JSON text of `to_json`; ValueError if it is not a run, or was written by a newer version."""
         content = {"reference": None, "calibration_of": "request", **check_format(text, FORMAT, VERSION)}
@@ -139,8 +139,8 @@ class Run(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"Run({self.profile.name!r} on {self.backend}, {many(self.shots, 'shot')}, "
-            f"{many(len(self.twirl_counts), 'twirl')}, {self.method})"
+            f"Run({self.profile.name!r} on {self.backend}, {plural(self.shots, 'shot')}, "
+            f"{plural(len(self.twirl_counts), 'twirl')}, {self.method})"
         )
 
 

@@ -22,13 +22,13 @@ from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import brought, kind_of, read_noise
-from qcluster.core.words import shown
+from qcluster.core.noise.noise_argument import kind_of, noise_of_run, read_noise
+from qcluster.core.words import short_repr
 from qcluster.device.circuits.identity import identify_circuits
-from qcluster.device.circuits.schedule import is_free, settle_delays
+from qcluster.device.circuits.schedule import is_free, round_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
-from qcluster.device.noise.measured import MeasuredReference, may_serve
+from qcluster.device.noise.measured import MeasuredReference, is_reusable
 from qcluster.device.prepare import (
     Options,
     check_program,
@@ -221,7 +221,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         """References of earlier calls that may serve a call with these options."""
         shots, wanted = reference_shots(options), _reference_options(vars(options))
         measured = [reference for (_, under), reference in list(self._references.items()) if under == wanted]
-        return [reference for reference in measured if may_serve(reference, shots)]
+        return [reference for reference in measured if is_reusable(reference, shots)]
 
     def _keep_references(self, runs: Sequence[Run]) -> None:
         """Keep the references of runs for later calls: for each skeleton the one with the most shots, unless expired.
@@ -231,7 +231,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         for reference, options in {run.reference: run.options for run in runs if run.reference is not None}.items():
             key = reference.skeleton, _reference_options(options)
             kept = self._references.get(key, reference)
-            if not may_serve(kept, 0) or reference.counts.shots >= kept.counts.shots:
+            if not is_reusable(kept, 0) or reference.counts.shots >= kept.counts.shots:
                 self._references[key] = reference
         for oldest in list(self._references)[:-_REMEMBERED]:
             self._references.pop(oldest, None)
@@ -257,7 +257,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         for index, circuit in np.ndenumerate(bound):
             circuit.name = pub.circuit.name
             if in_seconds:
-                settle_delays(compiled, circuit)
+                round_delays(compiled, circuit)
             if compiled.parameters:
                 bound[index] = wrap_angles(circuit, target)
         return bound
@@ -301,7 +301,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if self.method == "none" or callable(self.noise):
             return ""
         if self.noise is not None:
-            return f"the noise given, {shown(self.noise)},"
+            return f"the noise given, {short_repr(self.noise)},"
         takes = ("measured", "faults") if self.method is None else find(self.method).takes
         return "" if {"measured", "faults"} & set(takes) else f"method={self.method!r}"
 
@@ -309,7 +309,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if self.method == "none":
             return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
-        measured: Any = brought(run, "measured") if noise is None else None
+        measured: Any = noise_of_run(run, "measured") if noise is None else None
         if self.method is not None and (refusal := _refusal(self.method, measured)):  # no error: the shots are paid for
             return left(run.counts, self.method, refusal, measured.rates)
         return mitigate(run, noise, method=self.method, **self.mitigation)

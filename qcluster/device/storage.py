@@ -102,7 +102,7 @@ def check_time(name: str, text: str) -> None:
 
 
 @contextlib.contextmanager
-def reading(name: str) -> Iterator[None]:
+def document_errors(name: str) -> Iterator[None]:
     """Turn the errors of a document that lacks a part, or has one of the wrong type, into ValueError."""
     try:
         yield
@@ -113,7 +113,7 @@ def reading(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def dressing(say: Callable[[str], Exception]) -> Iterator[None]:
+def replacing_errors(say: Callable[[str], Exception]) -> Iterator[None]:
     """Replace any error of Qiskit or Aer by the one that `say` makes from the first line of its message.
 
     Their errors have no common base class, and their parts in Rust may panic.
@@ -129,7 +129,7 @@ def dressing(say: Callable[[str], Exception]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def parsing(name: str) -> Iterator[None]:
+def parser_errors(name: str) -> Iterator[None]:
     """Turn any error of Qiskit's parsers into ValueError."""
-    with dressing(lambda said: ValueError(f"it must be {name}; its parser says {said}")):
+    with replacing_errors(lambda said: ValueError(f"it must be {name}; its parser says {said}")):
         yield

@@ -18,8 +18,8 @@ from qcluster.core.counts.bits import pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
 from qcluster.core.noise.faults import FaultMasks, merge_masks
-from qcluster.learn.kernels import seen_through
-from qcluster.learn.label import answered
+from qcluster.learn.kernels import kernel_features
+from qcluster.learn.label import plug_in_label
 
 TYPICAL_ERROR = {1: 0.0003, 2: 0.01}
 """Error of a gate on one or two qubits where the machine publishes none for this kind of gate: round figures for
@@ -179,7 +179,7 @@ def features(
     if faults is not None:
         known |= {"faults": faults.expected_faults, "fault_flip": float(fault_flips(faults).mean())}
         if read is not None:
-            known |= _answer(read, "fault", faults) | seen_through(read, faults)
+            known |= _answer(read, "fault", faults) | kernel_features(read, faults)
     return np.array([known.get(name, np.nan) for name in NAMES])
 
 
@@ -342,7 +342,7 @@ def _typical(look: Callable[..., float], gate: str, calibration: CalibrationLike
 def _answer(counts: Distribution, name: str, noise: FaultMasks | None = None) -> dict[str, float]:
     if not counts.shots or not counts.n_bits:
         return {}
-    return dict(zip((f"{name}_rate", f"{name}_entropy", f"{name}_top"), answered(counts, noise), strict=True))
+    return dict(zip((f"{name}_rate", f"{name}_entropy", f"{name}_top"), plug_in_label(counts, noise), strict=True))
 
 
 def _counts(counts: Distribution) -> dict[str, float]:

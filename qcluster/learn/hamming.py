@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.clusters import Metric, cluster, most_frequent
+from qcluster.core.estimators.clusters import Metric, cluster, most_frequent_strings
 
 
 class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -46,7 +46,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.radius = radius
         self.max_iter = max_iter
 
-    @own_errstate
+    @default_errstate
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster rows of bits.
 
@@ -66,14 +66,14 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         counts = Distribution(rows, np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight))
         if not counts.n_outcomes:
             raise ValueError("X must hold at least one row of positive weight; got none")
-        starts = counts.bits[most_frequent(counts.bits, counts.weights, n_clusters)]
+        starts = counts.bits[most_frequent_strings(counts.bits, counts.weights, n_clusters)]
         metric = self._metric(rows.shape[1])
         self.cluster_centers_, _, self.n_iter_ = cluster(counts.bits, counts.weights, starts, metric, max_iter)
         self.n_features_in_ = rows.shape[1]
         self.labels_ = self.predict(rows)
         return self
 
-    @own_errstate
+    @default_errstate
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Label rows with their nearest centroid, -1 beyond the radius: ``(n_samples,)`` int."""
         check_is_fitted(self)

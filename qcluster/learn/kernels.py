@@ -13,8 +13,8 @@ from qcluster.core.decision.circuit_candidates import ROUNDS, kernel_of, words_o
 from qcluster.core.dense.richardson_lucy import Deconvolved, deconvolve
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.sparse.read_off import read_off
-from qcluster.core.stats.goodness import misfit
+from qcluster.core.sparse.read_off import few_strings
+from qcluster.core.stats.goodness import excess_deviance
 from qcluster.core.stats.special import perplexity
 
 SCALES = (1.0, 2.0, 3.0)
@@ -25,7 +25,7 @@ _RARE = 1e-9
 """Smallest probability that the kernel leaves a string unchanged."""
 
 
-def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
+def kernel_features(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     """Deconvolve counts, and estimate a few strings from them, at each of `SCALES`.
 
     Args:
@@ -37,7 +37,8 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
 
     Example:
         >>> none = np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8)
-        >>> features = seen_through(Distribution.of({"0": 900, "1": 100}), FaultMasks(1, *none, np.array([[0.1, 0.1]])))
+        >>> faults = FaultMasks(1, *none, np.array([[0.1, 0.1]]))
+        >>> features = kernel_features(Distribution.of({"0": 900, "1": 100}), faults)
         >>> round(features["kernel_flip"], 3), round(features["few_rate"], 3)
         (0.1, 0.1)
     """
@@ -49,17 +50,18 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     words, row = words_of(counts, kernel), dict[str, float]()
     for place, end in enumerate(_ENDS):
         ideal = deconvolved.ideals[place]
-        strings = read_off(kernel, ideal, SCALES[place], read, words)
-        pure = strings.pure
-        beyond, _ = misfit(read, strings.kernel.forward(strings.ideal))  # with the uniform share and the fitted rates
+        strings = few_strings(kernel, ideal, SCALES[place], read, words)
+        noiseless = strings.noiseless
+        expected = strings.kernel.forward(strings.ideal)  # with the uniform share and the fitted rates
+        beyond, _ = excess_deviance(read, expected)
         row |= {
             f"kernel_flip{end}": 1 - max(float(deconvolved.kernels.spectrum[place].mean()), _RARE) ** (1 / n),
             f"kernel_loss{end}": lost(deconvolved.noisy[place], ideal, n, shots),
             f"kernel_rate{end}": lost(read / shots, ideal, n, shots),
             f"kernel_entropy{end}": float(np.log2(perplexity(ideal))) / n,
             f"kernel_misfit{end}": _misfit(deconvolved, place, shots),
-            f"few_rate{end}": lost(read / shots, pure, n, shots),
-            f"few_loss{end}": lost(kernel.forward(pure), pure, n, shots),
+            f"few_rate{end}": lost(read / shots, noiseless, n, shots),
+            f"few_loss{end}": lost(kernel.forward(noiseless), noiseless, n, shots),
             f"few_misfit{end}": beyond / float(read.sum()),
             f"few_strings{end}": float(np.log2(len(strings.weights))) / n,
             f"few_uniform{end}": strings.uniform,

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.arithmetic import own_errstate
-from qcluster.core.counts.bits import by_contents
+from qcluster.core.arithmetic import default_errstate
+from qcluster.core.counts.bits import columns_by_weight
 from qcluster.core.counts.distribution import Distribution, align
 from qcluster.core.counts.metrics import entropy
 from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.faults import FaultMasks
 
 
-@own_errstate
+@default_errstate
 def effective_rate(counts: Any, ideal: Any) -> float:
     """Compute the label: ``1 - (h(s)/ideal(s))^(1/m)``, s the most probable ideal string, m the number of bits.
 
@@ -37,7 +37,7 @@ def effective_rate(counts: Any, ideal: Any) -> float:
     return float(1 - (share / right[best].sum()) ** (1 / read.n_bits))
 
 
-def answered(counts: Distribution, noise: FaultMasks | None = None) -> tuple[float, float, float]:
+def plug_in_label(counts: Distribution, noise: FaultMasks | None = None) -> tuple[float, float, float]:
     """Mitigate counts and use the answer in place of the ideal output.
 
     Args:
@@ -49,7 +49,7 @@ def answered(counts: Distribution, noise: FaultMasks | None = None) -> tuple[flo
         probability of the answer.
     """
     if noise is None:  # deconvolutions of many bits are in single precision
-        counts = counts.marginal(by_contents(counts.bits, counts.weights).tolist())
+        counts = counts.marginal(columns_by_weight(counts.bits, counts.weights).tolist())
     answer = mitigate(counts, noise).distribution
     top = float(answer.weights.max() / answer.shots)
     return effective_rate(counts, answer), entropy(answer, normalised=True), top

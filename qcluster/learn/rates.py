@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
@@ -60,7 +60,7 @@ class Rates:
         return np.array(self.per_bit, dtype=dtype, copy=True if copy is None else copy)
 
 
-@own_errstate
+@default_errstate
 def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
     """Return a fitted rate model: a scikit-learn Pipeline of `PhysicalColumns` and `RateForest`.
 

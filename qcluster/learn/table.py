@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
-from qcluster.files import long_cells, reading
+from qcluster.files import damaged_file_errors, long_cells
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate as effective_rate  # the label belongs to the table
 
@@ -127,7 +127,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     whole = text[: text.rfind("\n") + 1]
     if len(whole) < len(text):
         logger.warning("%s: the last line has no line end and is left out", source)
-    with long_cells(), reading(str(source)):
+    with long_cells(), damaged_file_errors(str(source)):
         lines = csv.reader(line for line in io.StringIO(whole) if not line.startswith("#"))
         rows = [row for row in lines if any(row)]  # spreadsheets write empty lines, and commas for empty columns
     if not rows or "rate" not in rows[0]:
@@ -172,11 +172,11 @@ def _first_repeated(names: list[str]) -> str:
 
 def format_row(row: Floats, rate: float, facts: Mapping[str, object]) -> dict[str, object]:
     """Return one line of the table: facts as text, numbers with seven digits, empty text where unknown."""
-    numbers = {name: written(value) for name, value in zip(NAMES, row.tolist(), strict=True)}
-    return {name: facts.get(name, "") for name in FACTS} | numbers | {"rate": written(rate)}
+    numbers = {name: format_number(value) for name, value in zip(NAMES, row.tolist(), strict=True)}
+    return {name: facts.get(name, "") for name in FACTS} | numbers | {"rate": format_number(rate)}
 
 
-def written(value: float) -> str:
+def format_number(value: float) -> str:
     """Format a number with seven significant digits; empty text for NaN."""
     return "" if np.isnan(value) else f"{value:.7g}"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
 
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 
 Layer = tuple[str, str]
 """(data Pauli, readout Pauli), one letter each, such as `("Z", "X")`."""
@@ -38,7 +38,9 @@ class Term:
     def __post_init__(self) -> None:
         object.__setattr__(self, "qubits", tuple(self.qubits))  # circuits are cached by hash, and lists have none
         if len(self.data) != len(self.qubits) or len(set(self.qubits)) != len(self.qubits):
-            raise ValueError(f"a term needs one letter per distinct qubit; got {self.data!r} on {shown(self.qubits)}")
+            raise ValueError(
+                f"a term needs one letter per distinct qubit; got {self.data!r} on {short_repr(self.qubits)}"
+            )
         if not (set(self.data) <= set("XYZ") or set(self.data) == {"1"}):
             raise ValueError(f"data letters must be X, Y, Z or all '1'; got {self.data!r}")
         if self.readout not in ("X", "Y", "Z"):
@@ -75,7 +77,7 @@ class Ansatz:
             raise ValueError(f"n_data must be at least 1; got {self.n_data}")
         outside = [term for term in self.terms if any(not 0 <= qubit < self.n_data for qubit in term.qubits)]
         if outside:
-            raise ValueError(f"qubits must lie in 0..{self.n_data - 1}; got {shown(outside[0].qubits)}")
+            raise ValueError(f"qubits must lie in 0..{self.n_data - 1}; got {short_repr(outside[0].qubits)}")
         if self.start not in ("0", "1", "+", "-") or self.measure not in ("X", "Y", "Z"):
             raise ValueError(f"start must be 0, 1, + or -, measure X, Y or Z; got {self.start!r}, {self.measure!r}")
 

@@ -121,7 +121,7 @@ class DeviceReadout:
         from qcluster.device.circuits.timeline import measurements
         from qcluster.device.execute import execute
         from qcluster.device.machines.machine import find_machine
-        from qcluster.device.noise.measured import may_serve
+        from qcluster.device.noise.measured import is_reusable
 
         machine = find_machine(self.backend)
         target = machine.session or machine.backend
@@ -137,7 +137,7 @@ class DeviceReadout:
         merge = self.mitigation != "reference"
         bound = bind_all(self._compiled[key], machine.backend.target, thetas, inputs, merge=merge)
         stored = self._references.get(key)
-        if stored is not None and may_serve(stored, shots):
+        if stored is not None and is_reusable(stored, shots):
             return execute(bound, target, optimization_level=0, **options | {"reference": stored}), True
         runs = execute(bound, target, optimization_level=0, **options)
         if runs[0].reference is not None:

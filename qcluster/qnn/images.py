@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-from qcluster.files import MOST_BYTES, is_number, open_arrays, reading, unpack
+from qcluster.files import MOST_BYTES, damaged_file_errors, is_number, open_arrays, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
 Duplicates = Literal["keep", "drop_contradictory"]
@@ -111,7 +111,7 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
         >>> data.X.tolist(), data.y.tolist()
         ([[0.0, 1.0], [1.0, 1.0]], ['yes', 'no'])
     """
-    with reading(path), Path(path).open(newline="", encoding="utf-8-sig") as file:
+    with damaged_file_errors(path), Path(path).open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
     if not lines or len({len(line) for line in lines}) > 1 or len(lines[0]) < 2:
         raise ValueError(f"{Path(path).name} must hold rows of one length: at least one feature, and a label")
@@ -225,7 +225,7 @@ def _check_size(file: Path) -> None:
 def _read_grey(file: Path) -> Floats:
     from matplotlib.image import imread
 
-    with reading(file):
+    with damaged_file_errors(file):
         _check_size(file)
         image = np.asarray(imread(file))
     # matplotlib returns PNG files in [0, 1] and JPEG files as bytes.

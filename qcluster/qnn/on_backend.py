@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
 from qcluster.qnn.encoding import Inputs, Kind
@@ -70,12 +70,12 @@ def source(model: Classifier) -> ReadoutSource:
     """Return the source of measurements: the backend itself, or a `DeviceReadout` with the options in `execution`."""
     options = model.execution or {}
     if not isinstance(options, Mapping):
-        raise ValueError(f"execution must be a mapping of options to values; got {shown(options)}")
+        raise ValueError(f"execution must be a mapping of options to values; got {short_repr(options)}")
     if isinstance(model.backend, ReadoutSource):
         if options:
             raise ValueError(
                 f"execution must be None where the backend has options of its own, as {type(model.backend).__name__} "
-                f"has; got {shown(options)}"
+                f"has; got {short_repr(options)}"
             )
         return model.backend
     if model.backend is None:

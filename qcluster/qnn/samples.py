@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
@@ -122,7 +122,7 @@ def prepare(
             f"classes must be those of the first call, {known.tolist()}; got {np.asarray(classes).tolist()}"
         )
     if len(known) == 1:
-        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {shown(known[0])}")
+        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {short_repr(known[0])}")
     if not np.isin(labels, known).all():
         raise ValueError(f"labels must be among {known.tolist()}; got {unique_labels(labels).tolist()}")
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
@@ -238,13 +238,13 @@ def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArr
         return np.ones(len(labels))
     present = np.unique(labels)
     if isinstance(class_weight, Mapping) and not set(class_weight) <= set(known.tolist()):
-        raise ValueError(f"class_weight must name labels among {known.tolist()}; got {shown(list(class_weight))}")
+        raise ValueError(f"class_weight must name labels among {known.tolist()}; got {short_repr(list(class_weight))}")
     usable = class_weight
     if isinstance(class_weight, Mapping):
         usable = {label: factor for label, factor in class_weight.items() if label in present}
     factors = np.asarray(compute_class_weight(usable, classes=present, y=labels), dtype=np.float64)
     if not (np.isfinite(factors) & (factors > 0)).all():
-        raise ValueError(f"class_weight must hold positive factors; got {shown(class_weight)}")
+        raise ValueError(f"class_weight must hold positive factors; got {short_repr(class_weight)}")
     return np.asarray(factors[np.searchsorted(present, labels)])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.checks import check_choice
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import Ansatz, Term, build
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
     """Convert NumPy numbers and arrays, which parameter searches set, to plain Python values."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise ValueError(f"parameters must be plain values to be stored; got {shown(value)}")
+    raise ValueError(f"parameters must be plain values to be stored; got {short_repr(value)}")
 
 
 def _write_inputs(inputs: Inputs) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _fitted_ansatz(model: QNNClassifier) -> str:
     if build("zx", n_data) != model.ansatz_:
         raise ValueError(
             "ansatz, reps and bias must be those of the fit for its angles to be stored; got "
-            f"{shown(model.ansatz)}, {model.reps} and {model.bias}: fit again, or set them back"
+            f"{short_repr(model.ansatz)}, {model.reps} and {model.bias}: fit again, or set them back"
         )
     return "zx"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import ahead, data
-from benchmarks.ahead import ERROR, FIDELITY, KNOWN, Contest, compared, means, summaries
+from benchmarks.ahead import ERROR, FIDELITY, KNOWN, Comparison, compare_rows, means, summaries
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,9 +44,9 @@ def test_only_a_lead_on_all_samples_counts():
 
 def test_less_error_is_better_and_harm_is_counted():
     rows = [{"model": name, "mae": str(value)} for name, value in (("ours", 0.02), ("theirs", 0.0195), ("best", 0.01))]
-    found = compared("set", ERROR, rows, "model", "mae", ("ours",))
+    found = compare_rows("set", ERROR, rows, "model", "mae", ("ours",))
     assert list(found.lost()) == [("best 0.0100", "ours 0.0200")]
-    assert not list(Contest("set", "", ERROR, {"ours": 0.02}, {"theirs": 0.0195}).lost())
+    assert not list(Comparison("set", "", ERROR, {"ours": 0.02}, {"theirs": 0.0195}).lost())
     table = [{"raw": "0.5", "ours": "0.6", "theirs": value} for value in ("0.99", "0.47")]
     assert list(means("set", "", table, ["ours"], ["theirs"]).lost()) == [
         ("theirs 0.730, 50% harmed", "ours 0.600, 0% harmed")
@@ -105,5 +105,5 @@ def test_every_part_compares_and_stands_on_the_page(part):
 
 
 def test_raw_counts_that_are_better_are_a_loss_too():
-    (pair,) = Contest("set", "counts", FIDELITY, {"mixture": 0.5}, {"identity": 0.6, "hammer": 0.55}).lost()
+    (pair,) = Comparison("set", "counts", FIDELITY, {"mixture": 0.5}, {"identity": 0.6, "hammer": 0.55}).lost()
     assert pair == ("raw 0.600", "mixture 0.500")

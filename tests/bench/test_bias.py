@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("mthree")
 from benchmarks import bias
-from benchmarks.coverage import flipped, struck
+from benchmarks.coverage import apply_faults, apply_flips
 
 
 def rows_of(which: str, trials: int) -> dict[tuple[str, str], dict[str, str]]:
@@ -17,7 +17,7 @@ def rows_of(which: str, trials: int) -> dict[tuple[str, str], dict[str, str]]:
 
 def test_every_case_is_a_distribution_under_flips():
     for (_, ideal, rotations), (_, faults) in zip(list(bias.ideals()) * 2, list(bias.noises()) * 5, strict=True):
-        noisy = struck(ideal, faults)
+        noisy = apply_faults(ideal, faults)
         assert noisy.sum() == pytest.approx(ideal.sum()) == pytest.approx(1)
         assert (noisy >= 0).all()
         assert np.abs(noisy - ideal).sum() > 0.01
@@ -28,7 +28,7 @@ def test_every_case_is_a_distribution_under_flips():
 def test_readout_errors_are_flips_of_each_bit():
     _, faults = next(found for found in bias.noises() if found[0] == "readout")
     for _, ideal, _ in bias.ideals():
-        np.testing.assert_allclose(struck(ideal, faults), flipped(ideal, bias.READOUT), atol=1e-12)
+        np.testing.assert_allclose(apply_faults(ideal, faults), apply_flips(ideal, bias.READOUT), atol=1e-12)
 
 
 def test_m3_has_no_bias_from_readout_and_raw_counts_have():

@@ -114,8 +114,8 @@ def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
         def __getattr__(self, name):
             return getattr(self.stream, name)
 
-    real = tables.open_own
-    monkeypatch.setattr(tables, "open_own", lambda *a: Full(real(*a)))
+    real = tables.open_managed
+    monkeypatch.setattr(tables, "open_managed", lambda *a: Full(real(*a)))
     with pytest.raises(StorageError, match="what was saved before is intact"):
         table.append([{"a": 12345}])
     monkeypatch.undo()
@@ -214,7 +214,7 @@ def test_a_folder_of_another_version_is_refused_and_unlocked(tmp_path):
 
 def test_a_rate_table_is_written_by_one_process_at_a_time(tmp_path):
     go(plan(cases=["ghz:3"], seeds=0), tmp_path / "campaign")
-    with tables.alone(tmp_path / "rates.csv"), pytest.raises(StorageError, match="another process"):
+    with tables.exclusive_access(tmp_path / "rates.csv"), pytest.raises(StorageError, match="another process"):
         add_runs(tmp_path / "campaign", tmp_path / "rates.csv")
     assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (1, 1, 0)
     assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (0, 0, 1)

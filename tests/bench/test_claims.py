@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.claims import beside, claims, harms, run_by_run
+from benchmarks.claims import claims, harms, run_by_run, side_by_side
 from qcluster.bench.scores import SCORE_COLUMNS
 from qcluster.bench.table import Table
 
@@ -45,20 +45,20 @@ def test_the_number_of_samples_is_that_of_the_raw_counts_not_of_the_best_method(
     scores = {("0", "identity"): 0.5, ("1", "identity"): 0.5, ("0", "m3"): 0.75}
     folders = [campaign(tmp_path / name, scores) for name in ("a", "b")]
     assert cells(harms(folders[0])[1])[0].endswith("2 of 1 circuits")
-    assert cells(beside(folders)[1])[1] == "a, n=2: mean HF"
+    assert cells(side_by_side(folders)[1])[1] == "a, n=2: mean HF"
 
 
 def test_output_of_which_no_raw_counts_were_scored_is_left_out(tmp_path):
     folder = campaign(tmp_path / "mine", {("0", "mixture"): 0.5})
     assert harms(folder) == []
     with pytest.raises(ValueError, match=r"got none in .*mine"):
-        beside([folder])
+        side_by_side([folder])
 
 
 def test_folders_of_one_name_stand_side_by_side(tmp_path):
     folders = [
         campaign(tmp_path / name / "paper", {("0", "identity"): value}) for name, value in (("old", 0.25), ("new", 0.5))
     ]
-    head, _, raw = beside(folders)[1:]
+    head, _, raw = side_by_side(folders)[1:]
     assert [cell for cell in cells(head) if cell.endswith("mean HF")] == [f"{one}, n=1: mean HF" for one in folders]
     assert cells(raw)[1::3] == ["0.250", "0.500"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.report_coverage import fidelities, held, mean_ends, share_ends
+from benchmarks.report_coverage import coverage, fidelities, mean_ends, share_ends
 from qcluster.bench.reports import intervals
 from qcluster.bench.reports.intervals import FEWEST, mean_intervals, raw_interval, share_interval
 from qcluster.core.counts.distribution import Distribution
@@ -164,14 +164,14 @@ def test_campaigns_drawn_from_known_circuits_hold_the_average(figure):
     """
     if figure == "gain":
         table = fidelities("mixture") - fidelities("identity")
-        found = held(lambda rng: rng.choice(table, 24), float(table.mean()), mean_ends, 200)
+        found = coverage(lambda rng: rng.choice(table, 24), float(table.mean()), mean_ends, 200)
     elif figure == "skewed":
 
         def draw(rng):
             return rng.exponential(size=(12, 1)) + 0.3 * rng.normal(size=(12, 5))
 
-        found = held(draw, 1.0, mean_ends, 300)
+        found = coverage(draw, 1.0, mean_ends, 300)
     else:
-        found = held(lambda rng: (rng.random((12, 5)) < rng.beta(0.1, 0.9, (12, 1))) * 1.0, 0.1, share_ends, 1000)
+        found = coverage(lambda rng: (rng.random((12, 5)) < rng.beta(0.1, 0.9, (12, 1))) * 1.0, 0.1, share_ends, 1000)
     assert found[0] > 0.9
     assert found[1] < 0.85

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import data, rates_fresh, rates_kept
 from benchmarks.rates_fresh import FreshSet
 from benchmarks.rates_kept import by_job
-from benchmarks.rates_scores import EIGHT, blind, dealt, figures, five_folds, left_out, mae, others, r2
+from benchmarks.rates_scores import EIGHT, assign_folds, blind, figures, five_folds, left_out, mae, r2, remaining_rows
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import plan
 from qcluster.bench.rate_runs import DRAWN
@@ -30,16 +30,16 @@ def test_blind_tables_keep_the_published_columns_and_nothing_else():
 
 def test_every_row_is_left_out_once_and_with_its_whole_group():
     groups = np.array(["b", "a", "b", "c", "a", "d"])
-    for split in (list(left_out(groups)), list(left_out(dealt(groups, 3))), list(five_folds(6, 0))):
+    for split in (list(left_out(groups)), list(left_out(assign_folds(groups, 3))), list(five_folds(6, 0))):
         assert (np.sum(split, axis=0) == 1).all()
-    for out in left_out(dealt(groups, 2)):
+    for out in left_out(assign_folds(groups, 2)):
         assert not set(groups[out]) & set(groups[~out])
 
 
 def test_drawn_outputs_leave_with_families_of_their_kind():
     table = read_table()
     out = table.facts["family"] == "dicke"
-    train = table[others(table, out)]
+    train = table[remaining_rows(table, out)]
     assert "dicke" not in train.facts["family"]
     assert "dicke" not in train.facts["drawn"]
     assert (table.facts["drawn"][~out] == "dicke").any(), "drawn on circuits of other families"
@@ -61,13 +61,13 @@ def test_rows_of_a_job_are_its_runs_and_what_was_drawn_for_them():
 def test_runs_are_kept_through_a_kill(tmp_path):
     """A torn line ended every later run, and of a circuit's runs those behind it were never made."""
     path = tmp_path / "new" / "runs.jsonl"
-    assert list(data.kept_lines(path)) == []
-    data.keep_lines(path, [{"a": 1}, {"a": "ä"}])
+    assert list(data.read_json_lines(path)) == []
+    data.append_json_lines(path, [{"a": 1}, {"a": "ä"}])
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:-4])
-    assert [one["a"] for one in data.kept_lines(path)] == [1, "ä", 1]
-    data.keep_lines(path, [{"a": 3}])
-    assert [one["a"] for one in data.kept_lines(path)] == [1, "ä", 1, 3]
+    assert [one["a"] for one in data.read_json_lines(path)] == [1, "ä", 1]
+    data.append_json_lines(path, [{"a": 3}])
+    assert [one["a"] for one in data.read_json_lines(path)] == [1, "ä", 1, 3]
 
 
 def test_what_is_missing_of_a_circuits_runs_is_made(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from qcluster.bench.sample import Sample
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device import read_profile
 from qcluster.learn.features import NAMES
-from qcluster.learn.kernels import seen_through
+from qcluster.learn.kernels import kernel_features
 from qcluster.learn.label import effective_rate
 from qcluster.learn.table import read_table
 
@@ -148,7 +148,7 @@ def test_stronger_noise_of_a_drawn_output_is_told_and_made():
     assert steady
     for other in steady:
         assert effective_rate(other.counts, other.case.ideal) == pytest.approx(
-            seen_through(other.counts, other.faults)["kernel_flip"], abs=0.05
+            kernel_features(other.counts, other.faults)["kernel_flip"], abs=0.05
         )
 
 

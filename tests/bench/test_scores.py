@@ -11,7 +11,7 @@ from qcluster.bench import methods, scores
 from qcluster.bench.machines import run_task
 from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample, pack_sample, unpack_sample
-from qcluster.bench.scores import SCORE_COLUMNS, approximation_ratio, judge, score
+from qcluster.bench.scores import SCORE_COLUMNS, approximation_ratio, score, score_methods
 from qcluster.bench.tasks import Task, find_case
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.mitigate import mitigate
@@ -137,7 +137,7 @@ def test_approximation_ratio_is_one_at_the_minimum():
 
 def test_bars_hold_the_likeliest_strings():
     counts = {format(v, "06b"): 64 - v for v in range(64)}
-    _, (bars,) = judge(sample(counts, {"111111": 1.0}), ("plurality",))
+    _, (bars,) = score_methods(sample(counts, {"111111": 1.0}), ("plurality",))
     parts = [part.split(":") for part in bars["bars"].split()]
     assert len(parts) == scores._BARS
     assert parts[0][0] in {"111111", "000000"}

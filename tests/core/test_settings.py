@@ -11,7 +11,7 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.methods.registry import every
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 
 CLASSES = (qc.MixtureSettings, qc.PaperSettings)
 ENDS = {
@@ -42,7 +42,7 @@ def test_what_does_not_fit_is_refused_in_words(kind, name):
     for value in wrong + ([1.5, 2.0] if name in WHOLE else []):
         with pytest.raises(ValueError, match=rf"^{name} must be a (whole|finite) number .*; got ") as caught:
             kind(**{name: value})
-        assert str(caught.value).endswith(f"got {shown(value)}")
+        assert str(caught.value).endswith(f"got {short_repr(value)}")
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS, ids=named)

@@ -11,7 +11,7 @@ import qcluster as qc
 from qcluster.cli.main import app
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 from qcluster.notebook import show_distribution, show_mitigation
 from qcluster.qnn import QNNClassifier
 from qcluster.qnn.ansatz import Term
@@ -65,4 +65,4 @@ def test_numbers_of_numpy_are_told_as_numbers(wrong, said):
 
 
 def test_what_is_long_is_cut():
-    assert len(shown("x" * 1000)) == 60
+    assert len(short_repr("x" * 1000)) == 60

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcluster.device.circuits import pauli
-from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
+from qcluster.device.circuits.blocks import Block, find_blocks, move_rotations_past
 from tests.device.test_faults import difference, line, structured
 
 
@@ -49,7 +49,7 @@ def test_what_is_passed_on_leaves_the_gate_as_it_is(angles):
     angles = tuple(np.pi / 4 * a for a in angles)
     before = {q: np.asarray(random_unitary(2, seed=i)) for i, q in enumerate("ab")}
     after = {q: np.asarray(random_unitary(2, seed=i + 2)) for i, q in enumerate("ab")}
-    first, then = pass_on(angles, before, after)
+    first, then = move_rotations_past(angles, before, after)
     old, new = (
         np.kron(last["b"], last["a"]) @ coupling(angles) @ np.kron(start["b"], start["a"])
         for start, last in ((before, after), (first, then))

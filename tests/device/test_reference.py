@@ -16,7 +16,7 @@ import qcluster as qc
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect, submit
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.measured import MeasuredReference, may_serve
+from qcluster.device.noise.measured import MeasuredReference, is_reusable
 from qcluster.device.noise.reference import reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request, reference_cost
@@ -389,9 +389,9 @@ def test_the_age_of_a_reference_is_that_of_any_clock():
     ahead = replace(run.reference, created=now.isoformat())
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=ahead, seed=5)
     assert later.notes == ("reference dated 5.0 hours in the future: a clock was wrong, and its age is unknown",)
-    assert may_serve(run.reference, 100)
-    assert not may_serve(run.reference, 101)
-    assert not may_serve(ahead, 100), "it would stay young for as long as it is ahead"
+    assert is_reusable(run.reference, 100)
+    assert not is_reusable(run.reference, 101)
+    assert not is_reusable(ahead, 100), "it would stay young for as long as it is ahead"
 
 
 def test_the_cure_is_told_where_a_holder_of_noise_is_given_for_it():

@@ -16,9 +16,9 @@ from qcluster.cli.main import app
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.decision.candidates import FIXED, NAMES, RAW
 from qcluster.core.decision.circuit_candidates import NAMES as CIRCUITS
-from qcluster.core.decision.decide import deciding
+from qcluster.core.decision.decide import decide_steps
 from qcluster.core.decision.gate import shipped
-from qcluster.core.lockstep import alone
+from qcluster.core.lockstep import run_one
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
@@ -328,11 +328,11 @@ def test_the_gates_that_ship_are_safe_on_fresh_cases(source, gain):
 def test_counts_beyond_12_bits_are_weighed_by_a_gate_of_their_own():
     """In scores as in the decision itself, whose answers these are."""
     many = [*(SOURCES["full"](seed) for seed in range(3)), *(SOURCES["wide"](seed) for seed in range(9))]
-    table, chosen = tabulate(many), [deciding(case.counts, case.known, None, None) for case in many]
+    table, chosen = tabulate(many), [decide_steps(case.counts, case.known, None, None) for case in many]
     assert wide_counts(table).tolist() == [case.counts.n_bits > 12 for case in many]
     assert not wide_counts(replace(table, names=CIRCUITS)).any()
     reached, confidence, applied = answers(table)
-    for one, decided in enumerate(map(alone, chosen)):
+    for one, decided in enumerate(map(run_one, chosen)):
         answer = decided.answer
         if answer.applied:
             assert applied[one]

@@ -7,7 +7,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import qcluster as qc
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.clusters import Metric, cluster, most_frequent
+from qcluster.core.estimators.clusters import Metric, cluster, most_frequent_strings
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_it_shares_its_body_with_the_function(shots):
     rows, _ = shots
     model = qc.HammingKMajority(3, radius=3).fit(rows)
     held = Distribution(rows, np.ones(len(rows)))
-    starts = held.bits[most_frequent(held.bits, held.weights, 3)]
+    starts = held.bits[most_frequent_strings(held.bits, held.weights, 3)]
     centroids, _, rounds = cluster(held.bits, held.weights, starts, Metric(np.ones(12), 3.0))
     assert np.array_equal(model.cluster_centers_, centroids)
     assert model.n_iter_ == rounds

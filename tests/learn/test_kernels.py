@@ -8,7 +8,7 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.decision.cases import of_vector
 from qcluster.learn.features import NAMES, features
-from qcluster.learn.kernels import lost, seen_through
+from qcluster.learn.kernels import kernel_features, lost
 from qcluster.learn.label import effective_rate
 
 
@@ -34,7 +34,7 @@ def certain(bits, string):
 def test_one_string_loses_what_the_kernel_says():
     known, ideal = faults(5), certain(5, 19)
     counts = read(ideal, known)
-    found, truth = seen_through(counts, known), effective_rate(counts, of_vector(ideal, 5))
+    found, truth = kernel_features(counts, known), effective_rate(counts, of_vector(ideal, 5))
     assert found["kernel_flip"] == pytest.approx(truth, abs=0.004)
     assert found["few_loss"] == pytest.approx(found["kernel_flip"], abs=1e-9)
     assert found["few_rate"] == found["few_rate_2"] == pytest.approx(truth)
@@ -45,7 +45,7 @@ def test_twice_the_noise_undoes_what_a_drifted_machine_scatters():
     """At the calibrated noise it is left beside the string, and the string loses less than it did."""
     known, ideal = faults(6), certain(6, 40)
     counts = read(ideal, known.scaled(2.2))
-    found, truth = seen_through(counts, known), effective_rate(counts, of_vector(ideal, 6))
+    found, truth = kernel_features(counts, known), effective_rate(counts, of_vector(ideal, 6))
     assert found["few_rate_2"] == pytest.approx(truth)
     assert found["few_loss"] < 0.6 * truth
     assert found["kernel_rate"] < found["kernel_rate_2"] - 0.01
@@ -55,7 +55,7 @@ def test_twice_the_noise_undoes_what_a_drifted_machine_scatters():
 
 def test_a_flat_output_loses_nothing():
     counts = read(np.full(32, 1 / 32), faults(5))
-    found = seen_through(counts, faults(5))
+    found = kernel_features(counts, faults(5))
     assert found["kernel_entropy"] > 0.97
     assert abs(found["kernel_loss"]) < 0.02
 
@@ -63,10 +63,10 @@ def test_a_flat_output_loses_nothing():
 def test_wide_registers_and_no_shots_are_understood():
     sent = np.random.default_rng(4).random((2, 40)) < 0.5
     rows = sent[np.random.default_rng(5).integers(2, size=3000)] ^ (np.random.default_rng(6).random((3000, 40)) < 0.03)
-    found = seen_through(Distribution(rows, np.ones(3000)), faults(40, pairs=0.0))
+    found = kernel_features(Distribution(rows, np.ones(3000)), faults(40, pairs=0.0))
     assert found["few_rate"] == pytest.approx(0.03, abs=0.006)
     assert all(np.isfinite(value) for value in found.values())
-    assert seen_through(Distribution(rows[:0], np.ones(0)), faults(40)) == {}
+    assert kernel_features(Distribution(rows[:0], np.ones(0)), faults(40)) == {}
 
 
 @given(st.integers(1, 6), st.integers(0, 10**6))
@@ -83,7 +83,7 @@ def test_features_take_them_where_the_faults_are_known():
     counts = read(certain(4, 5), known)
     row = dict(zip(NAMES, features(counts=counts, faults=known), strict=True))
     assert {name: row[name] for name in row if name.startswith(("kernel_", "few_"))}.items() <= (
-        seen_through(counts, known).items()
+        kernel_features(counts, known).items()
     )
     alone = dict(zip(NAMES, features(counts=counts), strict=True))
     assert all(np.isnan(alone[name]) for name in NAMES if name.startswith(("kernel_", "few_")))

@@ -12,7 +12,7 @@ import qcluster as qc
 from qcluster import estimate_rates
 from qcluster.device import read_profile
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.rates import describe
+from qcluster.device.noise.rates import compiled_profile
 from qcluster.errors import CalibrationError
 from qcluster.learn.features import NAMES, features
 from qcluster.learn.rates import HIGHEST, TRIED, Rates, clustering_rate, looks_uniform, new_model, rate_model
@@ -183,7 +183,7 @@ def test_gates_that_the_machine_has_elsewhere_are_compiled():
     branch.measure(1, 1)
     machine = find_machine("fake_torino")
     for circuit in far, branch:
-        profile, calibration = describe(circuit, machine)
+        profile, calibration = compiled_profile(circuit, machine)
         assert all(np.isfinite(calibration.error(gate, qubits)) for gate, qubits in profile.gates), profile.gates
 
 

@@ -6,8 +6,8 @@ from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
-from qcluster.core.counts.distribution import of_width
-from qcluster.core.words import many
+from qcluster.core.counts.distribution import read_with_width
+from qcluster.core.words import plural
 from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole
@@ -42,9 +42,9 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
     ideal_path = Path(f"{stem}.ideal.json")
     if ideal_path.exists():
         try:
-            ideal = of_width(parse_json(read_whole(ideal_path), strict=True), circuit.num_clbits)
+            ideal = read_with_width(parse_json(read_whole(ideal_path), strict=True), circuit.num_clbits)
             if ideal.n_bits != circuit.num_clbits:
-                needed = many(circuit.num_clbits, "bit")
+                needed = plural(circuit.num_clbits, "bit")
                 raise ValueError(f"its strings must have the {needed} of {name}; got {ideal.n_bits}")
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(f"cannot read the ideal output from {ideal_path}: {error}") from error

@@ -9,7 +9,7 @@ from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits import arithmetic, dynamics, oracles, physics, programs, scrambled, states
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case
-from qcluster.core.words import near
+from qcluster.core.words import suggestion
 
 _MAKERS: tuple[Callable[..., Case], ...] = (
     *(states.cat, states.coin, states.dicke, states.ghz, states.w_state),
@@ -149,11 +149,11 @@ def make_case(spec: str) -> Case:
     if spec.startswith("paper/"):
         name = spec.removeprefix("paper/")
         if name not in PAPER:
-            raise ValueError(f"no paper circuit {name!r}; there are {', '.join(PAPER)}{near(name, PAPER)}")
+            raise ValueError(f"no paper circuit {name!r}; there are {', '.join(PAPER)}{suggestion(name, PAPER)}")
         return replace(make_case(PAPER[name]), name=spec)
     family, _, rest = spec.partition(":")
     if family not in FAMILIES:
-        raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}{near(family, FAMILIES)}")
+        raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}{suggestion(family, FAMILIES)}")
     width, _, options = rest.partition(":")
     try:
         positional = [_whole(width, "the width")] if width else []
@@ -209,7 +209,7 @@ def names_of_suite(name: str) -> tuple[str, ...]:
         ValueError: no such suite.
     """
     if name not in SUITES:
-        raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}{near(name, SUITES)}")
+        raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}{suggestion(name, SUITES)}")
     return SUITES[name]
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from qcluster.files import parse_json
-from qcluster.folders import read_own, write_own
+from qcluster.folders import read_managed, write_managed
 
 FILE = "about.json"
 
@@ -30,13 +30,13 @@ def keep_about(folder: Path, about: About) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    write_own(folder / FILE, json.dumps(asdict(about), indent=1) + "\n")
+    write_managed(folder / FILE, json.dumps(asdict(about), indent=1) + "\n")
 
 
 def read_about(folder: Path) -> About:
     """Read what `keep_about` stored; empty if it is missing or damaged, so that a report is still possible."""
     try:
-        content = parse_json(read_own(folder / FILE))
+        content = parse_json(read_managed(folder / FILE))
     except (OSError, ValueError):
         return About()
     if not isinstance(content, dict):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
-from qcluster.core.words import many
-from qcluster.folders import write_own
+from qcluster.core.words import plural
+from qcluster.folders import write_managed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     from matplotlib.figure import Figure
 
     names = [
-        fill(f"{summary.method} (n={summary.n}, {many(summary.circuits, 'circuit')})", _BESIDE) for summary in shown
+        fill(f"{summary.method} (n={summary.n}, {plural(summary.circuits, 'circuit')})", _BESIDE) for summary in shown
     ]
     row = max(_ROW, _LINE * max(len(name.splitlines()) for name in names))
     figure = Figure(figsize=(10, 1.1 + row * len(shown)), layout="constrained")
@@ -70,7 +70,7 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
 def _save(figure: "Figure", path: Path) -> Path:
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=130, metadata={"Software": None})
-    write_own(path, drawn.getvalue())
+    write_managed(path, drawn.getvalue())
     return path
 
 

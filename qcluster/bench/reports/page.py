@@ -12,8 +12,8 @@ from qcluster.bench.reports.about import About
 from qcluster.bench.reports.intervals import raw_interval
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
 from qcluster.core.methods.registry import every
-from qcluster.core.words import many
-from qcluster.folders import write_own
+from qcluster.core.words import plural
+from qcluster.folders import write_managed
 
 _COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
 _VARIANTS = {
@@ -69,15 +69,15 @@ def write_page(
         methods=[(name, descriptions.get(name, "A method of your own.")) for name in methods],
         data=content,
     )
-    write_own(path, page)
+    write_managed(path, page)
 
 
 def _facts(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yield the samples, shots, machines, date and versions of the report."""
     samples, circuits = (len({row[key] for row in rows}) for key in ("task", "case"))
-    yield f"{many(samples, 'sample', ',')} of {many(circuits, 'circuit', ',')}"
+    yield f"{plural(samples, 'sample', ',')} of {plural(circuits, 'circuit', ',')}"
     shots = sorted({int(float(row["shots"] or 0)) for row in rows})
-    yield f"{many(shots[0], 'shot', ',')} each" if len(shots) == 1 else f"{shots[0]:,} to {shots[-1]:,} shots"
+    yield f"{plural(shots[0], 'shot', ',')} each" if len(shots) == 1 else f"{shots[0]:,} to {shots[-1]:,} shots"
     machines = sorted({row["machine"] for row in rows})
     yield ", ".join(machines[:6]) + (f" and {len(machines) - 6} more" if len(machines) > 6 else "")
     yield f"report of {datetime.date.today().isoformat()}"

@@ -15,9 +15,9 @@ from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary,
 from qcluster.bench.scores import BAR_COLUMNS
 from qcluster.bench.store import read_scores
 from qcluster.bench.table import cell, read_rows
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.errors import StorageError
-from qcluster.folders import write_own
+from qcluster.folders import write_managed
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -79,12 +79,12 @@ def write_report(
     paths = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
     parts = [overall, *(part for groups in grouped.values() if len(groups) > 1 for part in groups.values())]
     try:
-        write_own(paths[0], _markdown(about, rows, overall, grouped, notes))
+        write_managed(paths[0], _markdown(about, rows, overall, grouped, notes))
         summaries = [
             *overall,
             *(summary for groups in grouped.values() for part in groups.values() for summary in part),
         ]
-        write_own(paths[1], _csv(summaries))
+        write_managed(paths[1], _csv(summaries))
         bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
         write_page(paths[2], about, rows, parts, bars)
         if figures:
@@ -120,12 +120,11 @@ def _markdown(
     parts = [
         f"# {plain(about.title)}",
         *([plain(about.description)] if about.description else []),
-        f"{many(tasks, 'sample', ',')} of {many(circuits, 'circuit', ',')}, every method on the same shots. HF is the "
-        "Hellinger fidelity to the ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a "
-        "change within .005; harm is the share of samples that lost more than .02; worst is the largest loss. x raw is "
-        "the factor over raw: its "
-        "geometric mean, its median, and the ratio of the means. A sample is skipped where the method lacks what it "
-        "needs, and failed where it ends in an error; neither is in its figures.",
+        f"{plural(tasks, 'sample', ',')} of {plural(circuits, 'circuit', ',')}, every method on the same shots. HF is "
+        "the Hellinger fidelity to the ideal output; gain is the mean of HF less the raw HF of the same sample; a tie "
+        "is a change within .005; harm is the share of samples that lost more than .02; worst is the largest loss. x "
+        "raw is the factor over raw: its geometric mean, its median, and the ratio of the means. A sample is skipped "
+        "where the method lacks what it needs, and failed where it ends in an error; neither is in its figures.",
         "In brackets: the 95 % interval of the average over circuits such as these, by drawing circuits anew, each "
         "with all its outputs. Methods are to be compared by gains and factors, which are of the same shots, not by "
         "whether intervals of mean HF overlap.",
@@ -141,7 +140,7 @@ def _markdown(
     if failures:
         n_hidden = len(failures) - _MOST_FAILURES
         hidden = (
-            [f"- {many(n_hidden, 'other failure', ',')}, with what went wrong, in scores.csv"] if n_hidden > 0 else []
+            [f"- {plural(n_hidden, 'other failure', ',')}, with what went wrong, in scores.csv"] if n_hidden > 0 else []
         )
         parts += ["## Failures", "\n".join([*failures[:_MOST_FAILURES], *hidden])]
     return "\n\n".join(parts) + "\n"

@@ -161,7 +161,7 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return order, np.flatnonzero(new)
 
 
-def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
+def unique_words(words: Words) -> tuple[Words, NDArray[np.intp]]:
     """Return the distinct packed strings in ascending order, and the index of each row among them."""
     order, starts = distinct_rows(words)
     index = np.empty(len(order), dtype=np.intp)
@@ -177,7 +177,7 @@ def distinct(bits: Bits) -> tuple[Bits, NDArray[np.intp]]:
         >>> strings.astype(int).tolist(), index.tolist()
         ([[0, 1], [1, 0]], [1, 0, 1])
     """
-    words, index = numbered(pack(bits[:, ::-1]))
+    words, index = unique_words(pack(bits[:, ::-1]))
     return unpack(words, bits.shape[1])[:, ::-1], index
 
 
@@ -299,31 +299,31 @@ def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
     return words
 
 
-def by_contents(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:
+def columns_by_weight(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:
     """Order bits by their data, not by their labels: by the sum of the weights of the rows in which they are 1.
 
     Ties are broken by the sums of the squared and then of the cubed weights; bits that still tie keep their order.
 
     Example:
-        >>> by_contents(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
+        >>> columns_by_weight(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
         array([1, 0])
     """
     return np.lexsort(weight_of_ones(bits, np.stack([weights**3, weights**2, weights])))
 
 
-def heaviest(bits: Bits, weights: NDArray[np.float64]) -> int:
+def most_frequent_row(bits: Bits, weights: NDArray[np.float64]) -> int:
     """Return the row of the most frequent string; among several, the one whose single bits are the most common.
 
     The result does not depend on how the bits are labelled, unless strings are still tied after that.
 
     Example:
-        >>> heaviest(np.array([[False, False], [False, True], [True, True]]), np.array([3.0, 1.0, 3.0]))
+        >>> most_frequent_row(np.array([[False, False], [False, True], [True, True]]), np.array([3.0, 1.0, 3.0]))
         2
     """
     rows = np.flatnonzero(weights == weights.max())
     if len(rows) == 1:
         return int(rows[0])
-    columns = by_contents(bits, weights)
+    columns = columns_by_weight(bits, weights)
     ones = weight_of_ones(bits, weights)
     log_odds, score = np.log((ones + 0.5) / (weights.sum() - ones + 0.5)), np.zeros(len(rows))
     for column in columns.tolist():  # an order that does not depend on labels, so that ties are exact

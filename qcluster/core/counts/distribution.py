@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.checks import check_whole
 from qcluster.core.counts import read as intake
-from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
+from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, pack, unique_words, unpack
 from qcluster.core.counts.observables import diagonal
-from qcluster.core.outside import ask
-from qcluster.core.words import many
+from qcluster.core.hooks import call_hook
+from qcluster.core.words import plural
 
 
 class Estimate(NamedTuple):
@@ -61,7 +61,7 @@ class Distribution(Mapping[str, float]):
     n_bits: int = field(init=False)
     """Number of classical bits."""
 
-    @own_errstate
+    @default_errstate
     def __post_init__(self) -> None:
         if self.weights is None:
             is_array = isinstance(self.bits, np.ndarray)
@@ -98,7 +98,7 @@ class Distribution(Mapping[str, float]):
         return bits
 
     @classmethod
-    @own_errstate
+    @default_errstate
     def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
         """Make a distribution from packed rows, ``(n_outcomes, n_words) uint64``; see `qcluster.core.counts.bits`.
 
@@ -115,7 +115,7 @@ class Distribution(Mapping[str, float]):
         n_words = max(1, -(-n_bits // 64))
         if words.dtype != np.uint64 or words.shape[1:] != (n_words,) or weights.shape != words.shape[:1]:
             raise ValueError(
-                f"words must be (n_outcomes, {n_words}) uint64 for {many(n_bits, 'bit')} and weights (n_outcomes,); "
+                f"words must be (n_outcomes, {n_words}) uint64 for {plural(n_bits, 'bit')} and weights (n_outcomes,); "
                 f"got {words.dtype} {words.shape} and {weights.shape}"
             )
         if n_bits < 64 * n_words and (words[:, -1] >> np.uint64(n_bits % 64)).any():
@@ -124,7 +124,7 @@ class Distribution(Mapping[str, float]):
         return new
 
     @classmethod
-    @own_errstate
+    @default_errstate
     def of(cls, source: Any, *, num_bits: int | None = None) -> "Distribution":
         """Read anything that holds counts.
 
@@ -162,7 +162,7 @@ class Distribution(Mapping[str, float]):
         return float(round(total)) if abs(total - round(total)) <= 1e-9 * total else total
 
     @property
-    @own_errstate
+    @default_errstate
     def probabilities(self) -> Floats:
         """``(n_outcomes,) float64``: the weights, normalised to sum to 1."""
         shares: Floats = self.weights / self.weights.sum()
@@ -190,7 +190,7 @@ class Distribution(Mapping[str, float]):
     def __len__(self) -> int:
         return self.n_outcomes
 
-    @own_errstate
+    @default_errstate
     def to_counts(self) -> dict[str, int]:
         """Return whole shots that sum to the (rounded) total, by the largest remainder method.
 
@@ -215,7 +215,7 @@ class Distribution(Mapping[str, float]):
             >>> qc.Distribution.of({"01": 3, "10": 1}).to_bit_array().get_counts()
             {'01': 3, '10': 1}
         """
-        return ask("to_bit_array", self)
+        return call_hook("to_bit_array", self)
 
     def to_quasi(self) -> Any:
         """Return a ``qiskit.result.QuasiDistribution`` with integer keys, which carries the shots and the width.
@@ -225,7 +225,7 @@ class Distribution(Mapping[str, float]):
             >>> qc.Distribution.of({"01": 3, "10": 1}).to_quasi().binary_probabilities()
             {'01': 0.75, '10': 0.25}
         """
-        return ask("to_quasi", self)
+        return call_hook("to_quasi", self)
 
     def top(self, k: int) -> dict[str, float]:
         """Return the k most probable bitstrings with their probabilities, the most probable first (ties: lower first).
@@ -262,7 +262,7 @@ class Distribution(Mapping[str, float]):
             raise ValueError(f"each bit may be named once; got {columns}")
         return Distribution(self.bits[:, columns], self.weights)
 
-    @own_errstate
+    @default_errstate
     def expectation(self, observable: Any) -> Estimate:
         """Estimate the expectation value of an observable that is diagonal in the measured basis.
 
@@ -331,19 +331,18 @@ class Distribution(Mapping[str, float]):
 
     def _repr_html_(self) -> str:
         """Show the most probable strings as a table with bars, for notebooks."""
-        return str(ask("show_distribution", self))
+        return str(call_hook("show_distribution", self))
 
     def __repr__(self) -> str:
-        return (
-            f"Distribution({many(self.n_outcomes, 'string')} of {many(self.n_bits, 'bit')}, {many(self.shots, 'shot')})"
-        )
+        size = f"{plural(self.n_outcomes, 'string')} of {plural(self.n_bits, 'bit')}"
+        return f"Distribution({size}, {plural(self.shots, 'shot')})"
 
 
-def of_width(source: Any, n_bits: int) -> Distribution:
+def read_with_width(source: Any, n_bits: int) -> Distribution:
     """Read counts, taking integer and hexadecimal keys as `n_bits` wide; counts with another width keep it.
 
     Example:
-        >>> of_width({"0x1": 3}, 4).to_counts(), of_width({"01": 3}, 4).n_bits
+        >>> read_with_width({"0x1": 3}, 4).to_counts(), read_with_width({"01": 3}, 4).n_bits
         ({'0001': 3}, 2)
     """
     try:
@@ -403,7 +402,7 @@ def align(left: Distribution, right: Distribution) -> tuple[Words, Floats, Float
     """
     if left.n_bits != right.n_bits:
         raise ValueError(f"distributions must have one width to be compared; got {left.n_bits} and {right.n_bits} bits")
-    words, index = numbered(np.vstack([left.words, right.words]))
+    words, index = unique_words(np.vstack([left.words, right.words]))
     p, q = np.zeros(len(words)), np.zeros(len(words))
     p[index[: left.n_outcomes]] = left.probabilities
     q[index[left.n_outcomes :]] = right.probabilities

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-WHOLE = 12
+FULL_WIDTH = 12
 """Largest width of a bitstring that is written in full; wider ones are written in hexadecimal."""
 _LONGEST = 12
 """Largest number of hexadecimal digits written in full; longer labels leave out the middle."""
 
 
-def short_labels(texts: Sequence[str], whole: int = WHOLE) -> list[str]:
+def short_labels(texts: Sequence[str], whole: int = FULL_WIDTH) -> list[str]:
     """Abbreviate bitstrings: in full up to 12 bits, in hexadecimal up to 48, beyond that with the middle left out.
 
     Enough digits are kept to tell the strings apart.

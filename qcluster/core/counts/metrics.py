@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_flag
 from qcluster.core.counts.bits import Words
-from qcluster.core.counts.distribution import Distribution, align, of_width
+from qcluster.core.counts.distribution import Distribution, align, read_with_width
 
 
-@own_errstate
+@default_errstate
 def hellinger_fidelity(p: Any, q: Any) -> float:
     """Compare two distributions by their Hellinger fidelity ``(sum_y sqrt(p(y) q(y)))^2``, in [0, 1].
 
@@ -29,7 +29,7 @@ def hellinger_fidelity(p: Any, q: Any) -> float:
     return float(min(1.0, np.sqrt(left * right).sum() ** 2))
 
 
-@own_errstate
+@default_errstate
 def total_variation(p: Any, q: Any) -> float:
     """Compare two distributions by total variation distance ``sum_y |p(y) - q(y)| / 2``, in [0, 1].
 
@@ -41,7 +41,7 @@ def total_variation(p: Any, q: Any) -> float:
     return float(min(1.0, np.abs(left - right).sum() / 2))
 
 
-@own_errstate
+@default_errstate
 def success_probability(p: Any, ideal: Any) -> float:
     """Return the total probability of the strings that the ideal distribution contains.
 
@@ -53,7 +53,7 @@ def success_probability(p: Any, ideal: Any) -> float:
     return float(min(1.0, left[right > 0].sum()))
 
 
-@own_errstate
+@default_errstate
 def entropy(p: Any, *, normalised: bool = False) -> float:
     """Return the Shannon entropy in bits; with `normalised`, divided by the number of bits, so that it is in [0, 1].
 
@@ -70,5 +70,5 @@ def entropy(p: Any, *, normalised: bool = False) -> float:
 def _aligned(p: Any, q: Any) -> tuple[Words, Floats, Floats]:
     """Read two distributions at a common width and put them on their joint support, see `align`."""
     left = Distribution.of(p)
-    right = of_width(q, left.n_bits)
-    return align(left if left.n_bits == right.n_bits else of_width(p, right.n_bits), right)
+    right = read_with_width(q, left.n_bits)
+    return align(left if left.n_bits == right.n_bits else read_with_width(p, right.n_bits), right)

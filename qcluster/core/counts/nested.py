@@ -26,11 +26,11 @@ def is_wrapped(source: Any) -> bool:
     return any(name in source for name in _WRAPPERS)
 
 
-def of_format(document: Mapping[str, Any]) -> str:
+def describe_format(document: Mapping[str, Any]) -> str:
     """Describe the format of a qcluster document that is not counts, and how to use it if it contains some.
 
     Example:
-        >>> of_format({"format": "qcluster-run", "version": 1})
+        >>> describe_format({"format": "qcluster-run", "version": 1})
         'of the format qcluster-run: mitigate takes qcluster.Run.from_json(text)'
     """
     cure = ": mitigate takes qcluster.Run.from_json(text)" if document["format"] == "qcluster-run" else ""
@@ -68,7 +68,7 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
     if isinstance(header, Mapping):
         slots = header.get("memory_slots", width_of_registers(header.get("creg_sizes")))
         width = width if slots is None else slots
-    width = width_told(source, width)
+    width = stated_width(source, width)
     for name in ("counts", "samples", "memory"):
         if name in source:
             inner = source[name]
@@ -82,11 +82,11 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
     return _register(source["data"], width, order)
 
 
-def width_told(source: Mapping[str, Any], otherwise: int | None = None) -> Any:
+def stated_width(source: Mapping[str, Any], otherwise: int | None = None) -> Any:
     """Return the number of bits stated beside counts, as ``num_bits`` or ``n_bits``; `otherwise` if neither is there.
 
     Example:
-        >>> width_told({"counts": {"0x3": 3}, "n_bits": 5})
+        >>> stated_width({"counts": {"0x3": 3}, "n_bits": 5})
         5
     """
     widths = [source[name] for name in ("num_bits", "n_bits") if source.get(name) is not None]
@@ -169,7 +169,7 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
 
 
 def _width(register: Any) -> Any:
-    return width_told(register) if isinstance(register, Mapping) else None
+    return stated_width(register) if isinstance(register, Mapping) else None
 
 
 def _number(name: str, sample: Any, width: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import real_array
 from qcluster.core.counts.bits import Words, pack, parse_bitstrings
-from qcluster.core.words import many, shown
+from qcluster.core.words import plural, short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         if observable and not set(observable) - {"0", "1"}:
             if len(observable) != n_bits:
                 raise ValueError(
-                    f"observable must be {many(n_bits, 'bit')}, or {n_bits} letters I or Z; got {observable!r}"
+                    f"observable must be {plural(n_bits, 'bit')}, or {n_bits} letters I or Z; got {observable!r}"
                 )
             string = pack(parse_bitstrings([observable]))
             return Diagonal(lambda words: (words == string).all(axis=1).astype(np.float64), 0.0, 1.0)
@@ -73,7 +73,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         terms = list(observable)
         coefficients = _real(list(observable.values()), lambda term: repr(terms[term]))
         if coefficients.ndim > 1:
-            raise TypeError(f"each term of an observable must have one number; got {shown(observable[terms[0]])}")
+            raise TypeError(f"each term of an observable must have one number; got {short_repr(observable[terms[0]])}")
         return _pauli_sum(_masks([term.replace(" ", "") for term in terms], n_bits), coefficients)
     if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
         return _of_operator(observable, n_bits)

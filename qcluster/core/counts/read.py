@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
-from qcluster.core.counts.nested import is_wrapped, of_format, unwrap, width_of_registers, width_told
-from qcluster.core.words import many, shown
+from qcluster.core.counts.nested import describe_format, is_wrapped, stated_width, unwrap, width_of_registers
+from qcluster.core.words import plural, short_repr
 
 _RUN_FIRST = "run it first, such as (run,) = execute([circuit], backend)"
 
@@ -54,14 +54,14 @@ def read(source: Any, num_bits: int | None = None) -> Any:
             if source.get("version") != VERSION:
                 raise ValueError(
                     f"a {DOCUMENT} must have the version {VERSION}, which this qcluster reads; "
-                    f"got {shown(source.get('version'))}"
+                    f"got {short_repr(source.get('version'))}"
                 )
-            if width_told(source) == 0 or source.get("counts") == {}:
+            if stated_width(source) == 0 or source.get("counts") == {}:
                 return _read_empty(source, num_bits)
         if is_wrapped(source):
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
-            raise TypeError(f"counts must be shots by bitstring; got a document {of_format(source)}")
+            raise TypeError(f"counts must be shots by bitstring; got a document {describe_format(source)}")
         return _read_mapping(source, num_bits)
     shots = source.tolist() if isinstance(source, np.ndarray) and source.ndim == 1 else source
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
@@ -204,10 +204,10 @@ def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
 
 def _read_empty(source: Mapping[str, Any], num_bits: int | None) -> Rows:
     """Read a saved distribution without shots or without bits; counts from anywhere else must have both."""
-    n_bits, counts = check_whole("n_bits", width_told(source), 0), source.get("counts")
+    n_bits, counts = check_whole("n_bits", stated_width(source), 0), source.get("counts")
     check_width(n_bits, num_bits)
     if not isinstance(counts, Mapping) or set(counts) - {""}:
-        raise ValueError(f"counts of 0 bits must be shots of the key ''; got {shown(counts)}")
+        raise ValueError(f"counts of 0 bits must be shots of the key ''; got {short_repr(counts)}")
     weights = _read_weights(list(counts), list(counts.values()))
     check_weights(weights, lambda _: "key ''")
     return pack(np.zeros((len(weights), n_bits), dtype=bool)), weights, n_bits
@@ -220,8 +220,8 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of equal strings")
     if num_bits is None and counts and _may_be_text(counts):
         raise TypeError(
-            f"a Series over numbers that could be bitstrings, such as {shown(max(counts))}, must have num_bits if they "
-            "are integers; bitstrings must be read as text: read_csv(..., dtype={'bitstring': str})"
+            f"a Series over numbers that could be bitstrings, such as {short_repr(max(counts))}, must have num_bits if "
+            "they are integers; bitstrings must be read as text: read_csv(..., dtype={'bitstring': str})"
         )
     rows = _read_mapping(counts, num_bits)
     if type(source.index).__name__ == "RangeIndex" and num_bits is None:  # a column: its bitstrings are in another one
@@ -282,7 +282,7 @@ def weight_array(weights: Any) -> NDArray[np.float64]:
     try:
         return real_array("weights", weights)
     except OverflowError:
-        raise ValueError(f"weights must be finite; got a whole number too large in {shown(weights)}") from None
+        raise ValueError(f"weights must be finite; got a whole number too large in {short_repr(weights)}") from None
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:
@@ -313,7 +313,7 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
     with np.errstate(over="ignore", invalid="ignore"):
         normed = abs(weights.sum() - 1) < 1e-6
     cure = f": {_NEGATIVE}" if normed else ""
-    check_weights(weights, lambda row: f"key {shown(keys[row])}{cure}")
+    check_weights(weights, lambda row: f"key {short_repr(keys[row])}{cure}")
     if normed:
         weights = weights * _shots_behind(counts)
     if not weights.any():
@@ -353,12 +353,13 @@ def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.floa
     weights = []
     for key, value in zip(keys, values, strict=True):
         if not isinstance(value, Real) or isinstance(value, bool):
-            cure = f": pass one set of counts, such as counts[{shown(key)}]" if isinstance(value, Mapping) else ""
-            raise TypeError(f"weights must be real numbers; got {shown(value)} for key {shown(key)}{cure}")
+            cure = f": pass one set of counts, such as counts[{short_repr(key)}]" if isinstance(value, Mapping) else ""
+            raise TypeError(f"weights must be real numbers; got {short_repr(value)} for key {short_repr(key)}{cure}")
         try:
             weights.append(float(value))
         except OverflowError:
-            raise ValueError(f"weights must be finite; got a whole number too large for key {shown(key)}") from None
+            name = short_repr(key)
+            raise ValueError(f"weights must be finite; got a whole number too large for key {name}") from None
     return np.array(weights, dtype=np.float64)
 
 
@@ -374,13 +375,13 @@ def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
     elif all(isinstance(key, Integral) and not isinstance(key, bool) for key in keys):
         values = [int(key) for key in keys]
     else:
-        kinds = {type(key): key for key in reversed(keys)}
-        raise TypeError(f"keys must be all bitstrings or all integers; got {' and '.join(map(shown, kinds.values()))}")
+        kinds = {type(key): short_repr(key) for key in reversed(keys)}
+        raise TypeError(f"keys must be all bitstrings or all integers; got {' and '.join(kinds.values())}")
     if width is None:
         width = max(1, max(values).bit_length())
     for key, value in zip(keys, values, strict=True):
         if value < 0 or value.bit_length() > width:
-            raise ValueError(f"keys must lie in 0..2**{width} - 1 for {many(width, 'bit')}; got {shown(key)}")
+            raise ValueError(f"keys must lie in 0..2**{width} - 1 for {plural(width, 'bit')}; got {short_repr(key)}")
     return integers_to_bits(values, width)
 
 
@@ -392,7 +393,7 @@ def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
     except ValueError as error:
         raise ValueError(f"{error}{_lost(texts)}") from error
     if width is not None and bits.shape[1] != width:
-        raise ValueError(f"keys must have {many(width, 'bit')}; got {texts[0]!r} with {bits.shape[1]}")
+        raise ValueError(f"keys must have {plural(width, 'bit')}; got {texts[0]!r} with {bits.shape[1]}")
     return bits
 
 
@@ -438,7 +439,7 @@ def _words_of(name: str, register: Any) -> Words:
             "kerneled or averaged data cannot be counted"
         )
     if not isinstance(register.num_bits, Integral) or register.num_bits < 0:
-        raise TypeError(f"num_bits of register {name!r} must be a whole number; got {shown(register.num_bits)}")
+        raise TypeError(f"num_bits of register {name!r} must be a whole number; got {short_repr(register.num_bits)}")
     n_bits = int(register.num_bits)
     if array.shape[-1:] != ((n_bits + 7) // 8,):
         came = array.shape[-1] if array.ndim else "no axis"

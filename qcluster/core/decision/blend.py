@@ -20,9 +20,9 @@ from qcluster.core.decision.candidates import (
 )
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
-from qcluster.core.noise.prior import SHOTS
+from qcluster.core.noise.prior import PRIOR_SHOTS
 from qcluster.core.sparse.fit import MixtureFit
-from qcluster.core.uncertainty.response import Observables, sampled_hypotheses, under_flips
+from qcluster.core.uncertainty.response import Observables, flip_response, sampled_hypotheses
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Blend:
     """Hypotheses of the deconvolutions."""
     weights: Floats
     """``(c,)`` weights of the candidates."""
-    prior_shots: float = SHOTS
+    prior_shots: float = PRIOR_SHOTS
     """Weight of the prior of each flip rate of the mixture, in shots."""
 
     @property
@@ -51,7 +51,7 @@ class Blend:
         """Numbers in memory per redraw: the answer over the support, and the work arrays of deconvolution."""
         return 8 * len(self.support.words)
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
         roots = self.roots(draws, levels)
         return np.asarray(roots * roots @ observables(self.support.words))
@@ -73,7 +73,7 @@ class Blend:
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
             roots += weights[SMOOTH] * np.where(observed > 0, read * smoothed, smoothed)
         if weights[MIXTURE]:
-            strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
+            strings = flip_response(raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
             roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
         for index, weight in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
             roots[:, index] += weight

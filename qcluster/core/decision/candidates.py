@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, heaviest, numbered, pack
+from qcluster.core.counts.bits import Words, most_frequent_row, pack, unique_words
 from qcluster.core.counts.distribution import Distribution, histogram
-from qcluster.core.dense.bitflips import Posterior, deconvolving, smooth
+from qcluster.core.dense.bitflips import Posterior, deconvolve_steps, smooth
 from qcluster.core.dense.observed import deconvolve_observed
-from qcluster.core.lockstep import Stepwise, alone
-from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fitting
+from qcluster.core.lockstep import Stepwise, run_one
+from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fit_mixture_steps
 from qcluster.core.sparse.product import fix_bits, single_string
 
 GRID = ((0.03, 0.0), (0.08, 0.0), (0.16, 0.0), (0.28, 0.0), (0.03, 0.3), (0.16, 0.3), (0.28, 1.0))
@@ -129,12 +129,14 @@ def gather(d: Distribution, known: Floats | None = None) -> Candidates:
     Returns:
         The candidates. Cost: one mixture and one batch of deconvolutions.
     """
-    return alone(gathering(d, known))
+    return run_one(gather_steps(d, known))
 
 
-def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings | None = None) -> Stepwise[Candidates]:
+def gather_steps(
+    d: Distribution, known: Floats | None, settings: MixtureSettings | None = None
+) -> Stepwise[Candidates]:
     """Run `gather` as a computation in steps, for `qcluster.core.lockstep`; `settings` are those of the mixture."""
-    fit = yield from fitting(d.bits, d.weights, known, settings or MixtureSettings())
+    fit = yield from fit_mixture_steps(d.bits, d.weights, known, settings or MixtureSettings())
     string, odds = single_string(d.bits, d.weights)
     counts = histogram(d) if d.n_bits <= WIDEST else None
     posterior, hypotheses = _on_observed(d) if counts is None else (yield from _on_all(counts, fit, known))
@@ -162,9 +164,9 @@ def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Sup
         seen, centroids, single = (part[:, 0].astype(np.intp) for part in sets)
         fixed = seen[:0]
     else:
-        words, rows = numbered(np.vstack([*sets, pack(fix_bits(d.bits, d.weights))]))
+        words, rows = unique_words(np.vstack([*sets, pack(fix_bits(d.bits, d.weights))]))
         seen, centroids, single, fixed = np.split(rows, np.cumsum([len(part) for part in sets]))
-    return Support(words, seen, centroids, np.append(single, seen[heaviest(d.bits, d.weights)]), fixed)
+    return Support(words, seen, centroids, np.append(single, seen[most_frequent_row(d.bits, d.weights)]), fixed)
 
 
 def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[tuple[Posterior, Hypotheses]]:
@@ -176,7 +178,7 @@ def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[t
         pairs += [(np.clip(known, 0, _LARGEST), density) for density in KNOWN]
     rates = np.stack([flips for flips, _ in pairs])
     concentration = np.array([density or 0.5**n for _, density in pairs])
-    posterior = yield from deconvolving(counts, rates, concentration, STEPS)
+    posterior = yield from deconvolve_steps(counts, rates, concentration, STEPS)
     return posterior, Hypotheses(DENSE + np.arange(len(pairs)), rates, concentration, None)
 
 

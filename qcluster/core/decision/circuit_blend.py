@@ -27,7 +27,7 @@ from qcluster.core.dense.richardson_lucy import redeconvolve
 from qcluster.core.dense.unknown_scale import redeconvolved
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.sparse.under_kernel import Few
+from qcluster.core.sparse.under_kernel import FewStrings
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _MOVING = 0.02
@@ -53,7 +53,7 @@ class CircuitBlend:
     """Strings of the answer."""
     alone: Blend | None
     """Response of the answer from counts alone; None where that answer is the counts."""
-    few: Few
+    few: FewStrings
     """The few strings and their kernel."""
     strings: Indices
     """``(k,)`` their rows in the support."""
@@ -90,7 +90,7 @@ class CircuitBlend:
         """Numbers in memory per redraw: the answer as a full vector, and the work arrays behind it."""
         return 10 * self.kernel.size
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
         roots = self._roots(draws, levels)
         answers = roots * roots
@@ -111,7 +111,7 @@ class CircuitBlend:
         seen = self._frequencies(draws)
         shots = seen * self.raw.shots
         for weight, scale, model in self.log_linear:
-            roots += weight * np.sqrt(model.again(self.kernel.scaled(scale), shots))
+            roots += weight * np.sqrt(model.refit(self.kernel.scaled(scale), shots))
         kernels = ScaledKernels.of(self.kernel, self.scales[:-1], readout=True)
         for weight, probability in self.bayesian:  # the last kernel, readout alone, is not among their hypotheses
             sampled = sampled_hypotheses(probability, levels)

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, numbered
+from qcluster.core.counts.bits import Words, unique_words
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import Decided, decide
+from qcluster.core.decision.decide import Decision, decide
 from qcluster.core.dense.log_linear import LogLinear, log_linear
 from qcluster.core.dense.richardson_lucy import Deconvolved, allowed, deconvolve
 from qcluster.core.dense.unknown_scale import UnknownScale, unknown_scale
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.sparse.read_off import read_off
-from qcluster.core.sparse.under_kernel import Few
+from qcluster.core.sparse.read_off import few_strings
+from qcluster.core.sparse.under_kernel import FewStrings
 from qcluster.core.stats.walsh import most_frequent
 
 SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
@@ -75,7 +75,7 @@ class Support:
         """Return the rows of packed strings, ``(k,)``; all of them must be in the support."""
         if self.exact:
             return words[:, 0].astype(np.intp)
-        _, rows = numbered(np.vstack([self.words, words]))
+        _, rows = unique_words(np.vstack([self.words, words]))
         return np.asarray(rows[len(self.words) :])
 
 
@@ -115,11 +115,11 @@ class Candidates:
     """Richardson-Lucy at the scales used, and last of the readout errors alone."""
     scales: tuple[int, ...]
     """Indices into `SCALES` of the scales used."""
-    alone: Decided
+    alone: Decision
     """The decision from counts alone, without the circuit."""
     models: Models | None
     """Models of the whole output; None beyond `BROAD` bits."""
-    few: Few
+    few: FewStrings
     """A few strings under the allowed noise that is nearest to the calibrated. (Under the largest allowed noise a
     product state would look like one string.)"""
     fits: int
@@ -147,7 +147,7 @@ class Candidates:
         return np.asarray(rows[np.searchsorted(self.support.numbers[rows], self.few.strings)])
 
 
-def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) -> Candidates:
+def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -> Candidates:
     """Compute every candidate answer.
 
     Args:
@@ -166,7 +166,7 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
     kernels = ScaledKernels.of(kernel, [SCALES[index] for index in scales], readout=True)
     deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
     fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots, MISFIT)
-    few = read_off(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
+    few = few_strings(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     models = _models(kernel, kernels, counts) if d.n_bits <= BROAD else None
@@ -210,13 +210,13 @@ def words_of(d: Distribution, kernel: Kernel) -> Words | None:
     return words
 
 
-def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
+def _support(d: Distribution, kernel: Kernel, alone: Decision) -> Support:
     """List the strings that answers may contain, and share each number among its strings by their counts."""
     if kernel.index.exact:
         numbers = np.arange(kernel.size)
         return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
     more = [] if alone.blend is None else [alone.blend.support.words]
-    words, rows = numbered(np.vstack([d.words, *more]))
+    words, rows = unique_words(np.vstack([d.words, *more]))
     shots = np.zeros(len(words))
     shots[rows[: d.n_outcomes]] = d.weights
     numbers = kernel.index.of(words)

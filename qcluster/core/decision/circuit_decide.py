@@ -148,7 +148,7 @@ def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
 def _too_noisy(found: Candidates, most: float) -> bool:
     """Return whether the few strings need more than `most` times the noise of the calibration."""
     few = found.few
-    return noise_ratio(few.fidelity(found.counts), few.fidelity(found.kernel.forward(few.pure))) > most
+    return noise_ratio(few.fidelity(found.counts), few.fidelity(found.kernel.forward(few.noiseless))) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

@@ -10,8 +10,8 @@ from qcluster.core.decision.features import bounded, of_counts
 from qcluster.core.dense.log_linear import LogLinear
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.under_kernel import Few
-from qcluster.core.stats.goodness import misfit
+from qcluster.core.sparse.under_kernel import FewStrings
+from qcluster.core.stats.goodness import excess_deviance
 from qcluster.core.stats.special import perplexity, unevenness
 from qcluster.core.stats.walsh import walsh
 
@@ -128,16 +128,16 @@ def _models(candidates: Candidates, uniform: float) -> list[float]:
         mean = bayesian.log_scale(probability)
         broad = float(probability[bayesian.prior[:, 0] == bayesian.prior.max()].sum())
         described += [mean, float(np.sqrt(probability @ (logs - mean) ** 2)), broad]
-    of_scales = bayesian.of_scales()
+    evidence = bayesian.evidence_of_scales()
     calibrated, scaled = candidates.kernel, candidates.kernel.scaled(models.scale)
     for model, kernel in ((models.calibrated, calibrated), (models.scaled, scaled)):
         described += _log_linear(model, kernel, candidates.counts, uniform)
-    return [*np.arcsinh((of_scales - of_scales[SCALES.index(1.0)]) / 3), *described]
+    return [*np.arcsinh((evidence - evidence[SCALES.index(1.0)]) / 3), *described]
 
 
 def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float) -> list[float]:
     """Describe a log-linear model: how well it fits, how broad and uneven it is, and its largest probability."""
-    beyond, spread = misfit(counts, kernel.forward(model.ideal))
+    beyond, spread = excess_deviance(counts, kernel.forward(model.ideal))
     return [
         np.arcsinh(beyond / spread / 3),
         float(np.log(perplexity(model.ideal))) / uniform,
@@ -146,11 +146,11 @@ def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float
     ]
 
 
-def _few(few: Few, candidates: Candidates, shots: float, uniform: float) -> list[float]:
+def _few(few: FewStrings, candidates: Candidates, shots: float, uniform: float) -> list[float]:
     """Describe the few strings: how many there are, their noise, and how well they explain the counts."""
     kernel = few.kernel
-    beyond, spread = misfit(candidates.counts, kernel.forward(few.ideal))
-    read = candidates.kernel.forward(few.pure), kernel.forward(few.pure), candidates.counts
+    beyond, spread = excess_deviance(candidates.counts, kernel.forward(few.ideal))
+    read = candidates.kernel.forward(few.noiseless), kernel.forward(few.noiseless), candidates.counts
     raw = [np.sqrt(few.fidelity(vector)) for vector in read]  # calibrated, learned, observed
     noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in raw]
     rates = np.log((kernel.rates + 1e-5) / (candidates.kernel.rates + 1e-5))
@@ -161,7 +161,7 @@ def _few(few: Few, candidates: Candidates, shots: float, uniform: float) -> list
         np.log(few.scale),
         np.arcsinh(beyond / spread / 3),
         np.log(max(beyond / shots, 0) + _FAINT),
-        few.explained,
+        few.net_log_likelihood,
         float(few.weights.min()),
         noise[2] - noise[0],
         noise[2] - noise[1],

@@ -19,16 +19,16 @@ from qcluster.core.decision.candidates import (
     SMOOTH,
     STRING,
     Candidates,
-    gathering,
+    gather_steps,
 )
 from qcluster.core.decision.features import expectation, features
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.core.lockstep import Stepwise, alone
+from qcluster.core.lockstep import Stepwise, run_one
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
-from qcluster.core.stats.goodness import beyond_uniform
+from qcluster.core.stats.goodness import distance_from_uniform
 from qcluster.core.stats.special import perplexity
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 _STRUCTURE = 4.0
 """Standard deviations from uniform noise at which candidates are computed. Shot noise alone gets there in about one set
@@ -50,7 +50,7 @@ _FAINT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Decided:
+class Decision:
     """The answer to a set of counts, and the fit behind it."""
 
     answer: Mitigation
@@ -61,7 +61,7 @@ class Decided:
     """The response of `answer`: how it changes with the counts. None if the answer is the counts."""
 
 
-def decide(d: Distribution) -> Decided:
+def decide(d: Distribution) -> Decision:
     """Estimate the ideal distribution from the counts alone, or leave them as they are.
 
     Example:
@@ -69,16 +69,16 @@ def decide(d: Distribution) -> Decided:
         >>> decided.answer.applied, sorted(decided.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    return alone(deciding(d, None, None, None))
+    return run_one(decide_steps(d, None, None, None))
 
 
-def deciding(
+def decide_steps(
     d: Distribution,
     known: Floats | None,
     expect: str | None,
     settings: MixtureSettings | None,
     gate: Gate | None = None,
-) -> Stepwise[Decided]:
+) -> Stepwise[Decision]:
     """Decide in steps, for `qcluster.core.lockstep`, with everything that may be known beside the counts.
 
     Args:
@@ -90,8 +90,8 @@ def deciding(
     """
     why, structure = screened(d)
     if why is not None:
-        return Decided(left(d, "mixture", why, known), None, None)
-    candidates = yield from gathering(d, known, settings)
+        return Decision(left(d, "mixture", why, known), None, None)
+    candidates = yield from gather_steps(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
     gate = gate or shipped(wide=candidates.counts is None)
     weights, confidence = gate(described, candidates.present, candidates.gram)
@@ -105,7 +105,7 @@ def deciding(
     hint = _unmeasured(d, fit)
     if why is not None:
         as_read = left(d, "mixture", why + hint, fit.rates, confidence)
-        return Decided(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
+        return Decision(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
     prior_shots = (settings or MixtureSettings()).prior_shots
     blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, prior_shots)
     answer = Mitigation(
@@ -121,7 +121,7 @@ def deciding(
         rates=fit.rates,
         response=blend,
     )
-    return Decided(answer, fit, blend)
+    return Decision(answer, fit, blend)
 
 
 def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distribution:
@@ -146,14 +146,14 @@ def unchanged(overlap: float, shots: float) -> bool:
 
 def screened(d: Distribution) -> tuple[str | None, float]:
     """Return why counts are left before any candidate is computed, or None if they are not; and how far they are from
-    uniform noise (`beyond_uniform`), 0 if that was not computed."""
+    uniform noise (`distance_from_uniform`), 0 if that was not computed."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if are_probabilities(d):
         return "weights that sum to 1 are probabilities; only counts of shots can be mitigated", 0.0
     if d.shots < _FEWEST:
-        return f"{many(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
-    structure = beyond_uniform(d.bits, d.weights)
+        return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
+    structure = distance_from_uniform(d.bits, d.weights)
     return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
 
 

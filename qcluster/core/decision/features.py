@@ -8,8 +8,8 @@ from qcluster.core.checks import EXPECT
 from qcluster.core.counts.bits import weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import DENSE, NAMES, Candidates
-from qcluster.core.sparse.product import beyond_product, product_evidence, togetherness
-from qcluster.core.stats.goodness import beyond_uniform, collisions
+from qcluster.core.sparse.product import flip_coincidence, misfit_of_product, product_evidence
+from qcluster.core.stats.goodness import collisions, distance_from_uniform
 from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
@@ -25,7 +25,7 @@ def features(
         d: the counts.
         candidates: candidate answers to the counts.
         known: ``(n, 2)`` flip rates known beforehand, or None.
-        structure: `beyond_uniform` of the counts, if it was computed already.
+        structure: `distance_from_uniform` of the counts, if it was computed already.
 
     Returns:
         ``(f,)``, every entry within [-20, 20]; what the user expects (`expectation`) is not included. In the order of
@@ -35,7 +35,7 @@ def features(
     """
     n, shots, fit = d.n_bits, d.shots, candidates.fit
     uniform = n * np.log(2)
-    structure = beyond_uniform(d.bits, d.weights) if structure is None else structure
+    structure = distance_from_uniform(d.bits, d.weights) if structure is None else structure
     p = np.sort(d.probabilities)[::-1]
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
@@ -47,12 +47,12 @@ def features(
         np.log(d.n_outcomes),
         *of_counts(d),
         np.arcsinh(structure),
-        -1.0 if candidates.counts is None else np.arcsinh(beyond_product(candidates.counts)),
+        -1.0 if candidates.counts is None else np.arcsinh(misfit_of_product(candidates.counts)),
         *p[:6],
         *[0.0] * (6 - len(p)),
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         candidates.odds / 10,
-        *togetherness(d.bits, d.weights, candidates.string),
+        *flip_coincidence(d.bits, d.weights, candidates.string),
         float(np.where(candidates.string, 1 - ones, ones).max()),
         (fit.log_likelihood - likelihood_of_product) / shots,
         np.arcsinh((fit.log_likelihood - evidence_of_product) / 10),

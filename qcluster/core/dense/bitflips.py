@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.lockstep import Request, Stepwise
@@ -93,7 +93,7 @@ def smooth(counts: Floats) -> Floats:
     return unit
 
 
-@own_errstate
+@default_errstate
 def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: int = 60) -> Posterior:
     """Compute the posterior of the ideal distribution under every hypothesis.
 
@@ -124,7 +124,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
     return Ascent([block], concentration).run(steps)
 
 
-def deconvolving(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
+def deconvolve_steps(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
     """Run `deconvolve` in steps, for `qcluster.core.lockstep`: in batches, or in single precision each set by itself,
     so that its answer does not depend on the batch."""
     key = len(counts), steps, id(counts) if len(counts) >> _LONG else 0

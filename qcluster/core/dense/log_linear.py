@@ -17,7 +17,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import softmax
-from qcluster.core.stats.walsh import rounding, walsh
+from qcluster.core.stats.walsh import rounding_error, walsh
 
 _ROUNDS, _STEPS = 6, 12
 """Rounds of fitting the variances, and steps of fitting the interactions in each. Broad outputs have then reached their
@@ -45,7 +45,7 @@ class LogLinear:
     spread: Floats
     """``(2^m,)`` posterior variances, to first order."""
 
-    def again(self, kernel: Kernel, draws: Floats) -> Floats:
+    def refit(self, kernel: Kernel, draws: Floats) -> Floats:
         """Deconvolve redrawn counts ``(n_draws, 2^m)`` with the same prior, to ``(n_draws, 2^m)`` distributions."""
         start = self.interactions, self.prior, self.spread
         return distribution(np.stack([_most_probable(kernel, counts, *start) for counts in draws]))
@@ -93,7 +93,7 @@ def distribution(theta: Floats) -> Floats:
 def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple[Floats, Floats]:
     """Return the log posterior of interactions, ``(...)``, and its gradient, ``(..., 2^m)``."""
     ideal = distribution(theta)
-    noisy = np.maximum(kernel.forward(ideal), rounding(ideal))
+    noisy = np.maximum(kernel.forward(ideal), rounding_error(ideal))
     sent = ideal * kernel.adjoint(counts / noisy)
     pull = np.divide(theta, prior, out=np.zeros_like(theta), where=prior > 0)
     value = (counts * np.log(noisy)).sum(axis=-1) - 0.5 * (theta * pull).sum(axis=-1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.noise.model import NoiseModel
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.stats.goodness import deviance, shot_noise, usual_deviance
+from qcluster.core.stats.goodness import deviance, expected_deviance, shot_noise
 
 _FAINT = 1e-12
 """Probability added to every string before the first round, since a zero would stay zero."""
@@ -130,7 +130,7 @@ def deconvolve(
 
     def are_fitted(done: int, noisy: Floats) -> NDArray[np.bool_]:
         expected = np.maximum(shots * noisy, _RARE)
-        fitted = np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
+        fitted = np.asarray(deviance(counts, expected) <= _FITTED * expected_deviance(expected))
         ended[fitted] = np.minimum(ended[fitted], done)
         return fitted
 

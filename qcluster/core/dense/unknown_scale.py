@@ -50,7 +50,7 @@ class UnknownScale:
         root = probability @ self.roots
         return np.asarray(root / np.linalg.norm(root))
 
-    def of_scales(self) -> Floats:
+    def evidence_of_scales(self) -> Floats:
         """Return the log evidence of each scale, ``(s,)``, up to a constant; concentrations are equally probable."""
         each = self.evidence.reshape(len(CONCENTRATIONS), -1)
         return np.asarray(np.logaddexp.reduce(each, axis=0))
@@ -74,7 +74,7 @@ def unknown_scale(kernels: ScaledKernels, counts: Floats, hypotheses: NDArray[np
         >>> none = np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8)
         >>> kernel = Kernel.of(FaultMasks(3, *none, np.full((3, 2), 0.1)))
         >>> found = unknown_scale(ScaledKernels.of(kernel, (1.0, 0.3)), np.array([900.0, 30, 30, 0, 40, 0, 0, 0]))
-        >>> bool(np.diff(found.of_scales())[0] > 0)
+        >>> bool(np.diff(found.evidence_of_scales())[0] > 0)
         True
     """
     hypotheses = np.arange(len(CONCENTRATIONS) * len(kernels.scales)) if hypotheses is None else hypotheses

@@ -12,7 +12,7 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_root, softmax
-from qcluster.core.stats.walsh import rounding
+from qcluster.core.stats.walsh import rounding_error
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
@@ -70,7 +70,7 @@ class Redrawn:
         """Numbers in memory per redraw: the answer as a full vector, and the work arrays behind it."""
         return 8 * self.kernel.size
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
@@ -103,11 +103,11 @@ def posterior(
     shape = prior + 0.5 * (shots / strings + kernel.adjoint(counts))
     for _ in range(rounds):
         sent = exp_digamma(shape) / exp_digamma(shape.sum(axis=1, keepdims=True))
-        shares = kernel.adjoint(counts / np.maximum(kernel.forward(sent), rounding(sent)))
+        shares = kernel.adjoint(counts / np.maximum(kernel.forward(sent), rounding_error(sent)))
         shape = prior + sent * np.maximum(shares, 0.0)
     whole = shape.sum(axis=1, keepdims=True)
     sent = exp_digamma(shape) / exp_digamma(whole)
-    fit = (np.log(np.maximum(kernel.forward(sent), rounding(sent))) * counts).sum(axis=1)
+    fit = (np.log(np.maximum(kernel.forward(sent), rounding_error(sent))) * counts).sum(axis=1)
     evidence = fit - dirichlet_divergence(shape, prior) + _blur(kernel, shape, prior)
     return mean_root(shape) / mean_root(whole), evidence
 

@@ -73,7 +73,7 @@ def channel_metric(rates: Floats, mul: float = 2.0) -> Metric:
     return Metric(costs, float(mul * (rates * (1 - rates) * costs).sum()))
 
 
-def most_frequent(bits: Bits, weights: Floats, k: int) -> NDArray[np.intp]:
+def most_frequent_strings(bits: Bits, weights: Floats, k: int) -> NDArray[np.intp]:
     """Return the rows of the k largest weights, by the tie rule of this module.
 
     Args:

@@ -23,7 +23,7 @@ from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
-from qcluster.core.sparse.under_kernel import LENGTHS, Few, noise_ratio, weigh_prefixes
+from qcluster.core.sparse.under_kernel import LENGTHS, FewStrings, noise_ratio, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import most_frequent
 from qcluster.core.uncertainty.response import Response
@@ -189,7 +189,7 @@ def _fit_allowed(seen: _Seen) -> _Fit:
     return next(fit for fit in fits if fit.deviance <= least + slack + 3 * np.sqrt(2 * max(fit.cells, 4.0)))
 
 
-def _few_strings(fit: _Fit, seen: _Seen) -> tuple[Few | None, bool]:
+def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     """Return the few strings that replace Richardson-Lucy's answer, or None; and whether they certainly are the output.
 
     They are certain if they explain the counts under the measured noise, or are clear without that: see `_clear`.
@@ -200,7 +200,7 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[Few | None, bool]:
     few = None
     unexplained = fit.deviance > bootstrap.usual(fit.ideal, fit.cells, refit=True)
     if not unexplained:
-        few = max(_weighed(fit, seen, order[:most], _ALL_NOISE), key=attrgetter("explained"))
+        few = max(_weighed(fit, seen, order[:most], _ALL_NOISE), key=attrgetter("net_log_likelihood"))
         beyond, cells = _deviance_and_cells(fit.kernel, few.ideal, seen.histogram)
         few = few if beyond <= bootstrap.usual(few.ideal, cells, refit=False) else None
     k = _above_step(heights, seen.counts.shots, most)
@@ -221,7 +221,7 @@ def _clear(weights: Floats, share: float) -> bool:
 
 def _weighed(
     fit: _Fit, seen: _Seen, chosen: Indices, uniform: float | None, lengths: Sequence[int] = LENGTHS
-) -> list[Few]:
+) -> list[FewStrings]:
     """Weigh strings, given by their rows in the counts, and shorter lists of them; see `weigh_prefixes`."""
     strings, words = seen.rows[chosen], seen.counts.words[chosen]
     inputs = fit.kernel, strings, words, seen.rows, seen.counts.weights, fit.ideal[strings], uniform, _WEIGHING
@@ -274,7 +274,7 @@ def _remarks(noise: MeasuredNoise, fit: _Fit) -> str:
     return "; ".join([*words, *noise.doubts])
 
 
-def _sparse_answer(seen: _Seen, few: Few, remarks: str) -> Mitigation:
+def _sparse_answer(seen: _Seen, few: FewStrings, remarks: str) -> Mitigation:
     bits = unpack(few.words, seen.counts.n_bits)
     reason = f"{strings_explain(len(few.weights), ' seen through the measured noise')} the counts; {remarks}"
     answer = Distribution(bits, few.weights * seen.counts.shots)

@@ -10,7 +10,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.clusters import channel_metric, cluster, merge_duplicates, most_frequent
+from qcluster.core.estimators.clusters import channel_metric, cluster, merge_duplicates, most_frequent_strings
 from qcluster.core.noise.bitflips import log_likelihood
 from qcluster.core.uncertainty.response import Observables
 
@@ -88,7 +88,7 @@ class Clustered:
         total = kept.sum(axis=-1, keepdims=True) + shares.sum(axis=-1, keepdims=True)
         return kept / total, shares / total
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `qcluster.core.uncertainty.response.Response`; the clusters stay fixed."""
         kept, unseen = self.reshaped(draws)
         return np.asarray(kept @ observables(self.raw.words) + unseen @ observables(pack(self.centroids)))
@@ -129,7 +129,7 @@ def q_cluster(
     """
     settings = settings or PaperSettings()
     metric = channel_metric(rates.mean(axis=1), settings.mul)
-    order = most_frequent(counts.bits, counts.weights, settings.max_clusters)
+    order = most_frequent_strings(counts.bits, counts.weights, settings.max_clusters)
 
     def clustered(k: int) -> Clustered:
         centroids, labels, _ = cluster(counts.bits, counts.weights, counts.bits[order[:k]], metric)

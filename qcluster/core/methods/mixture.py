@@ -5,12 +5,12 @@ from dataclasses import replace
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import MIXTURE
-from qcluster.core.decision.decide import deciding, in_words
+from qcluster.core.decision.decide import decide_steps, in_words
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
-from qcluster.core.uncertainty.response import under_flips
+from qcluster.core.uncertainty.response import flip_response
 
 _MATTERS = 0.25
 """Weight of the mixture in the answer above which the reason says if its EM has not converged."""
@@ -22,7 +22,7 @@ def mitigate(
     """Weigh candidate answers, or without a guard return the few strings alone; see `Method.function`."""
     if not guard:
         return _unguarded(raw, rates, settings)
-    decided = yield from deciding(raw, rates, expect, settings)
+    decided = yield from decide_steps(raw, rates, expect, settings)
     if decided.blend is None or decided.blend.weights[MIXTURE] <= _MATTERS or decided.blend.fit.converged:
         return decided.answer
     return replace(decided.answer, reason=decided.answer.reason + _unconverged(decided.blend.fit))
@@ -41,7 +41,7 @@ def _unguarded(raw: Distribution, rates: Floats | None, settings: MixtureSetting
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
-        response=under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
+        response=flip_response(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
     )
 
 

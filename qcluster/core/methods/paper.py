@@ -8,7 +8,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.estimators.q_cluster import PaperSettings, q_cluster
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 
 def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:
@@ -23,7 +23,7 @@ def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings
         applied=True,
         share=1.0,
         confidence=None,
-        reason=f"{weights.sum():.0%} of the shots lie within reach of {many(len(weights), 'centroid')} "
+        reason=f"{weights.sum():.0%} of the shots lie within reach of {plural(len(weights), 'centroid')} "
         f"at {rates.mean():.1%} flips per bit",
         centroids=clusters.centroids[heaviest],
         weights=weights[heaviest],

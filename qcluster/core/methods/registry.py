@@ -9,7 +9,7 @@ import numpy as np
 from qcluster.core.checks import EXPECT
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.noise.given import WORDS, kind_of
+from qcluster.core.noise.noise_argument import DESCRIPTIONS, kind_of
 
 Function = Callable[..., Mitigation | Stepwise[Mitigation]]
 """Type of `Method.function`: from counts, noise, guard and settings to a `Mitigation`, at once or in steps."""
@@ -62,9 +62,9 @@ class Method:
             raise ValueError(f"summary must be a sentence; got {self.summary!r}")
         if not callable(self.function):
             raise TypeError(f"function must be callable; got {self.function!r}")
-        unknown = [kind for kind in self.takes if kind not in WORDS]
+        unknown = [kind for kind in self.takes if kind not in DESCRIPTIONS]
         if unknown:
-            raise ValueError(f"needs and uses must be among {', '.join(WORDS)}; got {unknown[0]!r}")
+            raise ValueError(f"needs and uses must be among {', '.join(DESCRIPTIONS)}; got {unknown[0]!r}")
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -78,8 +78,8 @@ class Method:
     def check_noise(self, kind: str | None) -> None:
         """Raise ValueError if the method cannot use this kind of noise, or if the kind it needs is missing."""
         if kind is not None and kind not in self.takes:
-            usable = " or ".join(WORDS[taken] for taken in self.takes) or "nothing"
-            raise ValueError(f"method={self.name!r} takes {usable} as its noise; got {WORDS[kind]}")
+            usable = " or ".join(DESCRIPTIONS[taken] for taken in self.takes) or "nothing"
+            raise ValueError(f"method={self.name!r} takes {usable} as its noise; got {DESCRIPTIONS[kind]}")
         if kind is None and self.needs is not None:
             cures = {
                 "rates": ", such as noise=0.05",
@@ -87,7 +87,7 @@ class Method:
                 "faults": ", or a Run that has them",
             }
             cure = cures.get(self.needs, "")
-            raise ValueError(f"method={self.name!r} needs {WORDS[self.needs]} as its noise{cure}; got none")
+            raise ValueError(f"method={self.name!r} needs {DESCRIPTIONS[self.needs]} as its noise{cure}; got none")
 
     def check_options(self, guard: Any = True, settings: Any = None, expect: Any = None) -> Any:
         """Check guard, settings and expectation, and return the settings, or the defaults if None are given.

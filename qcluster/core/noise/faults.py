@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.checks import check_real, check_whole, real_array
-from qcluster.core.counts.bits import Words, numbered, pack
+from qcluster.core.counts.bits import Words, pack, unique_words
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
 
@@ -119,7 +119,7 @@ def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:
     return np.asarray(np.minimum(readout * factor, np.maximum(readout, np.minimum(0.49, 0.98 - other))))
 
 
-def off_quarter(angles: Floats) -> Floats:
+def non_clifford_weight(angles: Floats) -> Floats:
     """Return ``sin^2(x / 2)``, where x is the distance of each angle to the nearest quarter turn, a Clifford gate."""
     quarter = np.pi / 2
     return np.asarray(np.sin((angles - quarter * np.round(angles / quarter)) / 2) ** 2)
@@ -132,6 +132,6 @@ def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[W
         Masks, rates and kind as in `FaultMasks`, sorted by kind, then by value.
     """
     keep = masks.any(axis=1)
-    words, index = numbered(np.column_stack([masks, kind])[keep])
+    words, index = unique_words(np.column_stack([masks, kind])[keep])
     total = np.bincount(index, rates[keep], len(words)).astype(np.float64)
     return words[:, :-1], total, words[:, -1].astype(np.uint8)

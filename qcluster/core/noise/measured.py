@@ -13,11 +13,11 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution, are_probabilities, of_width
+from qcluster.core.counts.distribution import Distribution, are_probabilities, read_with_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
-from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
-from qcluster.core.words import many, shown
+from qcluster.core.stats.walsh import LinearIndex, rounding_error, walsh
+from qcluster.core.words import plural, short_repr
 
 _LEAST_SHOTS_OF_MASK = 5.0
 """Shots from which a pattern may be the mask of a single fault, rather than of several faults at once."""
@@ -81,7 +81,7 @@ class MeasuredNoise(Frozen):
         if hasattr(self.reference_counts, "distribution") and hasattr(self.reference_counts, "raw"):
             kind = type(self.reference_counts).__name__
             raise TypeError(f"reference_counts must be raw counts; got a {kind}: give its raw")
-        counts = of_width(self.reference_counts, len(bits))
+        counts = read_with_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
         if are_probabilities(counts):
@@ -90,9 +90,8 @@ class MeasuredNoise(Frozen):
                 "them by the shots they come from"
             )
         if len(bits) != counts.n_bits:
-            raise ValueError(
-                f"expected must have the width of the reference's counts, {many(counts.n_bits, 'bit')}; got {len(bits)}"
-            )
+            width = plural(counts.n_bits, "bit")
+            raise ValueError(f"expected must have the width of the reference's counts, {width}; got {len(bits)}")
         object.__setattr__(self, "reference_counts", counts)
         object.__setattr__(self, "expected", format_bitstrings(bits[None])[0])
         if isinstance(pooled, MeasuredNoise) and self.expected != pooled.expected:
@@ -151,7 +150,7 @@ class MeasuredNoise(Frozen):
             return ""
         return (
             f"the expected string must be the reference's most frequent; {self.expected!r} has {expected_shots:.12g} "
-            f"of {many(self.shots, 'shot')}, {rival!r} has {rival_shots:.12g}: is it written with classical bit 0 "
+            f"of {plural(self.shots, 'shot')}, {rival!r} has {rival_shots:.12g}: is it written with classical bit 0 "
             "rightmost, and of this reference?"
         )
 
@@ -171,7 +170,7 @@ class MeasuredNoise(Frozen):
                 f"maximum ({rival!r} has {rival_shots / self.shots:.1%})"
             )
         if self.shots < _FEW_SHOTS:
-            doubts.append(f"the reference has only {many(self.shots, 'shot')}")
+            doubts.append(f"the reference has only {plural(self.shots, 'shot')}")
         weights = self.reference_counts.weights
         if not np.allclose(weights, np.round(weights), rtol=1e-9, atol=1e-9):
             doubts.append("the reference's counts are not whole numbers: are they raw, not mitigated?")
@@ -193,11 +192,11 @@ class MeasuredNoise(Frozen):
         return kernel_of(index, index.vector(self.patterns.words, self.patterns.weights))
 
 
-def as_expecting(counts: Distribution, expected: str, wanted: str) -> Distribution:
+def shift_expected(counts: Distribution, expected: str, wanted: str) -> Distribution:
     """Move the counts of a reference to another expected string, keeping the flips, so that references can be pooled.
 
     Example:
-        >>> as_expecting(Distribution.of({"01": 9, "00": 1}), "01", "11").to_counts()
+        >>> shift_expected(Distribution.of({"01": 9, "00": 1}), "01", "11").to_counts()
         {'10': 1, '11': 9}
     """
     moved = np.logical_xor(*parse_bitstrings([expected, wanted]))
@@ -230,7 +229,7 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
     start = Kernel.of_patterns(index, shifts, rates)
     sent = np.zeros(size)
     sent[0] = 1.0
-    sent[1:] = max(_UNEXPLAINED / np.sqrt(size), _ROUNDED * float(rounding(sent)[0]))
+    sent[1:] = max(_UNEXPLAINED / np.sqrt(size), _ROUNDED * float(rounding_error(sent)[0]))
     rounds = next(rounds for widest, rounds in _ROUNDS if index.n_index <= widest)
     fitted = learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)
     floor = 1e-3 / (float(seen.sum()) * size)  # a pattern that was never read is not impossible
@@ -251,8 +250,8 @@ def _bits_of(expected: Any) -> Bits:
     if isinstance(expected, str):
         text = expected.replace(" ", "")
         if not text or set(text) - {"0", "1"}:
-            raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {shown(expected)}")
+            raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {short_repr(expected)}")
         return np.asarray(parse_bitstrings([text])[0])
     if isinstance(expected, np.ndarray) and expected.dtype == np.bool_ and expected.ndim == 1 and len(expected):
         return expected
-    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {shown(expected)}")
+    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {short_repr(expected)}")

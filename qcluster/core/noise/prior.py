@@ -13,7 +13,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 
-LEVELS = (0.003, 0.5)
+LEVEL_RANGE = (0.003, 0.5)
 """Smallest and largest noise level; the prior is uniform in its logarithm."""
 SPREADS: Floats = np.array([0.03, 0.1, 0.25, 0.5, 0.8])
 """Standard deviations of ln(rate) from bit to bit, equally probable."""
@@ -24,13 +24,13 @@ LOGIT_SPREADS = (0.5, 1.0)
 ASYMMETRY = 1.0
 """Standard deviation of ln(P(read 0|1) / P(read 1|0)), both averaged over the register: on one machine the two stay
 within a factor of about ten of each other, and no machine has a rate of one half beside one of zero."""
-LARGEST = 0.6
+LARGEST_DECAY_RATE = 0.6
 """Largest P(read 0|1): a bit may decay in more than half of the shots."""
-SHOTS = 30.0
+PRIOR_SHOTS = 30.0
 """Weight of the mean over the bits in the estimate of one bit's rate, in shots."""
 TILTS: Floats = np.array([0.12, 0.4, 1.0, 2.2])
 """Error regimes: factors on the odds of all flips in a shot, from shots with few errors to shots with many."""
 REGIMES: Floats = np.array([0.1, 0.3, 0.5, 0.1])
 """Prior shares of the error regimes."""
-INDEPENDENT: Floats = np.array([0.01, 0.04, 0.93, 0.02])
+INDEPENDENT_REGIMES: Floats = np.array([0.01, 0.04, 0.93, 0.02])
 """Prior shares of the error regimes for independent flips."""

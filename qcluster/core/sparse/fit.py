@@ -12,9 +12,9 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
-from qcluster.core.counts.bits import Bits, by_contents, distinct_rows, pack_columns, unpack
-from qcluster.core.lockstep import Stepwise, alone
-from qcluster.core.noise.prior import REGIMES, SHOTS
+from qcluster.core.counts.bits import Bits, columns_by_weight, distinct_rows, pack_columns, unpack
+from qcluster.core.lockstep import Stepwise, run_one
+from qcluster.core.noise.prior import PRIOR_SHOTS, REGIMES
 from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
@@ -47,7 +47,7 @@ class MixtureSettings:
 
     max_clusters: int = 32
     """Largest number of strings that may explain the counts; from 1 to 4096."""
-    prior_shots: float = SHOTS
+    prior_shots: float = PRIOR_SHOTS
     """Weight of the prior of a bit's flip rate, in shots; from 1e-6 to 1e9. The prior expects the known rates if any
     are given, else the mean over the bits."""
     rounds: int = 30
@@ -127,10 +127,12 @@ def fit_mixture(
         >>> sorted(fit.centroids.astype(int).tolist())
         [[0, 0, 0], [1, 1, 1]]
     """
-    return alone(fitting(bits, weights, rates, settings or MixtureSettings()))
+    return run_one(fit_mixture_steps(bits, weights, rates, settings or MixtureSettings()))
 
 
-def fitting(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSettings) -> Stepwise[MixtureFit]:
+def fit_mixture_steps(
+    bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSettings
+) -> Stepwise[MixtureFit]:
     """Fit a mixture as a computation for `qcluster.core.lockstep`, so that many sets of counts share array work."""
     weights = np.asarray(weights, dtype=np.float64)
     if bits.ndim != 2 or weights.shape != bits.shape[:1]:
@@ -139,7 +141,7 @@ def fitting(bits: Bits, weights: Floats, rates: Floats | None, settings: Mixture
         raise ValueError(f"a mixture takes at most {MOST_BITS} bits; got {bits.shape[1]}")
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
-    columns = by_contents(bits, weights)  # rounding depends on the order of sums: relabelling bits must not change it
+    columns = columns_by_weight(bits, weights)  # rounding depends on the order of sums: relabelling must not change it
     words = pack_columns(bits, columns)
     order, _ = distinct_rows(words)
     ordered_rates = None if rates is None else np.asarray(rates)[columns]

@@ -14,7 +14,7 @@ from qcluster.core.counts.bits import hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.model import WHOLE, Model, Rows, log_likelihood, register, values
+from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER, Model, Rows, log_likelihood, register, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
@@ -313,7 +313,7 @@ def _likelihood_by_distance(n: int, log_unit: float) -> Floats:
     return np.asarray(np.exp(np.maximum(logs, -42.0)))
 
 
-@lru_cache(maxsize=WHOLE)
+@lru_cache(maxsize=WIDEST_WHOLE_REGISTER)
 def _spectra(n: int, log_unit: float) -> tuple[Floats, Floats]:
     """Return P(y|c) by distance, ``(r, n + 1)``, and its Walsh transforms over y xor c, ``(r, 2^n)``; read-only."""
     by_distance, ones = _likelihood_by_distance(n, log_unit), register(n)[2][0]

@@ -26,7 +26,7 @@ _BLOCK = 32
 """Centroids that one matrix product adds up by mixture."""
 _FEWEST, _MOST, _MAX_PAIRS = 32, 96, 100_000
 """Fewest and most candidates for centroids; between the two, the largest number of pairs of candidate and string."""
-WHOLE = 8
+WIDEST_WHOLE_REGISTER = 8
 """Widest register of which all strings are listed, in double precision. Many sets of counts are then fitted together;
 rounding errors, which depend on what is fitted together, stay too small to change an answer."""
 
@@ -101,7 +101,7 @@ class Rows:
 def lay_out(bits: Bits, weights: Floats) -> Rows:
     """Prepare observed strings: a small register whole, a wider one with the most frequent first, ties as given."""
     n = bits.shape[1]
-    if n <= WHOLE:
+    if n <= WIDEST_WHOLE_REGISTER:
         shots = np.bincount(values(bits), weights, 1 << n).astype(np.float64, copy=False)
         return Rows(register(n)[0], shots, whole=True)
     order = np.argsort(-weights, kind="stable")
@@ -113,7 +113,7 @@ def values(bits: Bits) -> Indices:
     return np.asarray(bits @ (1 << np.arange(bits.shape[1])))
 
 
-@lru_cache(maxsize=WHOLE)
+@lru_cache(maxsize=WIDEST_WHOLE_REGISTER)
 def register(n: int) -> tuple[Bits, Floats, Indices]:
     """Return all strings of a register, ``(2^n, n)``; their transpose, as numbers; and their Hamming distances.
 

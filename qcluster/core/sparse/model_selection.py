@@ -8,7 +8,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, distinct
 from qcluster.core.lockstep import Stepwise
-from qcluster.core.noise.prior import INDEPENDENT
+from qcluster.core.noise.prior import INDEPENDENT_REGIMES
 from qcluster.core.sparse.backward_elimination import backward_elimination
 from qcluster.core.sparse.description_length import (
     description_length,
@@ -123,7 +123,7 @@ def _independent(models: list[Model]) -> list[Model]:
     means = (regime_rates * np.array([model.regimes for model in models])).sum(axis=1)
     rates = np.minimum(np.maximum(means, 1e-3), 0.45)
     return [
-        Model(model.centroids, model.weights, np.full(model.odds.shape, odds), INDEPENDENT, model.background)
+        Model(model.centroids, model.weights, np.full(model.odds.shape, odds), INDEPENDENT_REGIMES, model.background)
         for model, odds in zip(models, (rates / (1 - rates)).tolist(), strict=True)
     ]
 

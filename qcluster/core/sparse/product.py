@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, hamming, pack, weight_of_ones
-from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
+from qcluster.core.noise.prior import ASYMMETRY, LARGEST_DECAY_RATE, LEVEL_RANGE, SPREADS
 from qcluster.core.stats.special import log_gamma
 
 _BIAS_SPREADS = np.array([0.007, 0.02, 0.06])
@@ -42,7 +42,7 @@ def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
     return float(evidence), float(likelihood)
 
 
-def beyond_product(counts: Floats) -> float:
+def misfit_of_product(counts: Floats) -> float:
     """Test whether the counts have structure beyond a product of biased bits.
 
     Returns Pearson's chi-square over all strings against the product of the observed biases, in standard deviations
@@ -52,7 +52,7 @@ def beyond_product(counts: Floats) -> float:
         counts: ``(2**n,)``, in shots.
 
     Example:
-        >>> beyond_product(np.array([90.0, 10, 9, 1])) < 0, beyond_product(np.array([50.0, 0, 0, 50])) > 60
+        >>> misfit_of_product(np.array([90.0, 10, 9, 1])) < 0, misfit_of_product(np.array([50.0, 0, 0, 50])) > 60
         (True, True)
     """
     n_strings, shots = len(counts), float(counts.sum())
@@ -69,7 +69,7 @@ def beyond_product(counts: Floats) -> float:
     return (chi - freedom) / float(np.sqrt(2 * freedom + rare))
 
 
-def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tuple[float, float]:
+def flip_coincidence(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tuple[float, float]:
     """Measure how far flips of a string coincide: errors of a machine do, bits of a product state do not.
 
     Args:
@@ -83,9 +83,9 @@ def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tupl
 
     Example:
         >>> bits = np.array([[False, False], [False, True], [True, False], [True, True]])
-        >>> np.round(togetherness(bits, np.array([81.0, 9, 9, 1]), np.zeros(2, bool)), 3).tolist()
+        >>> np.round(flip_coincidence(bits, np.array([81.0, 9, 9, 1]), np.zeros(2, bool)), 3).tolist()
         [0.0, 0.0]
-        >>> np.round(togetherness(bits, np.array([90.0, 0, 0, 10]), np.zeros(2, bool)), 3).tolist()
+        >>> np.round(flip_coincidence(bits, np.array([90.0, 0, 0, 10]), np.zeros(2, bool)), 3).tolist()
         [0.68, 0.105]
     """
     shots, ones = float(weights.sum()), weight_of_ones(bits, weights)
@@ -105,7 +105,8 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     Independent flips of one string give a product of biased bits, and so do other ideals: only the biases can decide.
 
     - One string: the flip rates of a machine scatter around one level (log-normally, level and spread unknown), for 0
-      and 1 together or separately. Or the rates of 1 scatter freely below `LARGEST`, since decay differs between bits.
+      and 1 together or separately. Or the rates of 1 scatter freely below `LARGEST_DECAY_RATE`, since decay differs
+      between bits.
     - Otherwise: some bits are fixed and read with the machine's flips; the others are free, either in even
       superposition (P(1) near 1/2) or with any bias. If every P(1) is below 1/2, decay of decohered output explains it
       as well as the string of zeros does, and the odds are lowered for that.
@@ -193,13 +194,13 @@ def _one_string(zeros: Floats, ones: Floats, log_falls: Floats, log_rises: Float
     n_bits = len(ones)
     sent = np.arange(1.0, n_bits)  # number of ones, if zeros were sent as well
     falls, rises = np.cumsum(zeros), np.cumsum(ones[::-1])[::-1]
-    ratio = (falls[:-1] / sent) / np.maximum(rises[1:] / sent[::-1], LEVELS[0])
-    separate = np.logaddexp(log_falls[1:-1], -sent * np.log(LARGEST)) - np.log(2) + log_rises[1:-1]
+    ratio = (falls[:-1] / sent) / np.maximum(rises[1:] / sent[::-1], LEVEL_RANGE[0])
+    separate = np.logaddexp(log_falls[1:-1], -sent * np.log(LARGEST_DECAY_RATE)) - np.log(2) + log_rises[1:-1]
     separate -= 0.5 * (np.log(ratio) / ASYMMETRY) ** 2
     logs = log_all.copy()
     logs[1:-1] = np.logaddexp(separate, log_all[1:-1]) - np.log(2)
     fits = np.append(0.0, falls) + np.append(rises, 0.0) <= _DECOHERED * n_bits
-    fits[1:] &= zeros < LARGEST
+    fits[1:] &= zeros < LARGEST_DECAY_RATE
     fits[:-1] &= ones < 0.5
     fits[1:-1] &= ones[:-1] > ones[1:]
     return np.where(fits, logs, -np.inf)
@@ -248,6 +249,6 @@ def _log_density(sums: Floats) -> Floats:
     precision, first, second, density = sums.swapaxes(0, 1)
     some = precision[:, 0] > 0
     total = np.where(some[:, None], precision, 1.0)
-    level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVELS[1] / LEVELS[0]))
+    level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVEL_RANGE[1] / LEVEL_RANGE[0]))
     each = density - 0.5 * (second - first**2 / total) + level
     return np.where(some, np.logaddexp.reduce(each, axis=1) - np.log(len(SPREADS)), 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.sparse.under_kernel import Few, weigh_prefixes
+from qcluster.core.sparse.under_kernel import FewStrings, weigh_prefixes
 from qcluster.core.sparse.weights import fit_weights
 
 _MOST = 40
@@ -27,7 +27,7 @@ _GAP = 2.5
 _TINY = 1e-300
 
 
-def read_off(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words: Words | None = None) -> Few:
+def few_strings(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words: Words | None = None) -> FewStrings:
     """Describe counts by as few of the heaviest strings of a deconvolution as explain them best.
 
     The 1 to 40 heaviest strings are weighed by EM beside a uniform share, and the list that describes the shots best is
@@ -48,22 +48,22 @@ def read_off(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words:
     sent_words, even = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
     scaled = kernel.scaled(scale)
     weighed = weigh_prefixes(scaled, sent, sent_words, rows, counts[rows], even, None, _WEIGHT_ROUNDS, scale=scale)
-    longest = max(weighed, key=attrgetter("explained"))
+    longest = max(weighed, key=attrgetter("net_log_likelihood"))
     shorter = [few for few in weighed if len(few.weights) < len(longest.weights) and len(few.weights) in SHORTER]
     fits = [_learn_rates(few, counts) for few in [*shorter, longest]]
-    best = max(fits, key=attrgetter("explained"))
+    best = max(fits, key=attrgetter("net_log_likelihood"))
     weights = best.weights
     nearly = [
         few
         for few in fits
         if len(few.weights) < len(weights)
-        and few.explained >= best.explained - _SLACK
+        and few.net_log_likelihood >= best.net_log_likelihood - _SLACK
         and weights[len(few.weights) - 1] >= _GAP * weights[len(few.weights)]
     ]
     return nearly[0] if nearly else best  # fits are in order of length, the shortest first
 
 
-def _learn_rates(few: Few, counts: Floats) -> Few:
+def _learn_rates(few: FewStrings, counts: Floats) -> FewStrings:
     """Learn fault rates and weights of the strings by turns."""
     prior, rows, shots = few.kernel, np.flatnonzero(counts), float(counts.sum())
     for _ in range(_RATE_ROUNDS):
@@ -75,4 +75,4 @@ def _learn_rates(few: Few, counts: Floats) -> Few:
         few = replace(few, weights=weights[0] / max(weights.sum(), _TINY), uniform=float(background[0]), kernel=kernel)
     likelihood = float(counts[rows] @ np.log(np.maximum(total[0], _TINY)))
     net = likelihood - few.length - prior_cost(few.kernel, prior, _STRENGTH * shots)
-    return replace(few, explained=net / shots).sorted()
+    return replace(few, net_log_likelihood=net / shots).sorted()

@@ -15,7 +15,7 @@ from qcluster.core.counts.bits import Words, nearest_earlier
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.weights import fit_weights
-from qcluster.core.uncertainty.response import Strings, under_columns
+from qcluster.core.uncertainty.response import NewtonResponse, column_response
 
 LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
 """Numbers of strings that are tried by default, besides all of them."""
@@ -25,7 +25,7 @@ _MAX_PREDICTED = 0.97
 
 
 @dataclass(frozen=True, eq=False)
-class Few:
+class FewStrings:
     """A few strings that, with uniform noise, explain counts through a kernel."""
 
     strings: Indices
@@ -42,10 +42,10 @@ class Few:
     """``(k, n_words)`` the strings themselves, packed."""
     length: float
     """Description length of the strings, in nats."""
-    explained: float
+    net_log_likelihood: float
     """Log-likelihood per shot above uniform noise, less the cost of strings and learned rates, in nats."""
 
-    def sorted(self) -> "Few":
+    def sorted(self) -> "FewStrings":
         """Order the strings by weight, and normalise the weights."""
         order = np.argsort(-self.weights, kind="stable")
         weights = self.weights[order] / max(self.weights.sum(), _TINY)
@@ -57,20 +57,20 @@ class Few:
         return np.append((1 - self.uniform) * self.weights, self.uniform)
 
     @property
-    def pure(self) -> Floats:
+    def noiseless(self) -> Floats:
         """``(2^m,)`` probability of each number without noise."""
         return np.bincount(self.strings, self.weights, self.kernel.size).astype(np.float64)
 
     @property
     def ideal(self) -> Floats:
         """``(2^m,)`` the same, including the share of uniform noise."""
-        return (1 - self.uniform) * self.pure + self.uniform / self.kernel.size
+        return (1 - self.uniform) * self.noiseless + self.uniform / self.kernel.size
 
     def fidelity(self, vector: Floats) -> float:
         """Return the Hellinger fidelity of the strings without noise to a vector of counts, ``(2^m,)`` of any sum."""
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
-    def response(self, rows: Indices, shots: Floats) -> Strings:
+    def response(self, rows: Indices, shots: Floats) -> NewtonResponse:
         """Return an object that reweighs the strings for resampled shots.
 
         Args:
@@ -79,7 +79,7 @@ class Few:
         """
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
-        return under_columns(self.words, self.shares, shots, np.hstack([columns, flat]))
+        return column_response(self.words, self.shares, shots, np.hstack([columns, flat]))
 
 
 def weigh_prefixes(
@@ -94,7 +94,7 @@ def weigh_prefixes(
     *,
     scale: float = 1.0,
     lengths: Sequence[int] = LENGTHS,
-) -> list[Few]:
+) -> list[FewStrings]:
     """Fit the weights of the first strings of a list by EM, for several lengths of the list at once.
 
     The first string costs nothing, since every list has one. Each further one costs its weight and its distance to the
@@ -137,7 +137,7 @@ def weigh_prefixes(
     for i, length in enumerate(sizes.tolist()):
         cost = float(costs[:length].sum())
         net, share = (float(explained[i]) - cost) / total, float(background[i])
-        few = Few(strings[:length], weights[i, :length], share, kernel, scale, words[:length], cost, net)
+        few = FewStrings(strings[:length], weights[i, :length], share, kernel, scale, words[:length], cost, net)
         fits.append(few.sorted())
     return fits
 

@@ -39,7 +39,7 @@ def collisions(shots: Floats) -> float:
     return float(shots @ (shots - 1)) / max(total * (total - 1), 1.0)
 
 
-def beyond_uniform(bits: Bits, shots: Floats) -> float:
+def distance_from_uniform(bits: Bits, shots: Floats) -> float:
     """Measure by how much counts differ from uniform noise, in standard deviations.
 
     This is the largest of three statistics: collisions between shots, which detect single strings; Pearson's chi-square
@@ -58,7 +58,7 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
 
     Example:
         >>> both = np.array([[False, False], [True, True]])
-        >>> beyond_uniform(both, np.array([50.0, 50.0])) > 10
+        >>> distance_from_uniform(both, np.array([50.0, 50.0])) > 10
         True
     """
     n_bits, total = bits.shape[1], float(shots.sum())
@@ -142,15 +142,15 @@ def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
         >>> round(float(mean)), round(float(spread))
         (100, 14)
     """
-    return usual_deviance(expected), 2 * np.sqrt(_sum_over_cells(expected, _deviance_moments()[1]))
+    return expected_deviance(expected), 2 * np.sqrt(_sum_over_cells(expected, _deviance_moments()[1]))
 
 
-def usual_deviance(expected: Floats) -> Floats:
+def expected_deviance(expected: Floats) -> Floats:
     """Return the mean of the deviance under shot noise alone: the first result of `shot_noise`."""
     return 2 * _sum_over_cells(expected, _deviance_moments()[0])
 
 
-def misfit(counts: Floats, noisy: Floats) -> tuple[float, float]:
+def excess_deviance(counts: Floats, noisy: Floats) -> tuple[float, float]:
     """Return by how much the deviance of counts exceeds its mean under shot noise, and its standard deviation there.
 
     Args:
@@ -158,7 +158,7 @@ def misfit(counts: Floats, noisy: Floats) -> tuple[float, float]:
         noisy: ``(m,)``, the expected distribution, of any sum. Expected counts are raised to at least 1e-9.
 
     Example:
-        >>> beyond, spread = misfit(np.array([120.0, 80.0]), np.array([0.5, 0.5]))
+        >>> beyond, spread = excess_deviance(np.array([120.0, 80.0]), np.array([0.5, 0.5]))
         >>> round(beyond), round(spread)
         (6, 2)
     """

@@ -76,14 +76,14 @@ def convolve(vectors: Floats, spectrum: Floats) -> Floats:
     return np.asarray(walsh(walsh(vectors) * spectrum) / vectors.shape[-1])
 
 
-def rounding(vectors: Floats) -> Floats:
+def rounding_error(vectors: Floats) -> Floats:
     """Return a lower estimate of the rounding error in a convolution of vectors ``(..., 2^m)``, ``(..., 1)``.
 
     Where an exact value is smaller than this, `convolve` may return 0 or up to some hundred times this error. Shots
     must not be divided by such a value, since the quotient could overflow.
 
     Example:
-        >>> bool(rounding(np.array([1.0, 0.0]))[0] < 1e-15)
+        >>> bool(rounding_error(np.array([1.0, 0.0]))[0] < 1e-15)
         True
     """
     size = vectors.shape[-1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import Words
@@ -40,7 +40,7 @@ class Interval:
     """Root mean square deviation of the resampled answers from the value."""
 
 
-@own_errstate
+@default_errstate
 def intervals(
     raw: Distribution,
     answer: Distribution,
@@ -110,7 +110,7 @@ def _resample(raw: Distribution, response: Response, values: Any, samples: int, 
         part = levels[start : start + step]
         draws: Floats = rng.multinomial(shots, raw.probabilities, size=len(part)).astype(np.float64)
         draws *= raw.shots / shots
-        batches.append(response.redo(draws, part, values))
+        batches.append(response.resample(draws, part, values))
     return np.vstack(batches)
 
 

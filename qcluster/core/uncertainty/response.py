@@ -17,7 +17,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.bitflips import log_likelihood
-from qcluster.core.noise.prior import SHOTS
+from qcluster.core.noise.prior import PRIOR_SHOTS
 
 Observables = Callable[[Words], Floats]
 """Maps packed strings ``(m, n_words)`` to the values ``(m, q)`` of q observables."""
@@ -40,7 +40,7 @@ class Response(Protocol):
     def width(self) -> int:
         """Values held per resample, in addition to the resampled counts; used to bound memory."""
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """Return the values ``(n_draws, q)`` of observables in the answers to resampled counts.
 
         Args:
@@ -51,7 +51,7 @@ class Response(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Strings:
+class NewtonResponse:
     """A mixture of a few fixed strings: each resample takes one Newton step of the likelihood.
 
     The weights of the strings, the uniform share and any other parameters follow the resampled scores. To first order,
@@ -75,7 +75,7 @@ class Strings:
         """Number of shares."""
         return len(self.shares)
 
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+    def resample(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
         return self.reweighted(draws) @ observables(self.words)
 
@@ -107,9 +107,9 @@ class Strings:
         return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
 
 
-def under_flips(
-    raw: Distribution, sent: Bits, weights: Floats, background: float, rates: Floats, prior_shots: float = SHOTS
-) -> Strings:
+def flip_response(
+    raw: Distribution, sent: Bits, weights: Floats, background: float, rates: Floats, prior_shots: float = PRIOR_SHOTS
+) -> NewtonResponse:
     """Make the response of strings under independent flips, whose rates are estimated again as well.
 
     Args:
@@ -122,7 +122,7 @@ def under_flips(
     """
     flips, shares = rates.ravel(), np.append(weights * (1 - background), background)
     prior = np.append(np.zeros(len(shares)), prior_shots * np.maximum(flips * (1 - flips), 1e-4))
-    return Strings(pack(sent), shares, raw.weights, partial(_flip_scores, raw, sent, shares, rates), prior)
+    return NewtonResponse(pack(sent), shares, raw.weights, partial(_flip_scores, raw, sent, shares, rates), prior)
 
 
 def _flip_scores(raw: Distribution, sent: Bits, shares: Floats, rates: Floats, rows: slice) -> Floats:
@@ -142,7 +142,7 @@ def _flip_scores(raw: Distribution, sent: Bits, shares: Floats, rates: Floats, r
     return np.hstack([ratio / total, 1 / total, slopes])
 
 
-def under_columns(words: Words, shares: Floats, counts: Floats, columns: Floats) -> Strings:
+def column_response(words: Words, shares: Floats, counts: Floats, columns: Floats) -> NewtonResponse:
     """Make the response of strings under a fixed noise model, given by their likelihoods.
 
     Args:
@@ -151,7 +151,7 @@ def under_columns(words: Words, shares: Floats, counts: Floats, columns: Floats)
         counts: ``(n_outcomes,)``, shots.
         columns: ``(n_outcomes, k + 1)``, probability of each observed string given each string, then uniform noise.
     """
-    return Strings(words, shares, counts, partial(_column_scores, shares, columns), np.zeros(len(shares)))
+    return NewtonResponse(words, shares, counts, partial(_column_scores, shares, columns), np.zeros(len(shares)))
 
 
 def _column_scores(shares: Floats, columns: Floats, rows: slice) -> Floats:

@@ -108,7 +108,7 @@ class Block:
         return total.reshape(4, 4).T
 
 
-def pass_on(
+def move_rotations_past(
     angles: tuple[float, float, float], before: dict[str, pauli.Matrix], after: dict[str, pauli.Matrix]
 ) -> tuple[dict[str, pauli.Matrix], dict[str, pauli.Matrix]]:
     """Move rotations from before an iSWAP-like or SWAP-like interaction to the other qubit after it.

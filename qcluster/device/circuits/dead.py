@@ -43,7 +43,7 @@ def dead_parts(profile: Profile, calibration: Calibration) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(parts))
 
 
-def living_target(target: Target, calibration: Calibration) -> Any:
+def target_without_dead_parts(target: Target, calibration: Calibration) -> Any:
     """Copy a target without its dead qubits, couplings and gates, so that no circuit is laid out over them."""
     from qiskit.transpiler import Target
 

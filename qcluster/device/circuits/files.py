@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcluster.device.circuits.qpy import load_circuits
-from qcluster.device.storage import parsing
+from qcluster.device.storage import parser_errors
 from qcluster.errors import StorageError
 from qcluster.files import read_whole
 
@@ -72,11 +72,11 @@ def parse_qasm(text: str) -> QuantumCircuit:
 
     _check_size(text)
     if _VERSION_2.search(_COMMENTS.sub(" ", text)):
-        with parsing("OpenQASM 2, with no include but qelib1.inc"):
+        with parser_errors("OpenQASM 2, with no include but qelib1.inc"):
             return qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
     if find_spec("qiskit_qasm3_import") is None:
         raise ValueError("OpenQASM 3 needs a reader: pip install qiskit-qasm3-import")
-    with parsing("OpenQASM 2 or 3, with no include but the standard gates"):
+    with parser_errors("OpenQASM 2 or 3, with no include but the standard gates"):
         return qasm3.loads(text)
 
 

@@ -62,12 +62,12 @@ def identify_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> b
     return text + json.dumps(layouts).encode() + (json.dumps(descriptions).encode() if any(descriptions) else b"")
 
 
-def steady_names(registers: Iterable[Any]) -> list[str]:
+def reproducible_names(registers: Iterable[Any]) -> list[str]:
     """Name registers reproducibly: names that Qiskit has numbered, such as "c7", are renumbered by their order.
 
     Example:
         >>> from qiskit import ClassicalRegister
-        >>> steady_names([ClassicalRegister(1, "out"), ClassicalRegister(1), ClassicalRegister(1)])
+        >>> reproducible_names([ClassicalRegister(1, "out"), ClassicalRegister(1), ClassicalRegister(1)])
         ['out', 'c0', 'c1']
     """
     seen: Counter[str] = Counter()
@@ -244,7 +244,7 @@ def _has_unnamed_parameter(item: Any) -> bool:
 
 
 def _renumbered(scope: QuantumCircuit, depth: int = 0) -> QuantumCircuit:
-    """Copy a program, or a block at some depth of it, onto registers with `steady_names`; its blocks likewise."""
+    """Copy a program, or a block at some depth of it, onto registers with `reproducible_names`; its blocks likewise."""
     from qiskit.circuit import QuantumCircuit
 
     registers = _in_order(scope, depth)
@@ -281,7 +281,7 @@ def _in_order(scope: QuantumCircuit, depth: int) -> list[Any]:
 def _fresh_places(scope: QuantumCircuit, registers: Sequence[Any]) -> dict[Any, Any]:
     """Map each bit to a new bit, and each register to a new register with its steady name."""
     bits = [*scope.qubits, *scope.clbits]
-    named = list(zip(registers, steady_names(registers), strict=True))
+    named = list(zip(registers, reproducible_names(registers), strict=True))
     if [bit for register in registers for bit in register] == bits:
         fresh = [type(register)(register.size, name) for register, name in named]
         return dict(zip([*bits, *registers], [*(bit for register in fresh for bit in register), *fresh], strict=True))

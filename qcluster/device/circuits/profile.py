@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits import timeline
@@ -23,9 +23,9 @@ from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.circuits.timeline import Place
 from qcluster.device.storage import (
     check_format,
+    document_errors,
     load_text,
     of_file,
-    reading,
     write_document,
 )
 from qcluster.files import write_whole
@@ -131,7 +131,7 @@ class Profile(Frozen):
         return write_document(self, FORMAT, VERSION, gates=gates)
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> Profile:
         """Read the output of `to_json`; ValueError if the text is not a profile, or comes from a newer version."""
         content = check_format(text, FORMAT, VERSION)
@@ -158,7 +158,7 @@ class Profile(Frozen):
             return cls.from_json(load_text(Path(path)))
 
 
-@own_errstate
+@default_errstate
 def read_profile(
     circuit: QuantumCircuit, calibration: Calibration | None = None, *, dt: float | None = None
 ) -> Profile:

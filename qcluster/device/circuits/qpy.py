@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.circuits.timeline import has_blocks, with_blocks
-from qcluster.device.storage import dressing, parsing
+from qcluster.device.storage import parser_errors, replacing_errors
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -45,7 +45,7 @@ def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes
     from qiskit import qpy
 
     buffer = io.BytesIO()
-    with dressing(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
+    with replacing_errors(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
         qpy.dump([_with_units(circuit) for circuit in circuits], buffer)
     data, named = buffer.getvalue(), _RELEASE.match(qiskit)
     return data if named is None else data[:_VERSION] + bytes(map(int, named.groups())) + data[_VERSION + 3 :]
@@ -67,7 +67,7 @@ def load_circuits(data: bytes) -> list[QuantumCircuit]:
     if data[:6] == b"QISKIT" and data[6] in _WITH_ENCODING and data[_ENCODING : _ENCODING + 1] == b"e":
         data = data[:_ENCODING] + b"p" + data[_ENCODING + 1 :]
         name = "QPY without expressions by symengine, which can run code as they are read"
-    with parsing(name):
+    with parser_errors(name):
         circuits = list(qpy.load(io.BytesIO(data)))
     for circuit in circuits:
         units = circuit.metadata.pop(_UNITS, []) if isinstance(circuit.metadata, dict) else []

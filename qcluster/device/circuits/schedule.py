@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.device.circuits.timeline import delay_seconds, has_blocks, steps
 from qcluster.device.circuits.twirl import keep_labels
-from qcluster.device.storage import dressing
+from qcluster.device.storage import replacing_errors
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -51,7 +51,7 @@ def schedule(circuits: Sequence[QuantumCircuit], target: Target, dd: str | None 
             f"circuit {stuck.name!r} cannot be scheduled: it must have no control flow, and gates of known length only"
         )
     passes = _passes(target, dd)
-    with dressing(lambda said: ValueError(f"the circuits cannot be scheduled: {said}")):
+    with replacing_errors(lambda said: ValueError(f"the circuits cannot be scheduled: {said}")):
         scheduled = [_scheduled(passes, circuit) for circuit in circuits]
     for source, result in zip(circuits, scheduled, strict=True):
         keep_labels(source, result)
@@ -86,7 +86,7 @@ def is_free(delay: Any) -> bool:
     return bool(getattr(delay.operation.duration, "parameters", None))
 
 
-def settle_delays(compiled: QuantumCircuit, bound: QuantumCircuit) -> None:
+def round_delays(compiled: QuantumCircuit, bound: QuantumCircuit) -> None:
     """Round the parametrised delays of a bound circuit to whole dt, in place; Qiskit rounds constant delays only.
 
     Args:
@@ -99,7 +99,7 @@ def settle_delays(compiled: QuantumCircuit, bound: QuantumCircuit) -> None:
     for i, item in enumerate(compiled.data):
         if item.name == "delay" and is_free(item) and item.operation.unit == "dt":
             length = float(bound.data[i].params[0])
-            with dressing(lambda said: ValueError(f"delays of {compiled.name!r} must be times: {said}")):
+            with replacing_errors(lambda said: ValueError(f"delays of {compiled.name!r} must be times: {said}")):
                 bound.data[i] = bound.data[i].replace(params=[round(length)])
 
 

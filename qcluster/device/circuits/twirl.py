@@ -26,7 +26,7 @@ from qcluster.device.circuits.twirl_gates import (
     is_twirled,
     twirl_quarter_turns,
 )
-from qcluster.device.storage import dressing
+from qcluster.device.storage import replacing_errors
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -168,7 +168,7 @@ def _twirl_gates(
 
     standard = get_standard_gate_name_mapping()
     gates, seed = [standard[name] for name in TWIRLED], int(rng.integers(2**63))
-    with dressing(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
+    with replacing_errors(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
         if group != "pauli" or strategy != "active":
             balanced = group == "balanced_pauli"
             twirled = draw_twirls(circuit, n_twirls, target, rng, strategy=strategy, balanced=balanced)
@@ -186,7 +186,7 @@ def _twirl_gates(
     return twirled
 
 
-def layered(circuit: QuantumCircuit, target: Target | None, strategy: str) -> QuantumCircuit:
+def with_layer_barriers(circuit: QuantumCircuit, target: Target | None, strategy: str) -> QuantumCircuit:
     """Return the circuit with the barriers of a strategy's twirls, without Paulis; it takes as long as they do."""
     if strategy == "active":
         return circuit

@@ -29,7 +29,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.request import Request
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, sync_folder
-from qcluster.folders import lock_folder, open_own, read_own, write_once, write_own
+from qcluster.folders import lock_folder, open_managed, read_managed, write_managed, write_once
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +55,13 @@ class RunFolder:
             if self.request.id == request.id:
                 return
             raise StorageError(f"{self.path} holds another request already: collect it, or choose another directory")
-        write_own(self.path / "request.json", request.to_json())
+        write_managed(self.path / "request.json", request.to_json())
 
     @cached_property
     def request(self) -> Request:
         """The request; StorageError if there is none, or if it was changed since it was submitted."""
         try:
-            content = read_own(self.path / "request.json")
+            content = read_managed(self.path / "request.json")
             request = Request.from_json(content.decode("utf-8"))
         except OSError as error:
             raise StorageError(
@@ -79,7 +79,7 @@ class RunFolder:
     def seal(self) -> None:
         """Write the hash of the request into the log, unless it is already there."""
         if self._hash_of("request") is None:
-            self.append("request", sha256=_hash(read_own(self.path / "request.json")))
+            self.append("request", sha256=_hash(read_managed(self.path / "request.json")))
 
     def has_hash(self, part: int) -> bool:
         """True if the log holds the hash of a part's result."""
@@ -93,7 +93,7 @@ class RunFolder:
     def events(self) -> list[dict[str, Any]]:
         """Read the log; a last line torn by a crash is omitted, with a warning."""
         try:
-            *lines, torn = (read_own(self._log) if self._log.exists() else b"").split(b"\n")
+            *lines, torn = (read_managed(self._log) if self._log.exists() else b"").split(b"\n")
             if torn:
                 logger.warning("%s: the last line is torn and left out", self._log)
             return [_check_event(parse_json(line)) for line in lines]
@@ -104,7 +104,7 @@ class RunFolder:
         """Append one event to the log, after its last complete line, and flush it to disk."""
         line = (json.dumps({"event": event, "time": _now(), **facts}) + "\n").encode()
         try:
-            with open_own(self._log, "ab+") as file:
+            with open_managed(self._log, "ab+") as file:
                 file.seek(0)
                 end = file.read().rfind(b"\n") + 1
                 if end < file.tell():
@@ -133,7 +133,7 @@ class RunFolder:
     def note_done(self, part: int, **facts: Any) -> None:
         """Log that the result of a part has arrived, with its hash."""
         with self._reading(part):
-            content = read_own(self.result_path(part))
+            content = read_managed(self.result_path(part))
         self.append("done", part=part, **facts, sha256=_hash(content))
 
     def _calibration_path(self, part: int) -> Path:
@@ -151,7 +151,7 @@ class RunFolder:
         if expected is None:
             return None
         try:
-            content = read_own(path)
+            content = read_managed(path)
             if _hash(content) == expected:
                 return Calibration.from_json(content.decode("utf-8"))
             why = "is not what was stored, as its SHA-256 in log.jsonl shows"
@@ -165,7 +165,7 @@ class RunFolder:
     def read_result(self, part: int) -> str:
         """Read the text of a result; StorageError if it cannot be read."""
         with self._reading(part):
-            return read_own(self.result_path(part)).decode("utf-8")
+            return read_managed(self.result_path(part)).decode("utf-8")
 
     def verify_result(self, part: int, text: str) -> None:
         """Check that a result was not changed since it was stored; StorageError if it was."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.runtime_options import served_shots
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def find_mismatch(result: Any, request: Request, places: Places) -> str:
     It must have a PUB for each circuit, with the registers of the circuit and the requested number of shots.
     """
     if not hasattr(result, "metadata") or not hasattr(result, "__len__") or len(result) != len(places):
-        came = many(len(result), "result") if hasattr(result, "__len__") else f"a {type(result).__name__}"
-        return f"must hold the results of {many(len(places), 'circuit')}; it holds {came}"
+        came = plural(len(result), "result") if hasattr(result, "__len__") else f"a {type(result).__name__}"
+        return f"must hold the results of {plural(len(places), 'circuit')}; it holds {came}"
     for number, ((circuit, twirl), pub) in enumerate(zip(places, result, strict=True)):
         mismatch = _find_pub_mismatch(pub, request, request.prepared[circuit], twirl)
         if mismatch:
@@ -77,5 +77,5 @@ def _find_pub_mismatch(pub: Any, request: Request, prepared: Prepared, twirl: in
     served = served_shots(request.options) if request.kind == "hardware" else None
     wanted_shots = prepared.shots[twirl] if served is None else served
     if shots != {wanted_shots}:
-        return f"must have {many(wanted_shots, 'shot')}; got {', '.join(map(str, sorted(shots))) or 'none'}"
+        return f"must have {plural(wanted_shots, 'shot')}; got {', '.join(map(str, sorted(shots))) or 'none'}"
     return ""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
@@ -28,10 +28,10 @@ from qcluster.device.machines.names import check_backend, open_named
 from qcluster.device.storage import (
     check_format,
     decode_floats,
+    document_errors,
     encode_floats,
     load_text,
     of_file,
-    reading,
     write_document,
 )
 from qcluster.errors import CalibrationError
@@ -329,7 +329,7 @@ class Calibration(Frozen):
         return write_document(self, FORMAT, VERSION, **encoded)
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> Calibration:
         """Read the JSON text of `to_json`.
 
@@ -368,10 +368,10 @@ class Calibration(Frozen):
         with of_file(path):
             text = load_text(Path(path))
             if ibm_files.is_csv(text):
-                with reading("calibration in CSV"):
+                with document_errors("calibration in CSV"):
                     return cls(**ibm_files.from_csv(text, Path(path).stem))
             if '"backend_name"' in text and ibm_files.is_properties(content := parse_json(text)):
-                with reading("BackendProperties document"):
+                with document_errors("BackendProperties document"):
                     return cls(**ibm_files.from_properties(content))
             return cls.from_json(text)
 
@@ -381,7 +381,7 @@ def _median(values: Floats, *, alive: npt.NDArray[np.bool_], default: float) -> 
     return float(np.median(values[alive])) if alive.any() else default
 
 
-@own_errstate
+@default_errstate
 def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calibration:
     """Copy the published figures of a backend, recorded or real.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from qcluster.device.circuits.dead import living_target
+from qcluster.device.circuits.dead import target_without_dead_parts
 from qcluster.device.machines.calibration import Calibration, read_calibration
 from qcluster.device.machines.names import check_backend, may_be_real, open_named
 
@@ -80,7 +80,7 @@ class Machine:
         flagged = calibration.dead_couplings.any() or calibration.dead_qubits.any()
         if not flagged and not any((error >= 1).any() for error in errors):
             return self.backend.target
-        return living_target(self.backend.target, calibration)
+        return target_without_dead_parts(self.backend.target, calibration)
 
 
 def check_machine(machine: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qcluster.core.words import near
+from qcluster.core.words import suggestion
 from qcluster.device.machines.account import open_backend
 
 _NOISELESS = ("aer", "aer_simulator")
@@ -60,7 +60,7 @@ def open_named(name: str, instance: str | None = None) -> Any:
     elif f"fake_{plain}" in names:
         hint = f"; did you mean fake_{plain} or ibm_{plain}?"
     else:
-        hint = near(name if plain.startswith("fake") else f"fake_{plain}", names)
+        hint = suggestion(name if plain.startswith("fake") else f"fake_{plain}", names)
     raise ValueError(
         "backend must name a simulator ('aer'), a recorded machine such as 'fake_torino', or a real one such as "
         f"'ibm_torino' or 'least_busy'; got {name!r}{hint}"

@@ -35,7 +35,7 @@ def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) ->
             if p10 or p01:
                 model.add_readout_error(ReadoutError([[1 - p10, p10], [p01, 1 - p01]]), list(qubits))
         elif len(qubits) in (1, 2) and name not in {"barrier", "delay", "reset"}:
-            error = gate_channel(*figures(calibration, name, qubits))
+            error = gate_channel(*channel_arguments(calibration, name, qubits))
             if error is not None:
                 model.add_quantum_error(error, name, list(qubits))
     return model
@@ -48,7 +48,7 @@ def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | No
     def noise_of(delay: Any, qubit: int) -> Any:
         if qubit not in used:
             return None
-        error = gate_channel(*figures(calibration, "delay", (qubit,), delay_seconds(delay, dt)))
+        error = gate_channel(*channel_arguments(calibration, "delay", (qubit,), delay_seconds(delay, dt)))
         return None if error is None else error.to_instruction()
 
     return _after_delays(circuit, range(circuit.num_qubits), noise_of)
@@ -68,7 +68,7 @@ def _after_delays(scope: QuantumCircuit, qubits: Sequence[int], noise_of: Callab
     return noisy
 
 
-def figures(
+def channel_arguments(
     calibration: Calibration, name: str, qubits: Iterable[int], wait: float = 0.0
 ) -> tuple[float, float, tuple[tuple[float, float], ...]]:
     """Look up the arguments of `gate_channel` for a gate, or for a delay of `wait` seconds.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.faults import GATE, KINDS, READOUT, off_quarter
+from qcluster.core.noise.faults import GATE, KINDS, READOUT, non_clifford_weight
 from qcluster.device.circuits import pauli
 from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
 
@@ -106,7 +106,7 @@ class Backward:
                 self.flips[qubit] = np.take_along_axis(self.pauli_patterns(qubit), become[:, :, None], axis=0)
             case Coupling(a, b, axis, angle):
                 both = self.pauli_patterns(a)[axis] ^ self.pauli_patterns(b)[axis]
-                self._add_rotations(off_quarter(np.array([angle])), both[None])
+                self._add_rotations(non_clifford_weight(np.array([angle])), both[None])
                 rotated = both * (self.uniforms() < np.sin(angle) ** 2)[:, None]
                 others = [p for p in range(3) if p != axis]
                 for qubit in (a, b):

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_flag, check_real, check_whole, make_rng
 from qcluster.core.counts.bits import Words
-from qcluster.core.counts.distribution import Distribution, of_width
+from qcluster.core.counts.distribution import Distribution, read_with_width
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
 from qcluster.device.circuits.timeline import check_calibration, check_circuit, measurements
 from qcluster.device.noise.backward import Backward, is_clifford
@@ -65,7 +65,7 @@ class ReferenceLike(Protocol):
         """Return the fault masks of a run, with the rates that the reference measured."""
 
 
-@own_errstate
+@default_errstate
 def fault_masks(
     circuit: QuantumCircuit,
     calibration: Calibration,
@@ -175,7 +175,7 @@ def _propagate(
     draws, idle = check_whole("draws", draws, 1), check_flag("idle", idle)
     dt = None if dt is None else check_real("dt", dt, 0)
     if counts is not None:
-        counts = of_width(counts, circuit.num_clbits)
+        counts = read_with_width(counts, circuit.num_clbits)
         if counts.n_bits != circuit.num_clbits:
             raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
     if circuit.num_qubits > calibration.n_qubits:
@@ -193,7 +193,7 @@ def _propagate(
     return backward
 
 
-@own_errstate
+@default_errstate
 def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
     """Find the fault masks of a run, as `fault_masks` does, from the run's circuit and calibration.
 
@@ -257,7 +257,7 @@ def flipped_share(flips: npt.NDArray[np.bool_], options: Mapping[str, Any]) -> F
     return np.full(flips.shape[1], 0.5) if flips_served(options) else np.asarray(flips.mean(axis=0))
 
 
-@own_errstate
+@default_errstate
 def known_faults(run: RunLike) -> tuple[FaultMasks | None, str]:
     """Find the fault masks of a run; where that is impossible, return None and the reason.
 

@@ -20,7 +20,7 @@ from qcluster.core.checks import make_rng
 from qcluster.core.counts.bits import integers_to_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
-from qcluster.device.noise.aer import figures, pauli_shares
+from qcluster.device.noise.aer import channel_arguments, pauli_shares
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -136,7 +136,7 @@ class _Frames:
                 odd_turn = name == "rz" and (quarter_turns(item.params[0]) or 0) % 2
                 self._gate("s" if odd_turn else name, qubits)
                 wait = delay_seconds(item.operation, dt) if name == "delay" else 0.0
-                self._noise(qubits, pauli_shares(*figures(calibration, name, qubits, wait)))
+                self._noise(qubits, pauli_shares(*channel_arguments(calibration, name, qubits, wait)))
         return np.ascontiguousarray(bits.T)
 
     def _gate(self, name: str, qubits: tuple[int, ...]) -> None:

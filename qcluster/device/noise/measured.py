@@ -17,19 +17,19 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.noise.measured import MeasuredNoise, as_expecting
-from qcluster.core.words import many
+from qcluster.core.noise.measured import MeasuredNoise, shift_expected
+from qcluster.core.words import plural
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults
-from qcluster.device.storage import check_format, check_time, reading, write_document
+from qcluster.device.storage import check_format, check_time, document_errors, write_document
 
 FORMAT = "qcluster-reference"
 VERSION = 1
 
-OLD = 24.0
+MAX_AGE_HOURS = 24.0
 """Hours after which a reference counts as old: machines are calibrated daily, and drift."""
 
 
@@ -84,7 +84,7 @@ class MeasuredReference(Frozen):
     @cached_property
     def noise(self) -> MeasuredNoise:
         """Flip patterns of all `parts` together, as `noise` for `qcluster.mitigate` of any circuit of this skeleton."""
-        counts = [as_expecting(part.counts, part.expected, self.expected) for part in self.parts]
+        counts = [shift_expected(part.counts, part.expected, self.expected) for part in self.parts]
         return MeasuredNoise(reduce(add, counts), self.expected)
 
     @cached_property
@@ -116,7 +116,7 @@ class MeasuredReference(Frozen):
 
     def report(self) -> ReferenceReport:
         """Compare the counts with the prediction of the calibration: a table when printed, a figure by its `plot`."""
-        title = f"reference on {self.backend}, {self.created}, {many(self.noise.shots, 'shot')}"
+        title = f"reference on {self.backend}, {self.created}, {plural(self.noise.shots, 'shot')}"
         return audit(title, self.noise, self.learned, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
@@ -132,7 +132,7 @@ class MeasuredReference(Frozen):
         return write_document(self, FORMAT, VERSION, counts=self.counts.to_counts())
 
     @classmethod
-    @reading(FORMAT)
+    @document_errors(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
         """Read the output of `to_json`; ValueError if the text is not a reference, or comes from a newer version."""
         content = {"more": [], "conditions": {}, **check_format(text, FORMAT, VERSION)}
@@ -161,7 +161,7 @@ class MeasuredReference(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"MeasuredReference({self.backend}, {many(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
+            f"MeasuredReference({self.backend}, {plural(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
             f"{self.created})"
         )
 
@@ -179,14 +179,14 @@ def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"decoupling": options["dd"] or "no", "twirling": twirling if twirled else "no"}
 
 
-def may_serve(reference: MeasuredReference, shots: float) -> bool:
+def is_reusable(reference: MeasuredReference, shots: float) -> bool:
     """Return whether an earlier reference of the same skeleton is recent and large enough to replace a new one.
 
     Args:
         reference: the earlier reference.
         shots: shots that a new reference would have.
     """
-    return reference.counts.shots >= shots and 0 <= reference.age() <= OLD
+    return reference.counts.shots >= shots and 0 <= reference.age() <= MAX_AGE_HOURS
 
 
 def check_reusable(
@@ -214,7 +214,7 @@ def check_reusable(
             "with the seed and optimization level of its run, or measure another with reference=True"
         )
     age = reference.age()
-    old = ", which is long: machines drift" if age > OLD else ""
+    old = ", which is long: machines drift" if age > MAX_AGE_HOURS else ""
     note = f"reference measured {age:.1f} hours ago{old}"
     if age < 0:
         note = f"reference dated {-age:.1f} hours in the future: a clock was wrong, and its age is unknown"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_real
-from qcluster.core.counts.distribution import Distribution, of_width
+from qcluster.core.counts.distribution import Distribution, read_with_width
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.circuits.timeline import is_supported
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
 
 
-@own_errstate
+@default_errstate
 def estimate_rates(
     known: Any = None,
     machine: Any = None,
@@ -80,7 +80,7 @@ def estimate_rates(
         if machine is None or isinstance(machine, Calibration):
             profile, calibration = read_profile(known, machine), machine
         else:
-            profile, calibration = describe(known, find_machine(machine))
+            profile, calibration = compiled_profile(known, find_machine(machine))
     else:
         is_calibration = machine is None or hasattr(machine, "readout")  # anything with a calibration's figures counts
         calibration = machine if is_calibration else find_machine(machine).calibration
@@ -96,7 +96,7 @@ def estimate_rates(
     if profile is not None:
         _check_measures(profile)
         counts = None if counts is None else _of_width(counts, len(profile.measured))
-        compiled_here = isinstance(known, QuantumCircuit) and calibration is not machine  # by `describe`, if need be
+        compiled_here = isinstance(known, QuantumCircuit) and calibration is not machine  # by `compiled_profile`
         if isinstance(calibration, Calibration) and not compiled_here:
             _check_compiled(profile, calibration)
     faults = _faults(profile, calibration, counts)
@@ -112,7 +112,7 @@ def _check_measures(profile: Any) -> None:
 
 def _of_width(counts: Any, n_bits: int) -> Distribution:
     """Read the counts of a circuit with n_bits classical bits; ValueError if they have another width."""
-    read = of_width(counts, n_bits)
+    read = read_with_width(counts, n_bits)
     if read.n_bits != n_bits:
         raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {read.n_bits}")
     return read
@@ -139,7 +139,7 @@ def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> Faul
         return None  # for instance because a loop is too long; the other features remain
 
 
-def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
+def compiled_profile(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
     """Return the profile of a circuit, compiled and scheduled for a machine, and the machine's calibration.
 
     A circuit that uses only the machine's gates is taken as compiled, and its qubits as physical qubits. Any other is

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.words import many
+from qcluster.core.words import plural
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
-from qcluster.device.storage import dressing
+from qcluster.device.storage import replacing_errors
 from qcluster.errors import JobError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 METHODS = ("density_matrix", "stabilizer", "matrix_product_state", "statevector")
 """Simulation methods that `execute` takes."""
 
-STEADY = {"max_parallel_experiments": 0, "max_parallel_shots": 1}
+REPRODUCIBLE_OPTIONS = {"max_parallel_experiments": 0, "max_parallel_shots": 1}
 """Aer options that run circuits in parallel but not shots, so that counts do not depend on the number of threads."""
 
 
@@ -67,15 +67,17 @@ def simulate(
         return sample_clifford(circuits, shots, calibration, dt=dt, seed=seed)
     model = noise_model(circuits, calibration)
     noisy = [wait_noise(circuit, calibration, dt) for circuit in circuits]
-    return run_on(AerSimulator(noise_model=model, method=method, **STEADY), noisy, shots, seed)
+    return run_on_simulator(AerSimulator(noise_model=model, method=method, **REPRODUCIBLE_OPTIONS), noisy, shots, seed)
 
 
-def run_on(simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int) -> list[Distribution]:
+def run_on_simulator(
+    simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int
+) -> list[Distribution]:
     """Run circuits on the given AerSimulator, each with its own number of shots; JobError if Aer fails."""
     counts: dict[int, Distribution] = {}
     for n_shots, indices in _by_shots(shots):
         group_seed = (seed + n_shots) % 2**31
-        with dressing(lambda said: JobError(f"the simulation failed: {said}")):
+        with replacing_errors(lambda said: JobError(f"the simulation failed: {said}")):
             result = simulator.run([circuits[i] for i in indices], shots=n_shots, seed_simulator=group_seed).result()
         if not result.success:
             reason = next((r.status for r in result.results if not r.success), result.status)
@@ -85,7 +87,7 @@ def run_on(simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[i
     return [counts[i] for i in range(len(circuits))]
 
 
-def run_foreign(
+def run_on_backend(
     backend: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int
 ) -> list[Distribution]:
     """Run circuits by a backend's own `run`, each with its own number of shots.
@@ -101,13 +103,15 @@ def run_foreign(
     for n_shots, indices in _by_shots(shots):
         for start in range(0, len(indices), limit):
             batch = indices[start : start + limit]
-            with dressing(lambda said: JobError(f"{backend.name} did not run the circuits: {said}")):
+            with replacing_errors(lambda said: JobError(f"{backend.name} did not run the circuits: {said}")):
                 result = backend.run([circuits[i] for i in batch], shots=n_shots, **options).result()
                 read = [result.get_counts(place) for place in range(len(batch))]
             for i, raw in zip(batch, read, strict=True):
                 counts[i] = Distribution.of(raw, num_bits=circuits[i].num_clbits)
                 if counts[i].shots != n_shots:
-                    raise JobError(f"{backend.name} must give {many(n_shots, 'shot')}; it gave {counts[i].shots:.12g}")
+                    raise JobError(
+                        f"{backend.name} must give {plural(n_shots, 'shot')}; it gave {counts[i].shots:.12g}"
+                    )
     return [counts[i] for i in range(len(circuits))]
 
 

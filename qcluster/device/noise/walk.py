@@ -17,7 +17,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.faults import GATE, IDLE
 from qcluster.device.circuits import pauli, timeline
-from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
+from qcluster.device.circuits.blocks import Block, find_blocks, move_rotations_past
 from qcluster.device.circuits.conditions import Memory, Table
 from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
 from qcluster.device.noise.feedforward import Body, change, written_bits
@@ -281,7 +281,7 @@ class Walk:
         """Add a two-qubit gate: events for its interaction and for the parts of the frames that cannot be deferred."""
         angles, before_a, before_b, after_a, after_b = pauli.decompose(matrix)
         pending = {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]}
-        before, after = pass_on(angles, pending, {"a": after_a, "b": after_b})
+        before, after = move_rotations_past(angles, pending, {"a": after_a, "b": after_b})
         for q, side in ((a, "a"), (b, "b")):
             angle = 0.0
             rest = before[side]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.faults import FaultMasks, merge_masks, off_quarter
+from qcluster.core.noise.faults import FaultMasks, merge_masks, non_clifford_weight
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
 from qcluster.files import read_ideals, read_lines, read_pair
@@ -162,7 +162,7 @@ def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Flo
     index = np.arange(len(p))
     for shift, angle in zip(rng.choice(base.masks[:, 0], n_rotations).astype(int), angles, strict=True):
         p = np.cos(angle) ** 2 * p + np.sin(angle) ** 2 * p[index ^ shift]
-    return p, float(off_quarter(2 * angles).sum())
+    return p, float(non_clifford_weight(2 * angles).sum())
 
 
 def smooth(seed: int) -> Case:
@@ -321,7 +321,7 @@ def _product(rng: np.random.Generator) -> Case:
     kind_published, published = draw_published(rng, base)
     mode, chance = cases.small_angles(rng, n)
     counts, ideal = _turned(rng, mode, chance, shots, base)
-    rotations = float(off_quarter(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
+    rotations = float(non_clifford_weight(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
     published = _with_rotations(rng, published, ideal.probabilities, rotations)
     return Case(counts, ideal, "wide-smooth", kind_published, None, False, published)
 

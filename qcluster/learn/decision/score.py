@@ -66,7 +66,7 @@ class Score(NamedTuple):
     """Mean fidelity of the best candidate of each case: an upper bound for choosing a single one."""
 
 
-def weighed(
+def weigh(
     table: Table, gate: Gate | None = None, wide: Gate | None = None, expected: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """Return, for every row, the fidelity of the weighted candidates, their weights, and the confidence.
@@ -99,9 +99,9 @@ def answers(
     """Return, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied.
 
     Raises:
-        ValueError: see `weighed`.
+        ValueError: see `weigh`.
     """
-    reached, weights, confidence = weighed(table, gate, wide, expected)
+    reached, weights, confidence = weigh(table, gate, wide, expected)
     kept = weights[:, RAW]
     if table.names == candidates.NAMES:
         fixing = wide_counts(table) & (table.gram[:, RAW, candidates.FIXED] < 1)  # equal counts: 1 in single precision
@@ -121,7 +121,7 @@ def raw(table: Table) -> Floats:
 
 
 def scores(table: Table, gate: Gate | None = None, by: str = "group", wide: Gate | None = None) -> list[Score]:
-    """Score gates (see `weighed`) on every group of cases, and on all cases together."""
+    """Score gates (see `weigh`) on every group of cases, and on all cases together."""
     if by not in ("group", "kind", "n_bits"):
         raise ValueError(f"by must be group, kind or n_bits; got {by!r}")
     reached, _, applied = answers(table, gate, wide)

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Singles
-from qcluster.core.counts.bits import numbered
+from qcluster.core.counts.bits import unique_words
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
-from qcluster.core.decision.decide import Decided, deciding
+from qcluster.core.decision.decide import Decision, decide_steps
 from qcluster.core.decision.features import features
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.core.lockstep import Stepwise, alone, together
-from qcluster.core.sparse.model import WHOLE
+from qcluster.core.lockstep import Stepwise, run_all, run_one
+from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER
 from qcluster.errors import StorageError
 from qcluster.files import ideals_beside, open_arrays, pack_arrays, read_ideals, read_lines, read_pair, replace_whole
 from qcluster.learn.decision import cases, circuits
@@ -151,29 +151,33 @@ def tabulate(many: Iterable[Case], gate: Gate | None = None) -> Table:
     return Table(first, *(np.array(column) for column in list(zip(*rows, strict=True))[1:]))
 
 
-def _decide_counts(many: Sequence[Case], gate: Gate | None) -> Iterator[Decided | None]:
+def _decide_counts(many: Sequence[Case], gate: Gate | None) -> Iterator[Decision | None]:
     """Mitigate the counts of known circuits as if the circuit were unknown.
 
     Small counts are mitigated together. Consecutive cases with the same counts, which differ in their calibration,
     share the work.
     """
 
-    def of_counts(d: Distribution) -> Stepwise[Decided]:
-        return deciding(d, None, None, None, gate if d.n_bits <= candidates.WIDEST else None)
+    def of_counts(d: Distribution) -> Stepwise[Decision]:
+        return decide_steps(d, None, None, None, gate if d.n_bits <= candidates.WIDEST else None)
 
-    small = {id(case.counts): case.counts for case in many if case.faults is not None and case.counts.n_bits <= WHOLE}
-    decided = dict(zip(small, together([of_counts(d) for d in small.values()]), strict=True))
-    last: tuple[Distribution, Decided] | None = None
+    small = {
+        id(case.counts): case.counts
+        for case in many
+        if case.faults is not None and case.counts.n_bits <= WIDEST_WHOLE_REGISTER
+    }
+    decided = dict(zip(small, run_all([of_counts(d) for d in small.values()]), strict=True))
+    last: tuple[Distribution, Decision] | None = None
     for case in many:
         if case.faults is None or id(case.counts) in decided:
             yield decided.get(id(case.counts))
             continue
         if last is None or last[0] is not case.counts:
-            last = case.counts, alone(of_counts(case.counts))
+            last = case.counts, run_one(of_counts(case.counts))
         yield last[1]
 
 
-def _row(case: Case, by_counts: Decided | None) -> tuple[Any, ...]:
+def _row(case: Case, by_counts: Decision | None) -> tuple[Any, ...]:
     gathered: candidates.Candidates | circuit_candidates.Candidates
     if case.faults is None:
         names, gathered = candidates.NAMES, candidates.gather(case.counts, case.known)
@@ -184,7 +188,7 @@ def _row(case: Case, by_counts: Decided | None) -> tuple[Any, ...]:
     words = gathered.support.words
     gram = np.zeros((len(names) + 1, len(names) + 1))
     gram[:-1, :-1] = gathered.gram
-    _, place = numbered(np.vstack([words, case.ideal.words]))
+    _, place = unique_words(np.vstack([words, case.ideal.words]))
     support, sent = place[: len(words)], place[len(words) :]
     root = np.zeros(place.max() + 1)
     root[sent] = np.sqrt(case.ideal.probabilities)

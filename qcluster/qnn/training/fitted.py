@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.arrays import Floats
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm
@@ -66,7 +66,7 @@ def set_angles(
             in ascending order.
     """
     if not isinstance(ansatz, Ansatz):
-        raise ValueError(f"ansatz must be an Ansatz, as qcluster.qnn.ansatz.build makes it; got {shown(ansatz)}")
+        raise ValueError(f"ansatz must be an Ansatz, as qcluster.qnn.ansatz.build makes it; got {short_repr(ansatz)}")
     angles, labels = np.asarray(theta, dtype=np.float64), np.asarray(classes)
     if angles.shape != (ansatz.n_parameters,) or not np.isfinite(angles).all():
         raise ValueError(f"theta must be finite, shape ({ansatz.n_parameters},); got {angles.tolist()}")
@@ -119,9 +119,11 @@ def angles_of(model: Classifier, label: Any) -> Floats:
     check_is_fitted(model)
     matches = np.flatnonzero(model.classes_ == label)
     if not len(matches):
-        raise ValueError(f"label must be among {model.classes_.tolist()}; got {shown(label)}")
+        raise ValueError(f"label must be among {model.classes_.tolist()}; got {short_repr(label)}")
     if len(model.classes_) == 2 and matches[0] == 0:
-        raise ValueError(f"two classes share one readout, that of {shown(model.classes_[1])}; got {shown(label)}")
+        raise ValueError(
+            f"two classes share one readout, that of {short_repr(model.classes_[1])}; got {short_repr(label)}"
+        )
     return model.theta_ if model.theta_.ndim == 1 else np.asarray(model.theta_[matches[0]])
 
 

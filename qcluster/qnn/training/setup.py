@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.words import shown
+from qcluster.core.words import short_repr
 from qcluster.qnn import samples
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
@@ -53,7 +53,7 @@ def set_aside(model: samples.Classifier, problem: Problem, rng: np.random.Genera
         if count >= len(members):
             raise ValueError(
                 f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(members)} "
-                f"of {shown(label)} with validation_fraction={model.validation_fraction}"
+                f"of {short_repr(label)} with validation_fraction={model.validation_fraction}"
             )
         validation[rng.permutation(members)[:count]] = True
     patience = Patience(problem.only(validation), model.n_iter_no_change, model.tol)

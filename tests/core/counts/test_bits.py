@@ -124,11 +124,11 @@ def test_the_heaviest_of_equals_does_not_depend_on_names():
         strings = rng.permutation(32)[:12]
         bits, weights = b.index_bits(strings, 5), rng.integers(1, 4, 12).astype(float)
         order, rows = rng.permutation(5), rng.permutation(12)
-        found = b.heaviest(bits, weights)
+        found = b.most_frequent_row(bits, weights)
         assert weights[found] == weights.max()
         ones = np.log((weights @ bits + 0.5) / (weights.sum() - weights @ bits + 0.5))
         equals = np.flatnonzero(weights == weights.max())
         assert bits[found] @ ones == pytest.approx((bits[equals] @ ones).max())
-        there = b.heaviest(bits[rows][:, order], weights[rows])
+        there = b.most_frequent_row(bits[rows][:, order], weights[rows])
         if len(equals) == 1 or np.diff(np.sort(bits[equals] @ ones))[-1] > 1e-9:  # else they are as usual
             assert (bits[rows][there] == bits[found]).all()

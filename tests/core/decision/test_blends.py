@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qcluster as qc
-from qcluster.core.counts.bits import index_bits, numbered, pack, unpack
+from qcluster.core.counts.bits import index_bits, pack, unique_words, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.decision import candidates, circuit_candidates
@@ -112,7 +112,7 @@ def test_blends_of_counts_move_as_refits_do(of_counts, place):
     parts = {"counts": candidates.RAW, "mixture": candidates.MIXTURE, "deconvolved": candidates.DENSE + 1}
     weights[list(parts.values()) if place == "all" else parts[place]] = 1 / 3 if place == "all" else 1
     blend = Blend(read, found.support, found.fit, found.hypotheses, weights)
-    redrawn = blend.redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
+    redrawn = blend.resample(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
     scatter_alike(redrawn, blend_again(refits, weights), 0.005)
 
 
@@ -123,7 +123,7 @@ def test_strings_of_a_decided_answer_move_under_the_prior_that_was_set():
     strings = replace(decided, weights=np.eye(len(candidates.NAMES))[candidates.MIXTURE])
     draws = np.random.default_rng(5).multinomial(1000, bare.counts / 1000, size=DRAWS).astype(float)
     levels = (np.arange(DRAWS) + 0.5) / DRAWS
-    redrawn = (one.redo(draws, levels, lambda words: words == 0) for one in (strings, bare))
+    redrawn = (one.resample(draws, levels, lambda words: words == 0) for one in (strings, bare))
     np.testing.assert_allclose(*redrawn)
 
 
@@ -137,7 +137,7 @@ def test_blends_of_circuits_move_as_refits_do(of_circuits, place):
         weights[[RAW, STRINGS, READOUT]] = 1 / 3  # one deconvolution, or it would be drawn which
     else:
         weights[parts[place]] = 1
-    redrawn = CircuitBlend.of(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
+    redrawn = CircuitBlend.of(read, found, weights).resample(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
     scatter_alike(redrawn, blend_again(refits, weights), 0.005)
 
 
@@ -145,9 +145,9 @@ def test_what_counts_say_alone_moves_as_without_a_circuit(of_circuits):
     read, draws, _ = of_circuits
     found, weights = gather(read, FAULTS), np.eye(len(circuit_candidates.NAMES))[ALONE]
     levels = (np.arange(DRAWS) + 0.5) / DRAWS
-    redrawn = CircuitBlend.of(read, found, weights).redo(draws, levels, parities)
+    redrawn = CircuitBlend.of(read, found, weights).resample(draws, levels, parities)
     assert found.alone.blend is not None
-    np.testing.assert_allclose(redrawn, found.alone.blend.redo(draws, levels, parities))
+    np.testing.assert_allclose(redrawn, found.alone.blend.resample(draws, levels, parities))
     assert redrawn.std(axis=0).min() > 0.005
 
 
@@ -173,7 +173,7 @@ def test_strings_of_one_number_share_what_it_gets():
     """Wide registers: numbers are hashes. What a number gets goes to its strings as often as these were read."""
     rng = np.random.default_rng(5)
     kernel = Kernel.of(chain(30, 0.01, 0.03), 6)
-    words, _ = numbered(pack(rng.random((100, 30)) < 0.5))
+    words, _ = unique_words(pack(rng.random((100, 30)) < 0.5))
     numbers = kernel.index.of(words)
     shots = rng.integers(1, 50, 100).astype(float)
     whole = np.bincount(numbers, shots, kernel.size)
@@ -209,7 +209,9 @@ def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
     again = CircuitBlend.of(counts, found, weights)
     root = weights @ found.roots
     bits = unpack(found.support.words, 6)
-    values = again.redo(np.tile(counts.weights, (9, 1)), (np.arange(9) + 0.5) / 9, lambda words: 1.0 * unpack(words, 6))
+    values = again.resample(
+        np.tile(counts.weights, (9, 1)), (np.arange(9) + 0.5) / 9, lambda words: 1.0 * unpack(words, 6)
+    )
     np.testing.assert_allclose(values.mean(axis=0), (root**2 / (root @ root)) @ bits, atol=0.02)
 
 
@@ -224,7 +226,7 @@ def test_a_deconvolution_of_the_same_counts_ends_where_it_ended(n_bits):
         return 1.0 - 2.0 * np.stack([unpack(words, n_bits).sum(axis=1) % 2, words[:, 0] & 1], axis=1)
 
     assert fixed.response is not None
-    again = fixed.response.redo(fixed.raw.weights[None], np.array([0.5]), values)
+    again = fixed.response.resample(fixed.raw.weights[None], np.array([0.5]), values)
     answer = fixed.distribution
     np.testing.assert_allclose(again[0], answer.probabilities @ values(answer.words), atol=1e-6)
 
@@ -249,6 +251,6 @@ def test_models_of_little_weight_stay_in_the_answers_to_redrawn_counts():
     weights[LOG_LINEAR:SCALED] = 0.02
     weights[RAW] = 0.92
     root, draws = weights @ found.roots, np.tile(counts.weights, (2, 1))
-    again = CircuitBlend.of(counts, found, weights).redo(draws, np.array([0.2, 0.8]), parities)
+    again = CircuitBlend.of(counts, found, weights).resample(draws, np.array([0.2, 0.8]), parities)
     wanted = (root**2 / (root @ root)) @ parities(found.support.words)
     np.testing.assert_allclose(again, [wanted, wanted], atol=1e-12)

@@ -12,10 +12,10 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.decision.candidates import FIXED, HEAVIEST, MIXTURE, NAMES, RAW, gather
-from qcluster.core.decision.decide import decide, deciding
+from qcluster.core.decision.decide import decide, decide_steps
 from qcluster.core.decision.features import features
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.core.lockstep import alone
+from qcluster.core.lockstep import run_one
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.score import answers
@@ -223,7 +223,7 @@ def test_counts_in_which_no_bit_is_set_otherwise_count_as_counts(idle):
     bias = np.full_like(gate.layers[5], -50)
     bias[:, [FIXED, -1]] = 50  # which is sure of it
     fixing = Gate(gate.mean, gate.scale, (*gate.layers[:4], 0 * gate.layers[4], bias), NAMES, "{}")
-    answer = alone(deciding(seen, None, None, None, fixing)).answer
+    answer = run_one(decide_steps(seen, None, None, None, fixing)).answer
     assert answer.applied == (idle > 0)
     assert answer.share == pytest.approx(float(idle > 0))
     case = Case(seen, seen, "any", "any", None, False)

@@ -95,7 +95,7 @@ def test_counts_drawn_again_as_they_are_give_the_answer_again():
     kernel, counts = seen(interacting((1, 2), 0.3, rng), rng)
     found = log_linear(kernel, counts)
     other = rng.multinomial(8192, counts / counts.sum()).astype(float)
-    again = found.again(kernel, np.stack([counts, other]))
+    again = found.refit(kernel, np.stack([counts, other]))
     assert fidelity(again[0], found.ideal) > 1 - 1e-4
     assert 1e-4 < 1 - fidelity(again[1], found.ideal) < 0.05
 

@@ -53,4 +53,4 @@ def test_hypotheses_are_worked_out_as_each_by_itself():
         roots, evidence = posterior(found.kernels.take(np.array([place])), counts, found.prior[[place]], ROUNDS)
         np.testing.assert_allclose(roots[0], found.roots[place], rtol=1e-9)
         assert evidence[0] == pytest.approx(found.evidence[place])
-    assert found.of_scales().shape == (len(SCALES),)
+    assert found.evidence_of_scales().shape == (len(SCALES),)

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from qcluster.core.counts.bits import format_bitstrings, parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.clusters import Metric, channel_metric, cluster, majority, merge_duplicates, most_frequent
+from qcluster.core.estimators.clusters import (
+    Metric,
+    channel_metric,
+    cluster,
+    majority,
+    merge_duplicates,
+    most_frequent_strings,
+)
 from tests import oracle
 from tests.strategies import counts, flip_rates, untied
 
@@ -13,9 +20,9 @@ from tests.strategies import counts, flip_rates, untied
 @given(counts(), st.integers(1, 50))
 def test_most_frequent_follows_the_declared_ties(given_counts, k):
     held = Distribution.of(given_counts)
-    rows = most_frequent(held.bits, held.weights, k)
+    rows = most_frequent_strings(held.bits, held.weights, k)
     assert format_bitstrings(held.bits[rows]) == oracle.ranked(given_counts)[:k]
-    assert len(most_frequent(held.bits, held.weights, 0)) == 0
+    assert len(most_frequent_strings(held.bits, held.weights, 0)) == 0
 
 
 @given(counts())
@@ -77,7 +84,7 @@ def test_relabelling_bits_relabels_the_clusters(given_counts, seed):
     metric = Metric(np.ones(held.n_bits), 1.5)
     shares = []
     for one in held, other:
-        starts = one.bits[most_frequent(one.bits, one.weights, 3)]
+        starts = one.bits[most_frequent_strings(one.bits, one.weights, 3)]
         centroids, labels, _ = cluster(one.bits, one.weights, starts, metric)
         shares.append((centroids, np.bincount(labels + 1, one.weights, 4)))
     (first, weights), (second, others) = shares

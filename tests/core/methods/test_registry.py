@@ -191,11 +191,11 @@ class Told:
 
 def test_another_kind_of_noise_joins_in_one_place(apart, monkeypatch):
     from qcluster.core.mitigate import DEFAULTS
-    from qcluster.core.noise import given
+    from qcluster.core.noise import noise_argument
 
-    monkeypatch.setitem(given.KINDS, "told", Told)
-    monkeypatch.setitem(given.WORDS, "told", "noise that was told (Told)")
-    monkeypatch.setitem(given.BRINGS, "told", "teller.noise")
+    monkeypatch.setitem(noise_argument.KINDS, "told", Told)
+    monkeypatch.setitem(noise_argument.DESCRIPTIONS, "told", "noise that was told (Told)")
+    monkeypatch.setitem(noise_argument.RUN_ATTRIBUTES, "told", "teller.noise")
     monkeypatch.setitem(DEFAULTS, "told", "mine")
     register(Method("mine", "Does nothing.", nothing, needs="told"))
     noise = Told()

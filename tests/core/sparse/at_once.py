@@ -4,14 +4,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from qcluster.core.lockstep import alone
+from qcluster.core.lockstep import run_one
 from qcluster.core.sparse import em, forward_selection, local_search
 
 
 def _at_once(search: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(search)
     def found(*args: Any, **options: Any) -> Any:
-        return alone(search(*args, **options))
+        return run_one(search(*args, **options))
 
     return found
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
-from qcluster.core.sparse.product import beyond_product, fix_bits, product_evidence, single_string
+from qcluster.core.noise.prior import ASYMMETRY, LARGEST_DECAY_RATE, LEVEL_RANGE, SPREADS
+from qcluster.core.sparse.product import fix_bits, misfit_of_product, product_evidence, single_string
 
 
 def spread(counts: np.ndarray, n: int) -> Distribution:
@@ -52,10 +52,10 @@ def test_structure_beyond_a_product_is_measured_in_standard_deviations() -> None
         product = np.kron(product, [1 - one, one])
     scores = []
     for _ in range(200):
-        scores.append(beyond_product(rng.multinomial(4000, product / product.sum()).astype(float)))
+        scores.append(misfit_of_product(rng.multinomial(4000, product / product.sum()).astype(float)))
     assert abs(np.mean(scores)) < 0.5
     assert 0.7 < np.std(scores) < 1.5
-    assert beyond_product(4000 * (0.8 * product + 0.2 * np.eye(128)[5])) > 5
+    assert misfit_of_product(4000 * (0.8 * product + 0.2 * np.eye(128)[5])) > 5
 
 
 def alike(rates: np.ndarray, shots: float) -> float:
@@ -67,7 +67,7 @@ def alike(rates: np.ndarray, shots: float) -> float:
         variance = spread_of_logs**2 + (1 - rates) / (rates * shots)
         total, centre = (1 / variance).sum(), (np.log(rates) / variance).sum() / (1 / variance).sum()
         scatter = ((np.log(rates) - centre) ** 2 / variance).sum()
-        level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVELS[1] / LEVELS[0]))
+        level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVEL_RANGE[1] / LEVEL_RANGE[0]))
         levels.append(-0.5 * np.log(2 * np.pi * variance).sum() - 0.5 * scatter + level - np.log(rates).sum())
     return float(np.logaddexp.reduce(levels) - np.log(len(SPREADS)))
 
@@ -84,12 +84,12 @@ def test_the_odds_of_a_string_are_those_of_every_threshold_by_itself(n: int, sho
         falls, rises = down[order[:k]], up[order[k:]]
         both = np.append(falls, rises)
         alike_read = 0 < k < n and up[order[k - 1]] == up[order[k]]
-        if alike_read or (falls >= LARGEST).any() or (rises >= 0.5).any() or both.mean() > 0.45:
+        if alike_read or (falls >= LARGEST_DECAY_RATE).any() or (rises >= 0.5).any() or both.mean() > 0.45:
             continue
         log = alike(both, shots)
         if 0 < k < n:
-            apart = np.logaddexp(alike(falls, shots), -k * np.log(LARGEST)) - np.log(2) + alike(rises, shots)
-            apart -= 0.5 * (np.log(falls.mean() / max(rises.mean(), LEVELS[0])) / ASYMMETRY) ** 2
+            apart = np.logaddexp(alike(falls, shots), -k * np.log(LARGEST_DECAY_RATE)) - np.log(2) + alike(rises, shots)
+            apart -= 0.5 * (np.log(falls.mean() / max(rises.mean(), LEVEL_RANGE[0])) / ASYMMETRY) ** 2
             log = np.logaddexp(apart, log) - np.log(2)
         logs.append(log)
         strings.append(np.isin(np.arange(n), order[:k]))

@@ -6,7 +6,7 @@ import pytest
 from qcluster.core.dense.richardson_lucy import deconvolve
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.sparse.read_off import read_off
+from qcluster.core.sparse.read_off import few_strings
 from tests.core.noise.oracle_circuit import random_faults
 
 
@@ -20,7 +20,7 @@ def test_the_strings_that_were_sent_are_found_with_their_weights(seed, many):
     ideal = np.bincount(sent, weights, 256)
     counts = rng.multinomial(8192, kernel.forward(ideal) / kernel.forward(ideal).sum()).astype(float)
     found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5)), counts, 20)
-    few = read_off(kernel, found.ideals[1], 1.0, counts)
+    few = few_strings(kernel, found.ideals[1], 1.0, counts)
     assert set(few.strings.tolist()) == set(sent.tolist())
     assert few.weights == pytest.approx(ideal[few.strings], abs=0.03)
     assert (np.diff(few.weights) <= 1e-12).all()
@@ -37,6 +37,6 @@ def test_strings_are_found_under_half_of_the_calibrated_noise(seed):
     noisy = kernel.scaled(0.5).forward(ideal)
     counts = rng.multinomial(8192, noisy / noisy.sum()).astype(float)
     found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5, 0.25)), counts, 20)
-    few = read_off(kernel, found.ideals[2], 0.5, counts)
+    few = few_strings(kernel, found.ideals[2], 0.5, counts)
     assert few.scale == 0.5
     assert sorted(few.strings.tolist()) == [0, 511]

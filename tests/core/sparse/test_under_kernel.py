@@ -7,7 +7,7 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.under_kernel import Few, weigh_prefixes
+from qcluster.core.sparse.under_kernel import FewStrings, weigh_prefixes
 from tests.core.noise.oracle_circuit import noisy_distribution, random_faults
 
 N = 4
@@ -49,7 +49,7 @@ def test_weights_of_every_length_are_the_most_likely_ones(counts, uniform):
         assert few.weights.sum() == pytest.approx(1)
         assert few.uniform == pytest.approx(uniform) or uniform is None
         mine = level(counts, few.strings, few.shares[:-1], few.uniform)
-        explained = few.explained * counts.sum() + few.length
+        explained = few.net_log_likelihood * counts.sum() + few.length
         assert explained == pytest.approx(mine, abs=1e-3)
         grid = [np.array(w) for w in ([[1.0]], [[a, 1 - a] for a in steps], [])[k - 1]]
         if k == 3:
@@ -65,19 +65,21 @@ def test_the_length_is_what_is_asked_for(counts):
     assert [len(few.strings) for few in every] == [*range(1, 13), 14, 16]
     two = weigh_prefixes(*given, lengths=(2, 14))
     for few, same in zip(two, (every[1], every[12], every[13]), strict=True):
-        assert few.explained == pytest.approx(same.explained, rel=1e-5)
+        assert few.net_log_likelihood == pytest.approx(same.net_log_likelihood, rel=1e-5)
         np.testing.assert_allclose(few.weights, same.weights, atol=1e-5)
 
 
 def test_a_few_strings_and_their_vectors():
     sent = np.array([9, 3, 12])
-    few = Few(sent, np.array([0.1, 0.5, 0.2]), 0.2, KERNEL, 1.0, sent[:, None].astype(np.uint64), 0.0, 0.0).sorted()
+    few = FewStrings(
+        sent, np.array([0.1, 0.5, 0.2]), 0.2, KERNEL, 1.0, sent[:, None].astype(np.uint64), 0.0, 0.0
+    ).sorted()
     assert few.strings.tolist() == few.words[:, 0].tolist() == [3, 12, 9]
     assert few.weights == pytest.approx([0.625, 0.25, 0.125])
     assert few.shares == pytest.approx([0.5, 0.2, 0.1, 0.2])
     pure = np.zeros(1 << N)
     pure[[3, 12, 9]] = 0.625, 0.25, 0.125
-    np.testing.assert_allclose(few.pure, pure)
+    np.testing.assert_allclose(few.noiseless, pure)
     np.testing.assert_allclose(few.ideal, 0.8 * pure + 0.2 / 16)
     read = np.random.default_rng(0).random(16)
     assert few.fidelity(read) == pytest.approx(np.sqrt(pure * read / read.sum()).sum() ** 2)

@@ -7,7 +7,7 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.stats import goodness
-from qcluster.core.stats.goodness import beyond_uniform, collisions, deviance, pearson_misfit, shot_noise
+from qcluster.core.stats.goodness import collisions, deviance, distance_from_uniform, pearson_misfit, shot_noise
 
 
 def misfit(predicted: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def test_statistics_beyond_uniform_noise_are_those_of_pairs_of_shots_and_of_bits
     for size in (1, 2):
         squares = [signs[:, list(bits)].prod(axis=1).sum() ** 2 / shots for bits in combinations(range(n), size)]
         found.append((sum(squares) - len(squares)) / np.sqrt(2 * len(squares)))
-    assert beyond_uniform(strings, counts.astype(float)) == pytest.approx(max(found))
+    assert distance_from_uniform(strings, counts.astype(float)) == pytest.approx(max(found))
 
 
 def by_definition(bits, shots):
@@ -81,7 +81,7 @@ def test_whole_shots_broken_ones_and_very_many_are_counted_alike(scale, monkeypa
     strings = np.unique(rng.random((400, 12)) < 0.4, axis=0)
     counts = scale * np.where(rng.random(len(strings)) < 0.7, 1.0, rng.integers(2, 9, len(strings)))
     assert len(strings) % 150
-    assert beyond_uniform(strings, counts) == pytest.approx(by_definition(strings, counts), rel=1e-10)
+    assert distance_from_uniform(strings, counts) == pytest.approx(by_definition(strings, counts), rel=1e-10)
 
 
 def test_uniform_noise_is_seldom_beyond_itself():
@@ -89,6 +89,6 @@ def test_uniform_noise_is_seldom_beyond_itself():
     scores = []
     for _ in range(200):
         strings, counts = np.unique(rng.random((500, 8)) < 0.5, axis=0, return_counts=True)
-        scores.append(beyond_uniform(strings, counts.astype(float)))
+        scores.append(distance_from_uniform(strings, counts.astype(float)))
     assert 0.3 < np.mean(scores) < 1.2  # the mean of the largest of three standard normal numbers is 0.85
     assert max(scores) < 6

@@ -113,7 +113,7 @@ def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
     assert fit.applied
     assert not len(fit.centroids)
     levels = (np.arange(60) + 0.5) / 60
-    redone = fit.response.redo(np.tile(raw.weights, (60, 1)), levels, lambda words: (words == 0).astype(float))
+    redone = fit.response.resample(np.tile(raw.weights, (60, 1)), levels, lambda words: (words == 0).astype(float))
     assert redone.mean() == pytest.approx(fit.distribution.expectation("00000").value, abs=0.02)
     assert 0 < redone.std() < 0.05
 

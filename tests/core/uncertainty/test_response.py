@@ -10,7 +10,7 @@ from qcluster.core.estimators.q_cluster import q_cluster
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
-from qcluster.core.uncertainty.response import sampled_hypotheses, under_columns, under_flips
+from qcluster.core.uncertainty.response import column_response, flip_response, sampled_hypotheses
 from tests.core.noise.oracle_circuit import random_faults
 from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped
@@ -27,7 +27,7 @@ def test_one_newton_step_moves_as_refits_do(read):
     """Weights, rates and background are refitted by EM for each resample; a step must scatter alike and together."""
     found = fit_mixture(read.bits, read.weights)
     assert len(found.weights) == 3
-    strings = under_flips(read, found.centroids, found.weights, found.background, found.rates)
+    strings = flip_response(read, found.centroids, found.weights, found.background, found.rates)
     rng = np.random.default_rng(1)
     draws = rng.multinomial(3000, read.probabilities, 60).astype(float)
     stepped = strings.reweighted(draws)
@@ -57,9 +57,9 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
             shares = shares * (columns.T @ (counts / (columns @ shares))) / counts.sum()
         return shares
 
-    response = under_columns(pack(sent), weigh(read.weights), read.weights, columns)
+    response = column_response(pack(sent), weigh(read.weights), read.weights, columns)
     draws = rng.multinomial(3000, read.probabilities, 80).astype(float)
-    stepped = response.redo(draws, np.zeros(80), lambda words: np.eye(len(words)))
+    stepped = response.resample(draws, np.zeros(80), lambda words: np.eye(len(words)))
     refitted = np.array([weigh(draw)[:3] / weigh(draw)[:3].sum() for draw in draws])
     np.testing.assert_allclose(stepped.std(axis=0), refitted.std(axis=0), rtol=0.1)
     np.testing.assert_allclose(stepped, refitted, atol=0.01)
@@ -79,12 +79,12 @@ def test_held_clusters_give_the_answer_and_follow_the_shots(read):
     def one_hot(words):
         return (words == every.T).astype(float)
 
-    (same,) = response.redo(read.weights[None], np.zeros(1), one_hot)
+    (same,) = response.resample(read.weights[None], np.zeros(1), one_hot)
     expected = np.zeros(1 << N)
     expected[answer.words[:, 0].astype(int)] = answer.probabilities
     np.testing.assert_allclose(same, expected, atol=1e-12)
     draw = np.random.default_rng(3).multinomial(3000, read.probabilities).astype(float)
-    (moved,) = response.redo(draw[None], np.zeros(1), one_hot)
+    (moved,) = response.resample(draw[None], np.zeros(1), one_hot)
     shares = [draw[response.labels == k].sum() / 3000 for k in range(len(response.weights))]
     kept = dict(zip(map(int, pack(response.centroids)[:, 0]), shares, strict=True))
     for y, shots in zip(read.words[:, 0].tolist(), draw.tolist(), strict=True):
@@ -107,7 +107,7 @@ def test_deconvolved_answers_move_as_refits_do():
     rows, signs = np.arange(1 << N), rng.choice([-1.0, 1.0], (1 << N, 3))
     response = Redrawn(kernel, rows, variational(kernel, counts))
     levels = rng.permutation((np.arange(60) + 0.5) / 60)
-    redrawn = response.redo(draws, levels, lambda words: signs[words[:, 0].astype(int)])
+    redrawn = response.resample(draws, levels, lambda words: signs[words[:, 0].astype(int)])
     refitted = np.array([variational(kernel, draw).ideal @ signs for draw in draws])
     np.testing.assert_allclose(redrawn.std(axis=0), refitted.std(axis=0), rtol=0.2)
     for one, other in zip(redrawn.T, refitted.T, strict=True):

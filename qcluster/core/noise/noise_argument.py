@@ -1,7 +1,7 @@
 """Read the argument `noise=`. Only this file knows all kinds of noise.
 
-To add a noise model, enter its class in `KINDS`, its description in `WORDS`, the attribute of a `Run` that holds it in
-`BRINGS`, and the default method for it in `qcluster.core.mitigate.DEFAULTS`.
+To add a noise model, enter its class in `KINDS`, its description in `DESCRIPTIONS`, the attribute of a `Run` that holds
+it in `RUN_ATTRIBUTES`, and the default method for it in `qcluster.core.mitigate.DEFAULTS`.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ import numpy as np
 from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.words import many
+from qcluster.core.words import plural
 
 KINDS: dict[str, type] = {"measured": MeasuredNoise, "faults": FaultMasks}
 """Noise models other than flip rates, by the name of their kind. Those of a `Run` are tried in this order."""
-WORDS = {
+DESCRIPTIONS = {
     "rates": "flip rates",
     "measured": "the noise of a reference circuit (MeasuredNoise)",
     "faults": "fault patterns (FaultMasks)",
 }
 """Description of each kind in messages."""
-BRINGS = {"measured": "reference.noise", "faults": "faults"}
+RUN_ATTRIBUTES = {"measured": "reference.noise", "faults": "faults"}
 """Attribute of a `Run` (with dots for nested ones) that holds noise of each kind, or None."""
 
 
@@ -60,7 +60,7 @@ def read_noise(noise: Any, n_bits: int) -> Any:
     if kind in KINDS:
         if noise.n_bits != n_bits:
             raise ValueError(
-                f"counts and {WORDS[kind]} must have one width; got {n_bits} and {many(noise.n_bits, 'bit')}"
+                f"counts and {DESCRIPTIONS[kind]} must have one width; got {n_bits} and {plural(noise.n_bits, 'bit')}"
             )
         return noise
     try:
@@ -68,7 +68,7 @@ def read_noise(noise: Any, n_bits: int) -> Any:
             raise TypeError("True and False are no rates")
         return as_rates(noise, n_bits)
     except TypeError:
-        models = "".join(f", or {WORDS[kind]}" for kind in KINDS)
+        models = "".join(f", or {DESCRIPTIONS[kind]}" for kind in KINDS)
         forms = f"flip rates (one number, ({n_bits},) or ({n_bits}, 2))"
         raise TypeError(f"noise must be {forms}{models}; got a {type(noise).__name__}{_cure(noise)}") from None
 
@@ -81,7 +81,7 @@ def _cure(noise: Any) -> str:
         return ": give its noise, such as noise=run.reference.noise"
     if hasattr(noise, "readout_of"):
         return ": of a calibration, give qcluster.device.fault_masks(compiled_circuit, calibration)"
-    parts = [BRINGS[kind] for kind in KINDS if brought(noise, kind) is not None]
+    parts = [RUN_ATTRIBUTES[kind] for kind in KINDS if noise_of_run(noise, kind) is not None]
     return f": give its {parts[0]}, such as noise=run.{parts[0]}" if parts else ""
 
 
@@ -94,9 +94,9 @@ def _is_text(noise: Any) -> bool:
     return array.dtype.kind in "UST" or any(isinstance(item, (str, bytes)) for item in array.flat)
 
 
-def brought(counts: Any, kind: str) -> Any:
+def noise_of_run(counts: Any, kind: str) -> Any:
     """Return the noise of a kind that `counts`, such as a `Run`, carries with it; None if there is none."""
     part = counts
-    for name in BRINGS[kind].split("."):
+    for name in RUN_ATTRIBUTES[kind].split("."):
         part = getattr(part, name, None)
     return part if isinstance(part, KINDS[kind]) else None

@@ -6,12 +6,12 @@ from typing import Any
 _functions: dict[str, Callable[..., Any]] = {}
 
 
-def tell(name: str, function: Callable[..., Any]) -> None:
+def register_hook(name: str, function: Callable[..., Any]) -> None:
     """Register the function behind a method of a core type, such as `Mitigation.plot`."""
     _functions[name] = function
 
 
-def ask(name: str, *args: Any, **options: Any) -> Any:
+def call_hook(name: str, *args: Any, **options: Any) -> Any:
     """Call the function registered under a name.
 
     Raises:
