@@ -317,12 +317,18 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         ...     read_counts(file.name, pub=1).to_counts()
         {'01': 3}
     """
-    return Distribution.of(read_set(path, pub))
+    return Distribution.of(choose_set(read_saved(path), path, pub))
 
 
-def read_set(path: str, pub: int | None = None) -> Any:
-    """Read a set of counts as `read_counts` does, but return it in the form that the file has."""
-    sets = _sets_of(read_saved(path), path)
+def choose_set(content: Any, path: str, pub: int | None = None) -> Any:
+    """Return one set of counts of a file, chosen and refused as by `read_counts`, in the form that the file has.
+
+    Args:
+        content: the content of the file, from `read_saved`.
+        path: the file, for error messages.
+        pub: as in `read_counts`.
+    """
+    sets = _sets_of(content, path)
     return choose_one(sets, pub, _count_sets(path, sets))
 
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit_ibm_runtime import RuntimeEncoder
@@ -157,7 +158,43 @@ def test_parameter_sets_of_a_saved_result_are_pooled_with_a_note(tmp_path):
     source.write_text(json.dumps(PrimitiveResult([SamplerPubResult(swept)]), cls=RuntimeEncoder))
     done = run("mitigate", source)
     assert (done.returncode, "2 bits, 40 shots" in done.stdout) == (0, True)
-    assert done.stderr == f"note: the shots of 2 parameter sets are pooled ({source})\n"
+    assert done.stderr == (
+        f"note: the shots of 2 parameter sets are pooled ({source})\n"
+        "note: the sweep has the shape (2,): choose one by --point, 0 to 1\n"
+    )
+
+
+def test_one_point_of_a_sweep_is_mitigated(tmp_path):
+    source, grid = (
+        tmp_path / "result.json",
+        np.array([[f"{3 * row + column:03b}" for column in range(3)] for row in (0, 1)]),
+    )
+    high = BitArray.from_samples(np.repeat(grid.ravel(), 10).tolist()).reshape(2, 3, 10)
+    low = BitArray.from_samples(["1"] * 60).reshape(2, 3, 10)
+    swept = SamplerPubResult(DataBin(low=low, high=high, shape=(2, 3)))
+    source.write_text(json.dumps(PrimitiveResult([swept, pub(COUNTS)]), cls=RuntimeEncoder))
+    for point, string in (("0,0", "0001"), ("1,2", "1011"), (" 1, 0", "0111")):
+        done = run("mitigate", source, "--pub", 0, "--point", point, "--json", "-")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert json.loads(done.stdout)["raw"] == {string: 1.0}
+        assert json.loads(done.stdout)["shots"] == 10
+    assert run("rates", source, "--pub", 0, "--point", "1,2").returncode == 0
+    assert (
+        "the sweep has the shape (2, 3): choose one by --point, 0,0 to 1,2"
+        in run("mitigate", source, "--pub", 0).stderr
+    )
+    for words, said in (
+        (("--pub", 0, "--point", "2"), "an index into a sweep of the shape (2, 3), from 0; got (2,)"),
+        (("--pub", 0, "--point", "0,3"), "an index into a sweep of the shape (2, 3), from 0; got (0, 3)"),
+        (
+            ("--pub", 0, "--point=-1,0"),
+            "--point must be indices from 0, such as 3 or 1,2, in the shape (2, 3); got '-1,0'",
+        ),
+        (("--pub", 1, "--point", "0"), "--point would have no effect"),
+        (("--pub", 0, "--point", "0,0", "--bits", 5), "num_bits must be the width of the counts, 4; got 5"),
+    ):
+        wrong = run("mitigate", source, *words)
+        assert (wrong.returncode, said in wrong.stderr) == (2, True), wrong.stderr
 
 
 def test_a_list_of_counts_is_read_one_at_a_time(tmp_path):

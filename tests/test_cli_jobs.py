@@ -10,6 +10,7 @@ import pytest
 from qiskit import QuantumCircuit, qasm2, qpy
 from typer.testing import CliRunner
 
+from qcluster import execute, mitigate
 from qcluster.cli.jobs import jobs_app
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device import jobs
@@ -116,8 +117,6 @@ def mitigated(*words):
 
 
 def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
-    from qcluster import mitigate
-
     folder = tmp_path / "run"
     run("submit", bell, bell, "-d", folder, "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7)
     refused = mitigated(folder)
@@ -130,6 +129,42 @@ def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
     written = json.loads((tmp_path / "out.json").read_text())
     assert (written["method"], written["reason"]) == (wanted.method, wanted.reason)
     assert written["mitigated"] == wanted.distribution.to_probs()
+
+
+def test_a_run_in_a_file_is_mitigated_as_in_python(bell, tmp_path):
+    from qcluster.cli.main import app
+
+    run("submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7,
+        "--reference")  # fmt: skip
+    (saved,) = jobs.read(tmp_path / "run")
+    path, out = tmp_path / "run.json", tmp_path / "out.json"
+    path.write_text(saved.to_json())
+    done = mitigated(path, "--json", out)
+    assert done.exit_code == 0, done.output
+    assert "Run('bell' on fake_manila, 300 shots, 4 twirls" in done.output
+    wanted, written = mitigate(saved), json.loads(out.read_text())
+    assert (written["method"], written["reason"]) == (wanted.method, wanted.reason)
+    assert written["mitigated"] == wanted.distribution.to_probs()
+    assert json.loads(mitigated(path, "--method", "mixture", "--json", "-").stdout)["method"] == "mixture"
+    rates = CliRunner().invoke(app, ["rates", str(path)])
+    assert "Run('bell' on fake_manila" in rates.output, rates.output
+    piped = CliRunner().invoke(app, ["mitigate", "-", "--json", "-"], input=saved.to_json())
+    assert json.loads(piped.stdout)["reason"] == wanted.reason
+    for words, said in (
+        (("--bits", 2), "--bits would have no effect"),
+        (("--point", 0), "--point would have no effect: .* is a saved run, whose parameters are bound"),
+        (("--pub", 1), "run.json holds the runs of 1 circuit: choose it by --pub 0; got 1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            raise mitigated(path, *words).exception
+    document = json.loads(saved.to_json())
+    for damaged, said in (
+        ({**document, "version": 99}, "run.json: qcluster-run version 99 is newer"),
+        ({**document, "profile": None}, "run.json: "),
+    ):
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(ValueError, match=said):
+            raise mitigated(path).exception
 
 
 def test_what_a_run_notes_is_printed(bell, tmp_path):
@@ -186,6 +221,76 @@ def test_several_references_are_all_written_and_read(bell, tmp_path):
         whole.write_text(json.dumps({**document, "more": more}))
         with pytest.raises(ValueError, match="must"):
             read_reference(str(whole))
+
+
+def test_a_reference_measured_earlier_serves_jobs_submitted_later(bell, tmp_path):
+    machine = ("--backend", "fake_manila", "--shots", 300, "--twirls", 2, "--seed", 7)
+    run("submit", bell, "-d", tmp_path / "first", *machine, "--reference", "--references", 2)
+    (before,) = jobs.read(tmp_path / "first")
+    (tmp_path / "run.json").write_text(before.to_json())
+    (tmp_path / "reference.json").write_text(before.reference.to_json())
+    for name in ("first", "run.json", "reference.json"):
+        place = tmp_path / f"later-{name}"
+        words = ("submit", bell, "-d", place, *machine, "--reference-from", tmp_path / name)
+        said = run(*words)
+        assert "no reference runs: one that was measured earlier costs nothing" in said
+        assert "note: reference measured 0.0 hours ago" in said
+        assert "holds this request already: continuing it" in run(*words)
+        assert "MeasuredReference(fake_manila, 600 shots" in run("collect", place)
+        (later,) = jobs.read(place)
+        assert later.reference.to_json() == before.reference.to_json()
+        assert later.counts.shots == 300
+        (alone,) = execute(read_circuits(bell), "fake_manila", shots=300, twirls=2, seed=7, reference=before.reference)
+        assert (later.counts, later.notes) == (alone.counts, alone.notes)
+        fixed = mitigated(place, "--json", "-")
+        assert json.loads(fixed.stdout)["reason"] == mitigate(alone).reason
+    run("submit", bell, "-d", tmp_path / "second", *machine, "--reference-from", tmp_path / "later-first")
+    assert jobs.read(tmp_path / "second")[0].reference.to_json() == before.reference.to_json()
+
+
+def twist(bell):
+    """A circuit of other gates beside that of Bell."""
+    path = bell.with_name("twisted.qasm")
+    path.write_text(bell.read_text().replace("cx q[0],q[1];", "cx q[0],q[1]; h q[1]; cx q[1],q[0];"))
+    return path
+
+
+def test_each_circuit_has_the_reference_of_its_gates(bell, tmp_path):
+    machine, both = ("--backend", "fake_manila", "--shots", 100, "--seed", 7), (bell, twist(bell))
+    run("submit", *both, "-d", tmp_path / "first", *machine, "--reference")
+    before = [one.reference.to_json() for one in jobs.read(tmp_path / "first")]
+    assert len(set(before)) == 2
+    for place, circuits, wanted in (("same", both, before), ("second", both[1:], before[1:])):
+        words = ("submit", *circuits, "-d", tmp_path / place, *machine, "--reference-from", tmp_path / "first")
+        run(*words)
+        assert "continuing it" in run(*words)
+        assert [one.reference.to_json() for one in jobs.read(tmp_path / place)] == wanted
+
+
+def test_a_reference_that_does_not_fit_is_refused_before_anything_is_submitted(bell, tmp_path):
+    one, plain = tmp_path / "one", tmp_path / "plain"
+    machine, twisted = ("--backend", "fake_manila", "--shots", 100, "--seed", 7), twist(bell)
+    run("submit", bell, "-d", one, *machine, "--reference")
+    run("submit", bell, "-d", plain, *machine)
+    (tmp_path / "counts.json").write_text('{"00": 9}')
+    for circuit, words, said in (
+        (twisted, [*machine, "--reference-from", one], "the reference must have the gates of 'twisted', up to angles"),
+        (bell, ["--backend", "fake_lima", "--reference-from", one], "must come from the machine that runs, fake_lima"),
+        (bell, [*machine, "--reference-from", plain], "plain has no reference, .*: measure one with --reference"),
+        (bell, [*machine, "--reference-from", tmp_path], "it is a directory, and not that of a saved run"),
+        (bell, [*machine, "--reference-from", tmp_path / "counts.json"], "counts.json is none of these"),
+        (bell, [*machine, "--reference-from", tmp_path / "none"], "none: No such file"),
+        (
+            bell,
+            [*machine, "--reference-from", one, "--reference"],
+            "--reference would have no effect: a reference of",
+        ),
+        (bell, [*machine, "--reference-from", one, "--references", 2], "--references would have no effect"),
+        (bell, [*machine, "--reference-from", one, "--reference-share", 2], "--reference-share would have no effect"),
+    ):
+        with pytest.raises((ValueError, StorageError), match=said):
+            run("submit", circuit, "-d", tmp_path / "later", *words)
+        assert not (tmp_path / "later").exists()
 
 
 def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):

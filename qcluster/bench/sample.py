@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from qcluster.bench.faults import circuit_faults
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
-from qcluster.errors import StorageError
+from qcluster.errors import QClusterError, StorageError
 from qcluster.files import parse_json, unpack
 from qcluster.folders import read_managed
 
@@ -133,11 +134,13 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
 
     Args:
         packed: the bytes.
-        folder: folder of the calibrations, named by identity.
+        folder: folder of the calibrations, named by identity. Where one is missing or damaged, that of a recorded
+            machine is read from the machine, and that of a real one from its job, in the folder ``jobs`` beside it.
         ideal: the ideal output of the case.
 
     Raises:
-        StorageError: the bytes are not a sample, or are from a newer version.
+        StorageError: the bytes are not a sample, or are from a newer version; or its calibration is missing or damaged,
+            and cannot be had from elsewhere.
     """
     try:
         content = parse_json(unpack(packed))
@@ -150,7 +153,9 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
         counts = _distribution(content["counts"], n_bits)
         if "run" not in content:  # written by 0.1.0, which stored figures derived from a run but not the whole run
             content |= {"run": None, "dt": None, "known": {name: content[name] for name in _KNOWN}}
-        run = None if content["run"] is None else _unpack_run(content["run"], counts, folder)
+        run = None
+        if content["run"] is not None:
+            run = _unpack_run(content["run"], counts, _read_calibration(content, folder))
         known = run_figures(run) if run is not None else _unpack_known(content["known"], n_bits)
         return Sample(
             identity=content["identity"],
@@ -227,26 +232,76 @@ def _unpack_reference(content: dict[str, Any], calibration: "Calibration") -> "M
     return MeasuredReference.from_json(json.dumps(content))
 
 
-def _read_calibration(folder: Path, identity: str) -> "Calibration":
-    """Read a calibration from a campaign's folder; other files are refused, whatever a sample or a link names."""
+def calibration_path(folder: Path, identity: str) -> Path:
+    """Return the path of a calibration in a folder of calibrations."""
+    return folder / f"{identity}.json"
+
+
+def is_intact(text: bytes, identity: str) -> bool:
+    """True if the stored text of a calibration has not changed: its identity is a hash of it."""
+    return hashlib.sha256(text).hexdigest()[:16] == identity
+
+
+def _read_calibration(content: dict[str, Any], folder: Path) -> "Calibration":
+    """Read the calibration of a sample from the folder of calibrations, or where else it can still be had.
+
+    Other files are refused, whatever a sample or a link names.
+
+    Args:
+        content: the content of the sample.
+        folder: the folder.
+
+    Raises:
+        StorageError: the file is missing or damaged, and the calibration cannot be had from elsewhere.
+        ValueError: the name of the calibration is not a hash.
+    """
     from qcluster.device.machines.calibration import Calibration
 
+    identity = content["run"]["calibration"]
     if not _IDENTITY.fullmatch(identity):
         raise ValueError(f"its calibration must be named by 16 hexadecimal digits; got {identity!r:.60}")
-    path = folder / f"{identity}.json"
+    path = calibration_path(folder, identity)
     try:
-        return Calibration.from_json(read_managed(path).decode("utf-8"))
+        text = read_managed(path)
+        if is_intact(text, identity):
+            return Calibration.from_json(text.decode("utf-8"))
+        why = "is damaged: its content does not have the hash in its name"
+    except FileNotFoundError:
+        why = "is missing"
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        why = f"is damaged: {error}"
+    elsewhere = _fetch_again(content, folder)
+    if elsewhere is not None and elsewhere.identity == identity:
+        return elsewhere
+    raise StorageError(
+        f"{path} {why}. {content['machine']} cannot give it again: put the original file back, or run its tasks in "
+        "another folder"
+    )
 
 
-def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> "Run":
+def _fetch_again(content: dict[str, Any], folder: Path) -> "Calibration | None":
+    """Return the calibration of a recorded machine, or of the job that a sample comes from; None if there is neither.
+
+    It may differ from the one that the sample names, if the recording was updated.
+    """
+    from qcluster.device import jobs
+    from qcluster.device.machines.machine import find_machine
+
+    task, machine = content["identity"], str(content["run"]["backend"])
+    with suppress(QClusterError, ValueError, OSError):
+        if machine.startswith("fake_"):
+            return find_machine(machine).calibration
+        if _IDENTITY.fullmatch(task):
+            return jobs.read(folder.parent / "jobs" / task)[0].calibration
+    return None
+
+
+def _unpack_run(content: dict[str, Any], counts: Distribution, calibration: "Calibration") -> "Run":
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.run import Run
 
-    calibration = _read_calibration(folder, content["calibration"])
     reference = content.get("reference")  # older samples have none
     flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
     rebuilt = {

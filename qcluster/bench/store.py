@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 
 from qcluster.bench.circuits import Case
-from qcluster.bench.sample import Sample, unpack_sample
+from qcluster.bench.sample import Sample, calibration_path, is_intact, unpack_sample
 from qcluster.bench.scores import BAR_COLUMNS, FIGURES, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 from qcluster.files import is_number
-from qcluster.folders import lock_folder, read_managed, write_managed, write_once
+from qcluster.folders import lock_folder, read_managed, write_managed
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -156,8 +157,7 @@ class Store:
     def add(self, outcome: Outcome) -> None:
         """Write what a worker returned: shots, row and scores, in this order."""
         if outcome.calibration is not None:
-            identity, text = outcome.calibration
-            write_once(self.folder / "calibrations" / f"{identity}.json", text)
+            self._keep_calibration(*outcome.calibration)
         if outcome.task is not None and outcome.shots:
             # shots without a row were left by a killed process, and have no scores
             write_managed(shots_path(self.folder, outcome.task.identity), outcome.shots)
@@ -167,6 +167,14 @@ class Store:
             self.bars.append(outcome.bars)
         if outcome.scores:
             self.scores.append(outcome.scores)
+
+    def _keep_calibration(self, identity: str, text: bytes) -> None:
+        """Write a calibration, unless it is there and intact."""
+        path = calibration_path(self.folder / "calibrations", identity)
+        with suppress(OSError, ValueError):
+            if is_intact(read_managed(path), identity):
+                return
+        write_managed(path, text)
 
 
 def shots_path(folder: Path, identity: str) -> Path:

@@ -1,9 +1,12 @@
-"""Inputs of the commands that mitigate or estimate: counts from a file, or a saved run."""
+"""Inputs of commands: counts from a file, a saved run, or the reference of one."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,52 +16,148 @@ from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
+    from qcluster.device.noise.measured import MeasuredReference
     from qcluster.device.run import Run
 
 
 def read_counts_or_run(
-    context: typer.Context, place: str, pub: int | None, bits: int | None, *, has_noise: bool = False
+    context: typer.Context,
+    place: str,
+    pub: int | None,
+    bits: int | None,
+    point: str | None = None,
+    *,
+    has_noise: bool = False,
 ) -> Distribution | Run:
-    """Read counts from a file or standard input, or a run, with its circuit and calibration, from its directory.
+    """Read counts from a file or standard input, or a saved run with its circuit and calibration.
 
     Notes on standard error say if the file also holds a reference, which is not used, and what the counts do not show.
 
     Args:
-        context: context of the command, which has an option ``--bits``.
-        place: a file or ``-``, see `qcluster.files.read_counts`; or a directory.
+        context: context of the command, which has options ``--bits`` and ``--point``.
+        place: a file or ``-``, with counts (see `qcluster.files.read_counts`) or the JSON of a `Run`; or a directory.
         pub: index of the set of counts or the run, from 0; required if there are several.
         bits: number of bits, for keys that do not show it.
+        point: index of one parameter set of a sweep, such as "3" or "1,2"; None pools all of them.
         has_noise: whether the user has given the noise, so that a reference in the file needs no note.
 
     Raises:
         StorageError: the file cannot be read, or the directory is not that of a saved run.
-        ValueError, TypeError: as `read_counts` does; or the directory holds several runs and `pub` is not given.
+        ValueError, TypeError: as `read_counts` does; or the directory holds several runs and `pub` is not given; or
+            there is no such point.
     """
-    from qcluster.core.counts.distribution import Distribution
-    from qcluster.core.counts.read import notes_on
     from qcluster.core.words import plural
-    from qcluster.files import choose_one, holds_reference, read_set
+    from qcluster.files import choose_one, read_saved
 
     if not place:
         raise ValueError(
             "counts must come from a file, a folder or '-'; got an empty name, perhaps of a variable that is not set"
         )
-    folder = Path(place)
-    if not folder.is_dir():
-        content = read_set(place, pub)
-        if holds_reference(content) and not has_noise:
-            option = "a file by --reference" if place == "-" else f"--reference {place}"
-            echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {option}", err=True)
-        counts = Distribution.of(content, num_bits=bits)
-        for note in notes_on(content):
-            echo(f"note: {note} ({place})", err=True)
-        return counts
+    is_folder = Path(place).is_dir()
+    content = None if is_folder else read_saved(place)
+    if not is_folder and not _is_run(content):
+        return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise)
     refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
+    refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
+    runs = read_folder(place) if is_folder else [_read_run(content, place)]
+    return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
+
+
+def _read_counts(
+    context: typer.Context,
+    content: Any,
+    place: str,
+    pub: int | None,
+    bits: int | None,
+    point: str | None,
+    *,
+    has_noise: bool,
+) -> Distribution:
+    """Read the counts in the content of a file; the arguments are those of `read_counts_or_run`."""
+    from qcluster.core.counts.distribution import Distribution
+    from qcluster.core.counts.read import notes_on, read_point, shape_of_sets
+    from qcluster.files import choose_set, holds_reference
+
+    chosen = choose_set(content, place, pub)
+    if holds_reference(chosen) and not has_noise:
+        option = "a file by --reference" if place == "-" else f"--reference {place}"
+        echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {option}", err=True)
+    shape = shape_of_sets(chosen)
+    if not shape:
+        refuse(context, ["point"], f"{place} holds the counts of one circuit, and no sweep")
+    if point is None:
+        counts = Distribution.of(chosen, num_bits=bits)
+    else:
+        counts = Distribution.from_words(*read_point(chosen, _parse_point(point, shape), bits))
+    for note in notes_on(chosen, pooled=point is None):
+        echo(f"note: {note} ({place})", err=True)
+    if point is None and prod(shape) > 1:
+        last = ",".join(str(size - 1) for size in shape)
+        first = ",".join("0" for _ in shape)
+        echo(f"note: the sweep has the shape {shape}: choose one by --point, {first} to {last}", err=True)
+    return counts
+
+
+def _parse_point(text: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Parse the option ``--point``."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(f"--point must be indices from 0, such as 3 or 1,2, in the shape {shape}; got {text!r:.60}")
+    return tuple(map(int, parts))
+
+
+def read_folder(place: str) -> list[Run]:
+    """Read the runs of a directory; StorageError if it is not that of a saved run, or a result has not arrived."""
     from qcluster.device import jobs
 
+    folder = Path(place)
     if not (folder / "request.json").exists():
         inner = sorted(str(request.parent) for request in folder.glob("*/request.json"))
         hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
         raise StorageError(f"cannot read {place}: it is a directory, and not that of a saved run{hint}")
-    runs = jobs.read(place)
-    return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
+    return jobs.read(place)
+
+
+def _is_run(content: Any) -> bool:
+    return isinstance(content, Mapping) and content.get("format") == "qcluster-run"
+
+
+def _read_run(content: Any, place: str) -> Run:
+    """Read a run from the content of a file; ValueError, with the name of the file, if it is damaged."""
+    from qcluster.device.run import Run
+    from qcluster.device.storage import of_file
+
+    with of_file(place):
+        return Run.from_json(json.dumps(content))
+
+
+def read_earlier_references(place: str) -> list[MeasuredReference]:
+    """Read references that were measured earlier, one per skeleton, for circuits that run later.
+
+    Args:
+        place: the directory of a saved run; or a file, or ``-``, with the JSON of a `Run` or of its reference.
+
+    Raises:
+        StorageError: the file or directory cannot be read.
+        ValueError: there is no reference in it.
+    """
+    from qcluster.device.noise.measured import FORMAT, MeasuredReference
+    from qcluster.device.storage import of_file
+    from qcluster.files import read_saved
+
+    if Path(place).is_dir():
+        runs = read_folder(place)
+    elif _is_run(content := read_saved(place)):
+        runs = [_read_run(content, place)]
+    elif isinstance(content, Mapping) and content.get("format") == FORMAT:
+        with of_file(place):
+            return [MeasuredReference.from_json(json.dumps(content))]
+    else:
+        raise ValueError(
+            "--reference-from must be the folder of a saved run, or the JSON of a Run or of its reference, which has "
+            f"the places that it was measured on; {place} is none of these"
+        )
+    references = {run.reference.skeleton: run.reference for run in runs if run.reference is not None}
+    if not references:
+        raise ValueError(f"{place} has no reference, its circuits ran without: measure one with --reference")
+    return list(references.values())

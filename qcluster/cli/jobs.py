@@ -3,15 +3,19 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from qcluster.cli.console import echo, open_console, show_run
+from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
 from qcluster.files import parse_json, quote_for_shell, write_whole
+
+if TYPE_CHECKING:
+    from qcluster.device.noise.measured import MeasuredReference
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; collect the results later, from any process.", no_args_is_help=True
@@ -38,6 +42,10 @@ def submit(
     reference_share: Annotated[
         float, typer.Option(help="Shots of each reference, as a multiple of the shots of a circuit.")
     ] = 1.0,
+    reference_from: Annotated[
+        str | None,
+        typer.Option(help="Use the references of an earlier run: its folder, or the JSON of a Run or its reference."),
+    ] = None,
     measure_twirl: Annotated[bool, typer.Option(help="Flip measured bits in twirled copies too.")] = True,
     group: Annotated[
         str, typer.Option(help="How Paulis are drawn: pauli (independently) or balanced_pauli (equally often).")
@@ -65,7 +73,13 @@ def submit(
     circuits = [circuit for file in files for circuit in read_circuits(file)]
     fields = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
     fields |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
-    if not reference:
+    reused: list[MeasuredReference] = []
+    if reference_from is not None:
+        why = "a reference of --reference-from was measured earlier"
+        refuse(context, ["reference", "references", "reference_share"], why)
+        reused = read_earlier_references(reference_from)
+        fields["reference"] = True
+    elif not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
     options = Options(**fields)
     machine = find_machine(backend, instance=instance)
@@ -74,11 +88,14 @@ def submit(
     if machine.kind != "hardware":
         why = f"{backend} is simulated here, and jobs are sent to real machines only"
         refuse(context, ["mode", "max_circuits", "runtime"], why)
-    request = jobs.saved_request(circuits, machine, options, seed, directory)
+    request = jobs.saved_request(circuits, machine, options, seed, directory, reused=reused)
     if request is None:
-        request = prepare(circuits, machine, options, seed)
-        if reference:
+        request = prepare(circuits, machine, options, seed, reused=reused)
+        if options.reference:
             echo(reference_cost(request))
+        if reused:
+            for note in dict.fromkeys(note for prepared in request.prepared for note in prepared.notes):
+                echo(f"note: {note}")
         if machine.kind == "hardware":
             echo(describe_usage(request))
     else:

@@ -18,7 +18,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import Bits, keep_apart, refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, Point, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -72,7 +72,7 @@ def mitigate_file(
     file: Annotated[
         str,
         typer.Argument(
-            help="JSON: counts, or a saved runtime result; or the folder of a saved run. '-' is standard input."
+            help="JSON: counts, a saved runtime result or a Run; or the folder of a saved run. '-' is standard input."
         ),
     ],
     noise: Annotated[
@@ -108,6 +108,7 @@ def mitigate_file(
         str | None, typer.Option(help="Noiseless output of the reference circuit, such as 0110.")
     ] = None,
     bits: Bits = None,
+    point: Point = None,
 ) -> None:
     """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
@@ -125,7 +126,7 @@ def mitigate_file(
     noise_input = None if noise is None else read_rates(noise)
     if reference is not None:
         noise_input = read_reference(reference, expected, pub)
-    counts = read_counts_or_run(context, file, pub, bits, has_noise=noise_input is not None)
+    counts = read_counts_or_run(context, file, pub, bits, point, has_noise=noise_input is not None)
     fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)

@@ -10,6 +10,10 @@ from qcluster.files import check_place
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
 Bits = Annotated[int | None, typer.Option(min=1, help="Number of bits, if hexadecimal keys do not show it.")]
+Point = Annotated[
+    str | None,
+    typer.Option(help="Index of one parameter set of a sweep, from 0, such as 3 or 1,2; default: all together."),
+]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 
 

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
-from qcluster.cli.options import Bits, Dask, Workers, refuse, refuse_workers_with_dask
+from qcluster.cli.options import Bits, Dask, Point, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
 
 
@@ -36,8 +36,8 @@ def estimate(
     file: Annotated[
         str,
         typer.Argument(
-            help="JSON: counts, or a saved runtime result; or the folder of a saved run; or a circuit: .qasm or .qpy. "
-            "'-' is standard input."
+            help="JSON: counts, a saved runtime result or a Run; or the folder of a saved run; or a circuit: .qasm or "
+            ".qpy. '-' is standard input."
         ),
     ],
     backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
@@ -48,6 +48,7 @@ def estimate(
         int | None, typer.Option(help="Index of the set of counts, if the file has several, from 0.")
     ] = None,
     bits: Bits = None,
+    point: Point = None,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
@@ -56,10 +57,10 @@ def estimate(
 
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
-        refuse(context, ["pub", "bits"], f"{file} holds a circuit, not counts")
+        refuse(context, ["pub", "bits", "point"], f"{file} holds a circuit, not counts")
         circuit, source = place, None
     else:
-        source = read_counts_or_run(context, file, pub, bits)
+        source = read_counts_or_run(context, file, pub, bits, point)
     if isinstance(source, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
         show_run(source)

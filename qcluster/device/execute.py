@@ -115,9 +115,10 @@ def execute(
     )  # fmt: skip
     machine = find_machine(backend)
     circuits = check_request(circuits, machine, options)
-    request = jobs.saved_request(circuits, machine, options, seed, directory, reused=reused)
+    earlier = [] if reused is None else [reused]
+    request = jobs.saved_request(circuits, machine, options, seed, directory, reused=earlier)
     if request is None:
-        request = prepare(circuits, machine, options, seed, reused=reused)
+        request = prepare(circuits, machine, options, seed, reused=earlier)
     return run_request(request, machine, directory)
 
 

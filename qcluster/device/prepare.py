@@ -52,7 +52,7 @@ def prepare(
     seed: int | np.random.Generator | None = None,
     *,
     compiled: bool = False,
-    reused: MeasuredReference | None = None,
+    reused: Sequence[MeasuredReference] = (),
     kept: Sequence[MeasuredReference] = (),
 ) -> Request:
     """Make circuits ready to run: compile them, twirl them, and add reference circuits.
@@ -63,7 +63,7 @@ def prepare(
         options: how to run them.
         seed: seed of everything random: compiler, twirls, references and simulation.
         compiled: whether the circuits are already compiled for the machine.
-        reused: a reference measured earlier; all circuits must have its skeleton (see `skeleton`).
+        reused: references measured earlier, at most one per skeleton (see `skeleton`); one must serve each circuit.
         kept: references measured earlier, at most one per skeleton. Each serves the circuits of its skeleton; the other
             circuits get new references if the options ask for them.
 
@@ -86,11 +86,11 @@ def prepare(
         _prepare_one(circuit, machine, options, child)
         for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
-    kept_by_skeleton = {reference.skeleton: reference for reference in kept}
+    by_skeleton = {reference.skeleton: reference for reference in (*kept, *reused)}
     earlier: dict[str, MeasuredReference] = {}
     unserved: dict[str, list[int]] = {}
     for i, name in enumerate(map(skeleton, ready) if options.reference or reused or kept else ()):
-        reference = reused or kept_by_skeleton.get(name)
+        reference = by_skeleton.get(name, reused[0] if reused else None)  # one that does not fit is refused below
         if reference is not None:
             notes = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name, vars(options))
             prepared[i], earlier[name] = replace(prepared[i], skeleton=name, notes=notes), reference

@@ -270,7 +270,7 @@ def request_digest(
     backend: str,
     options: Options,
     seed: int | None,
-    reused: MeasuredReference | None = None,
+    reused: Sequence[MeasuredReference] = (),
     qiskit: str = "",
 ) -> str:
     """SHA-256 digest of a request: equal for the same circuits, options and seed on the same machine.
@@ -280,11 +280,12 @@ def request_digest(
         backend: name of the machine.
         options: how the circuits are run.
         seed: the seed; None counts as a seed like any other, so that the same call has the same digest.
-        reused: a reference measured earlier, if one was given.
+        reused: the references measured earlier that were given.
         qiskit: the version of Qiskit that the digest is for, to compare with one made under another version; see
             `identify_circuits`.
     """
-    facts = [backend, vars(options), seed, None if reused is None else reused.to_json()]
+    earlier = [reference.to_json() for reference in reused]
+    facts = [backend, vars(options), seed, earlier[0] if len(earlier) == 1 else earlier or None]
     return hashlib.sha256(identify_circuits(circuits, qiskit) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

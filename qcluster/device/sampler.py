@@ -165,7 +165,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             A job whose `result()` is a `PrimitiveResult` with one result per PUB. On hardware, `job_id()` is the
             service's id, and `cancel()` cancels the service's job.
         """
-        options, reused = self.options.frozen, self.options.reused
+        options = self.options.frozen
+        reused = [] if self.options.reused is None else [self.options.reused]
         coerced = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
         for i, pub in enumerate(coerced):
             check_registers(pub.circuit)
@@ -195,7 +196,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             flat = [circuit for bound in chosen.values() for circuit in bound.ravel()]
             if flat:
                 pub_options = replace(options, shots=pub_shots, twirls=min(options.twirls, pub_shots))
-                kept = self._reusable_references(pub_options) if options.reference and reused is None else []
+                kept = self._reusable_references(pub_options) if options.reference and not reused else []
                 request = prepare(flat, self._machine, pub_options, seed, compiled=True, reused=reused, kept=kept)
                 requests.append((chosen, request))
         sent = []  # after all were prepared: if one cannot be, none is sent
@@ -207,7 +208,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             runs: dict[int, list[Run]] = {}
             for chosen, one in sent:
                 done = one.runs()
-                if reused is None:
+                if not reused:
                     self._keep_references(done)
                 remaining = iter(done)
                 runs |= {i: [next(remaining) for _ in range(bound.size)] for i, bound in chosen.items()}

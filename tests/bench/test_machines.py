@@ -16,7 +16,10 @@ from qcluster.bench.store import load_samples, read_scores
 from qcluster.bench.tasks import Task, parse_campaign
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.noise.faults import GATE
+from qcluster.device.jobs import submit
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.faults import run_faults
+from qcluster.device.prepare import Options, prepare
 from qcluster.errors import StorageError
 
 
@@ -75,6 +78,48 @@ def test_a_sample_reads_no_calibration_outside_its_folder(tmp_path):
     (folder / f"{identity}.json").symlink_to(outside)
     with pytest.raises(StorageError, match=f"{identity}.json: it is a link"):
         unpack_sample(packed, folder, sample.ideal)
+
+
+@pytest.mark.parametrize("damage", ["cut", "another", "gone"])
+def test_a_damaged_calibration_of_a_recorded_machine_is_read_from_it_and_written_again(tmp_path, damage):
+    """It stayed as it was for ever, and no sample that names it could be scored."""
+    content = {"cases": ["ghz:3"], "machines": ["FakeManila"], "shots": 100, "methods": ["identity"]}
+    list(run(parse_campaign(content), tmp_path))
+    (path,) = (tmp_path / "calibrations").iterdir()
+    before = path.read_bytes()
+    broken = {"cut": before[:50], "another": before.replace(b'"backend": "fake_manila"', b'"backend": "fake_lima"')}
+    path.unlink() if damage == "gone" else path.write_bytes(broken[damage])
+    assert path.read_bytes() != before if damage != "gone" else not path.exists()
+    (sample,) = load_samples(tmp_path)
+    assert sample.run.calibration.to_json().encode() == before
+    steps = list(run(parse_campaign(content | {"cases": ["ghz:3", "bv:3"]}), tmp_path))
+    assert not [step.error for step in steps if step.error]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("machine", ["fake_lima", "ibm_manila"])
+def test_a_damaged_calibration_that_nothing_can_give_again_is_named_with_what_to_do(tmp_path, machine):
+    """A recorded machine may have been updated since, and the real one has moved on."""
+    sample = run_task(task(machine="FakeManila"))
+    path = tmp_path / "calibrations" / f"{sample.run.calibration.identity}.json"
+    path.parent.mkdir()
+    path.write_text(sample.run.calibration.to_json()[:50])
+    packed = pack_sample(replace(sample, machine=machine, run=replace(sample.run, backend=machine)))
+    with pytest.raises(
+        StorageError,
+        match=f"{path.name} is damaged: its content .* {machine} cannot give it again: put the original file back, or",
+    ):
+        unpack_sample(packed, path.parent, sample.ideal)
+
+
+def test_a_damaged_calibration_of_a_real_machine_is_read_from_its_job(tmp_path):
+    sample = run_task(task(machine="FakeManila"))
+    folder, identity = tmp_path / "calibrations", sample.run.calibration.identity
+    packed = pack_sample(replace(sample, run=replace(sample.run, backend="ibm_manila")))
+    job = tmp_path / "jobs" / sample.identity
+    machine = find_machine("fake_manila")
+    submit(prepare([sample.run.profile.circuit], machine, Options(shots=10), 7, compiled=True), machine, job)
+    assert unpack_sample(packed, folder, sample.ideal).run.calibration.identity == identity
 
 
 def test_a_campaign_on_a_machine_survives_the_files(tmp_path):

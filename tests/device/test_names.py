@@ -149,6 +149,25 @@ def test_the_csv_of_the_page_is_the_machine(tmp_path, named_pairs):
     assert mine.dead_qubits.tolist() == [False] * 4 + [True], "not operational"
 
 
+def test_newer_files_give_the_length_of_gates_on_one_qubit(tmp_path):
+    """Its column stands before the one of gates on two; it was not read, and these gates had no duration."""
+    path = tmp_path / "ibm_torino_calibrations_2026-03-17T01_02_03Z.csv"
+    titles = ["Qubit", "T1 (us)", "Single-qubit gate length (ns)", "RX error", "Z-axis rotation (rz) error",
+              "√x (sx) error", "CZ error", "Gate length (ns)", "Operational"]  # fmt: skip
+    lines = [
+        ["0", "150", "32", "0.0003", "0", "0.0003", "1:0.002", "1:68", "Yes"],
+        ["1", "160", "", "0.0004", "0", "0.0004", "0:0.002", "0:68", "No"],
+    ]
+    path.write_text("\n".join(map(",".join, [titles, *lines])), encoding="utf-8")
+    mine = Calibration.load(path)
+    assert mine.gates_1q == ("rx", "rz", "sx")
+    assert mine.duration("sx", (0,)) == mine.duration("rx", (0,)) == pytest.approx(32e-9)
+    assert np.isnan(mine.duration("sx", (1,)))
+    assert mine.duration("rz", (0,)) == mine.duration("rz", (1,)) == 0
+    assert mine.duration("cz", (0, 1)) == mine.duration("cz", (1, 0)) == pytest.approx(68e-9)
+    assert mine.dead_qubits.tolist() == [False, True]
+
+
 def test_a_csv_with_one_readout_figure_has_it_for_both(tmp_path):
     wanted = read_calibration(FakeManilaV2())
     path = tmp_path / "manila.csv"

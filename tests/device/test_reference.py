@@ -424,7 +424,7 @@ def test_an_earlier_reference_serves_later_circuits_of_its_skeleton(tmp_path):
     assert later.reference.counts == before.reference.counts
     assert later.notes[-1].startswith("reference measured 0.0 hours ago")
     machine = find_machine("fake_manila")
-    request = prepare([ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
+    request = prepare([ghz(3)], machine, Options(shots=100), seed=5, reused=[before.reference])
     (saved,) = collect(submit(request, machine, tmp_path / "run"))
     assert saved.reference.counts == before.reference.counts
 
@@ -639,7 +639,7 @@ def test_a_request_with_one_reference_for_all_circuits_is_read():
     """As requests said it before they could hold several."""
     machine = find_machine("fake_manila")
     (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
-    request = prepare([ghz(3), ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
+    request = prepare([ghz(3), ghz(3)], machine, Options(shots=100), seed=5, reused=[before.reference])
     content = json.loads(request.to_json())
     content |= {"reused": content["reused"][0], "prepared": [part | {"skeleton": ""} for part in content["prepared"]]}
     older = Request.from_json(json.dumps(content))
@@ -702,6 +702,23 @@ def test_several_references_run_together_and_travel_as_one():
     assert any("sees" in note for note in one.notes)
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=run.reference, seed=5)
     assert len(later.reference.parts) == 2
+
+
+def test_measured_noise_of_a_reference_pools_all_its_parts():
+    """It took the counts of the first part only."""
+    (run,) = execute([ghz(3)], "fake_manila", shots=400, reference=2, seed=5)
+    reference, pooled = run.reference, run.reference.noise
+    assert len(reference.parts) == 2
+    for noise in (qc.MeasuredNoise(reference), qc.MeasuredNoise(reference, reference.expected)):
+        assert (noise.expected, noise.shots) == (pooled.expected, 800)
+        assert noise.patterns == pooled.patterns
+    first = qc.MeasuredNoise(reference.counts, reference.expected)
+    assert first.shots == 400
+    wrong = "".join("10"[int(bit)] for bit in reference.expected)
+    with pytest.raises(ValueError, match=f"without noise, '{reference.expected}', and may be omitted; got '{wrong}'"):
+        qc.MeasuredNoise(reference, wrong)
+    with pytest.raises(ValueError, match="expected must be a string of 0 and 1, such as '0110'; got ''"):
+        qc.MeasuredNoise(reference.counts)
 
 
 @pytest.mark.parametrize(

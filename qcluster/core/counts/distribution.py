@@ -42,7 +42,7 @@ class Distribution(Mapping[str, float]):
 
     Raises:
         ValueError: the shapes do not match, a weight is negative or not finite, or the total is out of range.
-        TypeError: the weights are not real numbers.
+        TypeError: the weights are missing, or not real numbers; counts of any other form are read by `Distribution.of`.
 
     Example:
         >>> d = Distribution.of({"00": 600, "11": 400})
@@ -54,7 +54,7 @@ class Distribution(Mapping[str, float]):
 
     bits: Bits
     """``(n_outcomes, n_bits) bool``, column j is classical bit j; duplicate rows are merged."""
-    weights: Floats
+    weights: Floats = None  # type: ignore[assignment]  # left out by those who mean Distribution.of
     """``(n_outcomes,) float64``, in shots, not negative; their sum is zero, or between 2**-63 and 2**63."""
     words: Words = field(init=False)
     """``(n_outcomes, n_words) uint64``: the packed rows, see `qcluster.core.counts.bits`."""
@@ -63,6 +63,13 @@ class Distribution(Mapping[str, float]):
 
     @default_errstate
     def __post_init__(self) -> None:
+        if self.weights is None:
+            is_array = isinstance(self.bits, np.ndarray)
+            cure = "weights np.ones(n) make each row a shot" if is_array else "read counts by Distribution.of(counts)"
+            raise TypeError(
+                "a Distribution is made from bits (n_outcomes, n_bits) and weights (n_outcomes,); got "
+                f"{type(self.bits).__name__} alone: {cure}"
+            )
         bits = np.asarray(self.bits)
         weights = intake.weight_array(self.weights)
         if bits.ndim != 2 or bits.dtype != np.bool_ or weights.shape != bits.shape[:1]:

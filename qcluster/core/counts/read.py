@@ -102,15 +102,48 @@ def _refused(source: Any) -> TypeError:
     )
 
 
-def sets_pooled(source: Any) -> int:
-    """Return the number of parameter sets in a source, whose shots `read` pools; 1 if it has no parameter sets."""
+def shape_of_sets(source: Any) -> tuple[int, ...]:
+    """Return the shape of the array of parameter sets in a source, whose shots `read` pools; () if it has none."""
     registers = None if isinstance(source, Mapping) else _registers_of(_only_pub(source))
     array = getattr(next(iter(registers.values())), "array", None) if registers else None
-    return math.prod(array.shape[:-2]) if isinstance(array, np.ndarray) else 1
+    return array.shape[:-2] if isinstance(array, np.ndarray) else ()
 
 
-def notes_on(source: Any) -> list[str]:
+def sets_pooled(source: Any) -> int:
+    """Return the number of parameter sets in a source, whose shots `read` pools; 1 if it has no parameter sets."""
+    return math.prod(shape_of_sets(source))
+
+
+def read_point(source: Any, point: tuple[int, ...], num_bits: int | None = None) -> Rows:
+    """Read the counts of one parameter set of a sweep, in the form that `read` returns.
+
+    Args:
+        source: counts with parameter sets, see `shape_of_sets`.
+        point: index of the parameter set, one number for each dimension of the sweep.
+        num_bits: as in `read`.
+
+    Raises:
+        ValueError: there is no such parameter set.
+
+    Example:
+        >>> from qiskit.primitives import BitArray
+        >>> words, weights, n_bits = read_point(BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2), (1,))
+        >>> words.tolist(), weights.tolist(), n_bits
+        ([[3], [3]], [1.0, 1.0], 2)
+    """
+    shape = shape_of_sets(source)
+    if len(point) != len(shape) or not all(0 <= place < size for place, size in zip(point, shape, strict=True)):
+        raise ValueError(f"the point must be an index into a sweep of the shape {shape}, from 0; got {point}")
+    registers = _registers_of(_only_pub(source)) or {}
+    return _read_registers({name: register[point] for name, register in registers.items()}, num_bits)
+
+
+def notes_on(source: Any, *, pooled: bool = True) -> list[str]:
     """Return notes on a source of counts, for facts that matter to its user but do not show in the counts.
+
+    Args:
+        source: the counts.
+        pooled: whether all its parameter sets are read together.
 
     Example:
         >>> from qiskit.primitives import BitArray
@@ -118,7 +151,7 @@ def notes_on(source: Any) -> list[str]:
         ['the shots of 2 parameter sets are pooled']
     """
     sets = sets_pooled(source)
-    notes = [f"the shots of {sets} parameter sets are pooled"] if sets > 1 else []
+    notes = [f"the shots of {sets} parameter sets are pooled"] if pooled and sets > 1 else []
     metadata = None if isinstance(source, Mapping) else getattr(_only_pub(source), "metadata", None)
     if isinstance(metadata, Mapping) and "mitigations" in metadata:
         notes.append("the shots came out of a MitigatedSampler, whose metadata has the raw counts")

@@ -36,8 +36,8 @@ class FaultMasks(Frozen):
     n_bits: int
     """Number of classical bits."""
     masks: Words
-    """``(n_masks, n_words) uint64``: the bits that each fault flips, packed as in `qcluster.core.counts.bits`; distinct
-    within each kind."""
+    """``(n_masks, n_words) uint64``: the bits that each fault flips, packed as in `qcluster.core.counts.bits`. The
+    rates of equal masks add up. `fault_masks` gives distinct ones, none of them empty."""
     rates: Floats
     """``(n_masks,)``, expected number of such faults per shot, from the calibration."""
     kind: NDArray[np.uint8]

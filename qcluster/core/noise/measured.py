@@ -53,6 +53,7 @@ class MeasuredNoise(Frozen):
 
     Raises:
         ValueError: the widths differ, there are no shots, or the counts are probabilities.
+            `expected` is missing, or is not that of the `Run.reference` given.
         TypeError: `expected` is not a string of bits, or `reference_counts` cannot be read as counts or is a
             `Mitigation`, whose noise has been removed.
 
@@ -64,11 +65,18 @@ class MeasuredNoise(Frozen):
 
     reference_counts: Distribution
     """Raw counts of the reference circuit, as anything that `Distribution.of` takes. Integer and hexadecimal keys are
-    read with the width of `expected`."""
-    expected: str
-    """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j."""
+    read with the width of `expected`. A `Run.reference` may be given too. If it has several parts, their flips are
+    pooled, so that this noise is its `noise`."""
+    expected: str = ""
+    """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j. A
+    `Run.reference` knows it, and it may be omitted."""
 
     def __post_init__(self) -> None:
+        pooled = getattr(self.reference_counts, "noise", None)
+        if isinstance(pooled, MeasuredNoise):  # a MeasuredReference: its own counts are only those of its first part
+            if isinstance(self.expected, str) and not self.expected:
+                object.__setattr__(self, "expected", pooled.expected)
+            object.__setattr__(self, "reference_counts", pooled.reference_counts)
         bits = _bits_of(self.expected)
         if hasattr(self.reference_counts, "distribution") and hasattr(self.reference_counts, "raw"):
             kind = type(self.reference_counts).__name__
@@ -86,6 +94,11 @@ class MeasuredNoise(Frozen):
             raise ValueError(f"expected must have the width of the reference's counts, {width}; got {len(bits)}")
         object.__setattr__(self, "reference_counts", counts)
         object.__setattr__(self, "expected", format_bitstrings(bits[None])[0])
+        if isinstance(pooled, MeasuredNoise) and self.expected != pooled.expected:
+            raise ValueError(
+                f"expected must be what the reference reads without noise, {pooled.expected!r}, and may be omitted; "
+                f"got {self.expected!r}"
+            )
 
     @property
     def n_bits(self) -> int:

@@ -107,7 +107,7 @@ def saved_request(
     seed: int | np.random.Generator | None,
     directory: str | Path | None,
     *,
-    reused: MeasuredReference | None = None,
+    reused: Sequence[MeasuredReference] = (),
 ) -> Request | None:
     """Load the request of a directory if it is the one that `prepare` would make again; None if there is none.
 

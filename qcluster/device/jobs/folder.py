@@ -154,10 +154,12 @@ class RunFolder:
             content = read_managed(path)
             if _hash(content) == expected:
                 return Calibration.from_json(content.decode("utf-8"))
+            why = "is not what was stored, as its SHA-256 in log.jsonl shows"
         except (OSError, ValueError) as error:
-            raise StorageError(f"{path} cannot be read: {error}") from error
+            why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         raise StorageError(
-            f"{path} is not what was stored, as its SHA-256 in log.jsonl shows: restore the original file"
+            f"{path} {why}: restore the original file; or delete the line 'calibrated' of part {part} in log.jsonl, "
+            "and the run has the calibration of its request"
         )
 
     def read_result(self, part: int) -> str:

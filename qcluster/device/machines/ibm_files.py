@@ -28,6 +28,8 @@ _TITLES_1Q = {
     "rx error": "rx",
 }
 """Titles of the columns with errors of one-qubit gates, and the gates."""
+_LENGTH_1Q = "single-qubit gate length"
+"""Title of the column, in newer files, with the duration of all one-qubit gates except rz, a virtual gate."""
 _TITLES_2Q = {"cnot error": "cx", "cz error": "cz", "ecr error": "ecr", "rzz error": "rzz"}
 """Titles of the columns with errors of two-qubit gates, and the gates."""
 
@@ -66,6 +68,9 @@ def from_csv(text: str, name: str) -> dict[str, Any]:
     for title, gate in _TITLES_1Q.items():
         if title in header:
             errors[gate] = {(q,): _number(row[title], title, q) for q, row in enumerate(rows)}
+    lengths = _column(rows, _LENGTH_1Q)
+    for gate in errors:
+        durations[gate] = {(q,): 0.0 if gate == "rz" else seconds for q, seconds in enumerate(lengths.tolist())}
     if "sx" in errors and "rz" not in errors:  # older files omit rz, a virtual gate without error or duration
         errors["rz"] = durations["rz"] = {(q,): 0.0 for q in range(len(rows))}
     time = next((title for title in header if title.startswith(("gate time", "gate length"))), None)

@@ -210,8 +210,8 @@ def check_reusable(
         )
     if name != reference.skeleton:
         raise ValueError(
-            f"the reference must have the gates of {circuit!r}, up to angles, at the same places; it does not: measure "
-            "another with reference=True"
+            f"the reference must have the gates of {circuit!r}, up to angles, at the same places; it does not: compile "
+            "with the seed and optimization level of its run, or measure another with reference=True"
         )
     age = reference.age()
     old = ", which is long: machines drift" if age > MAX_AGE_HOURS else ""

@@ -92,6 +92,19 @@ def test_wrong_arrays_are_refused(bits, weights, said):
 
 
 @pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"00": 1}, r"got dict alone: read counts by Distribution\.of\(counts\)"),
+        (["00", "11"], r"got list alone: read counts by Distribution\.of\(counts\)"),
+        (np.zeros((2, 3), dtype=bool), r"got ndarray alone: weights np\.ones\(n\) make each row a shot"),
+    ],
+)
+def test_counts_that_the_class_does_not_read_are_sent_to_of(source, said):
+    with pytest.raises(TypeError, match=said):
+        Distribution(source)
+
+
+@pytest.mark.parametrize(
     "weights",
     [
         ["1", "2"],
