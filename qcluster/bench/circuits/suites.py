@@ -114,7 +114,7 @@ SUITES: dict[str, tuple[str, ...]] = {
 }
 """Lists of cases: ``paper`` as published; ``low_entropy`` where mitigation should help; ``guard`` where it should
 change nothing; ``scale`` up to the width of a machine; ``broad`` with two circuits of each family of `programs` and
-`dynamics`, on which nothing is trained, tuned or chosen."""
+`dynamics`, on which nothing is trained or tuned."""
 
 
 WIDEST = 1000
