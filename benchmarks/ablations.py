@@ -23,7 +23,7 @@ from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
 from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
-from qcluster.learn.decision.score import HARM, RECORDED, answers, as_sets, balanced, raw, weigh, wide_counts
+from qcluster.learn.decision.score import HARM, RECORDED, answers, as_sets, balanced, raw, weigh, wide_rows
 from qcluster.learn.decision.table import Table, read_all
 from qcluster.learn.decision.train import Training, train
 
@@ -58,7 +58,7 @@ def unweighed() -> NDArray[np.bool_]:
 def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[dict[str, Any]]:
     """Train without each part, and yield its name, the data it is scored on, and fidelities before and after."""
     drawn = fresh()
-    narrow = ~wide_counts(drawn)
+    narrow = ~wide_rows(drawn)
     test_sets = {"fresh draws": drawn.take(narrow), "circuits outside": outside}
     unchanged = {"fresh draws": unweighed()[narrow], "circuits outside": np.zeros(len(outside), bool)}
 
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--recorded", type=float, default=RECORDED, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     options = parser.parse_args()
-    tables = [table.take(~wide_counts(table)) for table in map(read_all, (options.table, options.outside))]
+    tables = [table.take(~wide_rows(table)) for table in map(read_all, (options.table, options.outside))]
     write_row_by_row("ablations.csv", rows(*tables, options.recorded, options.workers))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from qcluster.core.decision.gate import Gate
 from qcluster.files import read_lines
-from qcluster.learn.decision.score import balanced, wide_counts
+from qcluster.learn.decision.score import balanced, wide_rows
 from qcluster.learn.decision.table import Table, build_part, joined, plan, read
 from qcluster.learn.decision.train import train
 
@@ -56,7 +56,7 @@ def gate(counts: Path, sets: dict[str, list[Path]], fold: int, workers: int) -> 
             part = without(part, name, first, fold)
         parts.append(part)
     table = joined(parts)
-    table = table.take(~wide_counts(table))
+    table = table.take(~wide_rows(table))
     return train(table, None, balanced(table), workers=workers)
 
 

@@ -25,7 +25,7 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.gates import read_gate
-from qcluster.learn.decision.score import RECORDED, Score, answers, balanced, raw, scores, wide_counts
+from qcluster.learn.decision.score import RECORDED, Score, answers, balanced, raw, scores, wide_rows
 from qcluster.learn.decision.table import Table, read_all, tabulate
 from qcluster.learn.decision.train import Training, train
 
@@ -72,9 +72,9 @@ def rows(
     names = {str(name) for name in records.group}
     for name in sorted(name for name in names if f"redrawn-{name}" not in table.group):
         held = records.take(records.group == name)
-        beyond = wide_counts(held)
-        of_few = None if beyond.all() else _blind(table.take(~wide_counts(table)), name, gate, recorded, workers)
-        of_many = _blind(table.take(wide_counts(table)), name, wide, recorded, workers) if beyond.any() else None
+        beyond = wide_rows(held)
+        of_few = None if beyond.all() else _blind(table.take(~wide_rows(table)), name, gate, recorded, workers)
+        of_many = _blind(table.take(wide_rows(table)), name, wide, recorded, workers) if beyond.any() else None
         yield "the set", scores(held, of_few, wide=of_many)[0]
         if of_many and of_few:
             yield "the set, beyond 12 bits", scores(held.take(beyond), wide=of_many)[0]

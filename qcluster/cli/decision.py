@@ -30,6 +30,9 @@ def build(
             min=0, help="Number of random cases with fault patterns, in place of all others: for mitigate(run)."
         ),
     ] = 0,
+    wide_circuits: Annotated[
+        int, typer.Option(min=0, help="The same of more than 12 bits, for which there is a separate gate.")
+    ] = 0,
     records: Annotated[
         list[Path] | None, typer.Option(help="Recorded counts with ideals: JSON lines, gzipped or not.")
     ] = None,
@@ -49,13 +52,15 @@ def build(
     from qcluster.learn.decision.table import build as start
 
     refuse_workers_with_dask(context, dask)
-    if circuits:
-        refuse(context, ["full", "wide", "sharp"], "--circuits draws cases in place of theirs")
-    if not (full or wide or sharp or circuits or records):
-        raise ValueError("a table needs cases: give --full, --wide, --sharp, --circuits or --records")
+    if circuits or wide_circuits:
+        refuse(context, ["full", "wide", "sharp"], "--circuits and --wide-circuits draw cases in place of theirs")
+    if circuits and wide_circuits:
+        raise ValueError("--circuits and --wide-circuits make tables for different gates; give one of them")
+    if not (full or wide or sharp or circuits or wide_circuits or records):
+        raise ValueError("a table needs cases: give --full, --wide, --sharp, --circuits, --wide-circuits or --records")
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    many = of_circuits(circuits) if circuits else of_counts(full, wide, sharp)
+    many = of_circuits(circuits, wide_circuits) if circuits or wide_circuits else of_counts(full, wide, sharp)
     parts = start(out, many, records or [], workers=workers, dask=dask)
     with requiring_extra("bench"):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
@@ -76,7 +81,7 @@ def train(
     ] = 2,
     hidden: Annotated[int, typer.Option(min=1, help="Width of both hidden layers of a network.")] = 96,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Train on counts of more than 12 bits instead of at most 12.")
+        bool, typer.Option("--wide", help="Train on cases of more than 12 bits instead of at most 12.")
     ] = False,
     workers: Workers = 1,
 ) -> None:
@@ -87,7 +92,7 @@ def train(
     qcluster decision train --table table --wide --out wide_gate.npz
     """
     from qcluster.files import check_place
-    from qcluster.learn.decision.score import balanced, wide_counts
+    from qcluster.learn.decision.score import balanced, wide_rows
     from qcluster.learn.decision.table import read_all
     from qcluster.learn.decision.train import Training, write_gate
     from qcluster.learn.decision.train import train as start
@@ -96,9 +101,9 @@ def train(
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     check_place(out)
     cases = read_all(table)
-    rows = cases.take(wide_counts(cases) == wide)
+    rows = cases.take(wide_rows(cases) == wide)
     if not len(rows):
-        why = "no counts alone of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
+        why = "none of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
         raise ValueError(f"the table must hold cases for this gate; {table} holds {why}")
     if out.resolve().parent == table.resolve():
         raise ValueError(
@@ -115,7 +120,7 @@ def score(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
     gate: Annotated[Path | None, typer.Option(help="Gate to score; by default the one in the package.")] = None,
     wide_gate: Annotated[
-        Path | None, typer.Option(help="Gate for counts of more than 12 bits; by default the one in the package.")
+        Path | None, typer.Option(help="Gate for cases of more than 12 bits; by default the one in the package.")
     ] = None,
     by: Annotated[str, typer.Option(help="Rows of the result: group, kind or n_bits.")] = "group",
 ) -> None:
@@ -126,19 +131,19 @@ def score(
     from rich.table import Table as Grid
 
     from qcluster.learn.decision.gates import read_gate
-    from qcluster.learn.decision.score import scores, wide_counts
+    from qcluster.learn.decision.score import scores, wide_rows
     from qcluster.learn.decision.table import read_all
 
     cases = read_all(table)
-    is_wide = wide_counts(cases)
+    is_wide = wide_rows(cases)
     if gate and is_wide.all():
         raise ValueError(
             f"--gate must have cases to score; {table} holds only those of more than 12 bits: see --wide-gate"
         )
     if wide_gate and not is_wide.any():
-        raise ValueError(f"--wide-gate must have cases to score; {table} holds no counts alone of more than 12 bits")
+        raise ValueError(f"--wide-gate must have cases to score; {table} holds none of more than 12 bits")
     narrow = None if gate is None else read_gate(gate, cases.names)
-    rows = scores(cases, narrow, by, None if wide_gate is None else read_gate(wide_gate, wide=True))
+    rows = scores(cases, narrow, by, None if wide_gate is None else read_gate(wide_gate, cases.names, wide=True))
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:
         grid.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row))

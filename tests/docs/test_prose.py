@@ -286,7 +286,7 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
         while Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad, # %
         of the runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
     ),
-    todays_harm: ("circuit.md", "with today's the gate that ships harms #, #, # and # %."),
+    todays_harm: ("circuit.md", "with today's, the gate that ships harms #, #, # and # %."),
     records_of_brussels: (
         "circuit.md",
         "For all but `#`, the noise is far from the circuit's faults, and the answer is that of the counts alone.",

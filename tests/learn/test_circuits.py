@@ -12,6 +12,7 @@ from qcluster.core.decision.circuit_candidates import NAMES
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.decision import circuits
+from qcluster.learn.decision.shares import of_circuits
 from qcluster.learn.decision.table import build_part, plan, read, recorded, tabulate
 
 
@@ -207,3 +208,23 @@ def test_counts_that_calibrations_share_make_the_rows_that_each_would_make():
     np.testing.assert_allclose(table.features, np.concatenate([row.features for row in rows]), atol=1e-4)
     np.testing.assert_allclose(table.gram, np.concatenate([row.gram for row in rows]), atol=1e-4)
     assert len(np.unique(table.gram[:3, 0, 9:].round(6), axis=0)) == 3, "each under its own calibration"
+
+
+def test_wide_cases_are_wide_and_some_decay():
+    cases = [circuits.wide(seed) for seed in range(40)]
+    assert min(case.counts.n_bits for case in cases) < 17
+    assert all(case.counts.n_bits > 12 for case in cases)
+    assert all(circuits.foreign_wide(seed).counts.n_bits > 12 for seed in range(20))
+    assert all(circuits.foreign_wide(seed).kind == "foreign" for seed in range(5))
+
+
+def test_a_table_of_wide_circuits_is_one_of_circuits(tmp_path):
+    """Its parts were planned as those of counts alone, beside which no part of circuits may lie."""
+    many = of_circuits(0, 10)
+    assert many == {"circuit-wide": 10, "circuit-smooth": 4, "circuit-foreign-wide": 3}
+    record = tmp_path / "mine.jsonl"
+    parts = plan(tmp_path, many, [record])
+    assert parts[0][0] == "runs"
+    (tmp_path / "circuit-wide-0000000.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match="a table of counts needs a folder without one of circuits"):
+        plan(tmp_path, {"full": 10})

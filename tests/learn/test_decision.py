@@ -14,15 +14,17 @@ from typer.testing import CliRunner
 
 from qcluster.cli.main import app
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.decision import circuit_candidates
 from qcluster.core.decision.candidates import FIXED, NAMES, RAW
 from qcluster.core.decision.circuit_candidates import NAMES as CIRCUITS
+from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.decision.decide import decide_steps
 from qcluster.core.decision.gate import shipped
 from qcluster.core.lockstep import run_one
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
-from qcluster.learn.decision.score import answers, balanced, raw, scores, wide_counts
+from qcluster.learn.decision.score import answers, balanced, raw, scores, wide_rows
 from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, recorded, tabulate, write
 from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate
 
@@ -329,8 +331,7 @@ def test_counts_beyond_12_bits_are_weighed_by_a_gate_of_their_own():
     """In scores as in the decision itself, whose answers these are."""
     many = [*(SOURCES["full"](seed) for seed in range(3)), *(SOURCES["wide"](seed) for seed in range(9))]
     table, chosen = tabulate(many), [decide_steps(case.counts, case.known, None, None) for case in many]
-    assert wide_counts(table).tolist() == [case.counts.n_bits > 12 for case in many]
-    assert not wide_counts(replace(table, names=CIRCUITS)).any()
+    assert wide_rows(table).tolist() == [case.counts.n_bits > 12 for case in many]
     reached, confidence, applied = answers(table)
     for one, decided in enumerate(map(run_one, chosen)):
         answer = decided.answer
@@ -340,11 +341,37 @@ def test_counts_beyond_12_bits_are_weighed_by_a_gate_of_their_own():
             assert reached[one] == pytest.approx(hellinger_fidelity(answer.distribution, many[one].ideal), abs=1e-4)
     assert applied[:3].any()
     assert applied[3:].any()
-    wide = wide_counts(table)
+    wide = wide_rows(table)
     for judge, rows in ({"gate": shipped(wide=True)}, ~wide), ({"wide": shipped()}, wide):
         other, _, _ = answers(table, **judge)
         assert (other != reached).any()
         assert (other != reached)[~rows].sum() == 0
+
+
+@pytest.mark.parametrize("source", ["circuit-sharp", "circuit-wide", "circuit-smooth"])
+def test_known_circuits_beyond_12_bits_are_weighed_by_a_gate_of_their_own(source):
+    cases = [SOURCES[source](seed) for seed in range(5)]
+    table = tabulate(cases)
+    wide = wide_rows(table)
+    reached, _, applied = answers(table)
+    answered = [decide_circuit(case.counts, case.faults) for case in cases]
+    for one in np.flatnonzero(applied & [answer.applied for answer in answered]):
+        fidelity = hellinger_fidelity(answered[one].distribution, cases[one].ideal)
+        assert reached[one] == pytest.approx(fidelity, abs=1e-3)
+    other, _, _ = answers(table, gate=shipped(CIRCUITS, wide=True), wide=shipped(CIRCUITS))
+    assert (other != reached).all()
+    assert wide.any() or source == "circuit-sharp"
+    assert applied.any()
+
+
+def test_mitigating_a_wide_run_is_hardly_ever_worse_than_its_counts_alone():
+    """Few strings whose noise is not the circuit's: the calibration's word must not cost what the counts say."""
+    table = tabulate(SOURCES["circuit-foreign-wide"](seed) for seed in range(900_000, 900_060))
+    table = table.take(wide_rows(table))
+    reached, _, _ = answers(table)
+    alone = table.gram[:, circuit_candidates.ALONE, -1].astype(float) ** 2
+    assert reached.mean() > raw(table).mean() + 0.2
+    assert reached.mean() > alone.mean() - 0.02
 
 
 def test_a_table_is_built_in_parts_and_only_once(tmp_path):
@@ -503,7 +530,7 @@ def test_the_gate_of_wide_counts_is_trained_and_scored_by_a_word(tmp_path):
         made = run.invoke(app, ["decision", *call])
         assert made.exit_code == 0, made.output
     rows = read_all(Path(table))
-    for name, mine in ("wide", wide_counts(rows)), ("gate", ~wide_counts(rows)):
+    for name, mine in ("wide", wide_rows(rows)), ("gate", ~wide_rows(rows)):
         gate = read_gate(tmp_path / f"{name}.npz", wide=name == "wide")
         assert json.loads(gate.card)["table"] == rows.take(mine).digest
 
@@ -521,9 +548,9 @@ def test_what_a_gate_would_not_weigh_is_refused(tmp_path):
             "train",
             "narrow",
             ["--wide", "--out", gates["circuits"]],
-            r"narrow holds no counts alone of more than 12 bits",
+            r"narrow holds none of more than 12 bits",
         ),
-        ("train", "circuits", ["--wide", "--out", gates["circuits"]], r"circuits holds no counts alone of more than"),
+        ("train", "circuits", ["--wide", "--out", gates["circuits"]], r"circuits holds none of more than"),
         ("train", "wide", ["--out", gates["circuits"]], r"wide holds only those of more than 12 bits: see --wide"),
         (
             "score",
@@ -535,9 +562,9 @@ def test_what_a_gate_would_not_weigh_is_refused(tmp_path):
             "score",
             "narrow",
             ["--wide-gate", gates["wide"]],
-            r"--wide-gate .* narrow holds no counts alone of more than",
+            r"--wide-gate .* narrow holds none of more than",
         ),
-        ("score", "circuits", ["--wide-gate", gates["wide"]], r"--wide-gate .* circuits holds no counts alone of more"),
+        ("score", "circuits", ["--wide-gate", gates["wide"]], r"--wide-gate .* circuits holds none of more"),
         (
             "score",
             "wide",
@@ -578,7 +605,7 @@ def test_counts_of_circuits_beyond_12_bits_are_decided_by_the_gate_for_them():
 
 
 def test_a_table_has_cases_of_every_source_of_its_kind():
-    of_either = {**shares.of_counts(240, 240, 240), **shares.of_circuits(240)}
+    of_either = {**shares.of_counts(240, 240, 240), **shares.of_circuits(240), **shares.of_circuits(0, 240)}
     assert set(of_either) == set(SOURCES)
     assert min(of_either.values()) > 0
     assert not any(shares.of_counts(0, 0, 0).values())

@@ -29,14 +29,18 @@ def whole(tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("names", [NAMES, CIRCUIT])
-def test_a_gate_survives_its_file(tmp_path, names):
-    write_gate(shipped(names), tmp_path / "gate.npz")
-    again = read_gate(tmp_path / "gate.npz", names)
+def test_a_gate_survives_its_file(tmp_path, names, wide):
+    gate = shipped(names, wide=wide)
+    write_gate(gate, tmp_path / "gate.npz")
+    again = read_gate(tmp_path / "gate.npz", names, wide=wide)
     assert again.names == names
-    assert again.card == shipped(names).card
+    assert again.card == gate.card
     features = np.random.default_rng(0).normal(size=(5, len(again.mean)))
-    np.testing.assert_allclose(again.logits(features), shipped(names).logits(features), rtol=1e-6)
+    np.testing.assert_allclose(again.logits(features), gate.logits(features), rtol=1e-6)
+    with pytest.raises(StorageError, match=f"{'up to' if wide else 'more than'} 12 bits; got one of"):
+        read_gate(tmp_path / "gate.npz", names, wide=not wide)
 
 
 def cut(data: bytes) -> bytes:
@@ -148,6 +152,7 @@ def test_by_default_the_training_is_that_of_the_gate_that_ships():
     assert json.loads(shipped().card)["settings"] == settings
     assert json.loads(shipped(wide=True).card)["settings"] == settings | {"epochs": 155}
     assert json.loads(shipped(CIRCUIT).card)["settings"] == settings | {"epochs": 200, "missed": 1, "harm": 10.0}
+    assert json.loads(shipped(CIRCUIT, wide=True).card)["settings"] == settings | {"epochs": 160}
     given = {name: one.default for name, one in signature(train_command).parameters.items()}
     shared = settings.keys() & given.keys()
     assert shared == {"seed", "harm", "epochs", "missed", "hidden"}

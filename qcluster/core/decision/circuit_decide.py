@@ -14,6 +14,7 @@ from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
     BAYESIAN,
+    BROAD,
     LOG_LINEAR,
     NAMES,
     RAW,
@@ -103,7 +104,7 @@ def decide_circuit(
         found = replace(found, present=found.present & (np.arange(len(found.present)) != STRINGS))
     if guard:
         described = np.concatenate([expectation(expect), features(d, faults, found)])
-        weights, confidence = shipped(NAMES)(described, found.present, found.gram)
+        weights, confidence = shipped(NAMES, wide=d.n_bits > BROAD)(described, found.present, found.gram)
         if trusted:
             weights = _trusting(weights, found, faults)
         share = 1 - float(weights[[*found.kept]].sum())

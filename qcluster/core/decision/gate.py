@@ -126,13 +126,13 @@ class Gate:
         return np.asarray(hidden @ w3 + b3[:, None], dtype=np.float64)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False) -> Gate:
-    """Return the gate that ships for these candidates, read once: for counts alone, up to 12 bits or, with `wide`, for
-    more; or for counts of known circuits."""
+    """Return the gate that ships for these candidates, those of counts alone or of known circuits: the one for up to 12
+    bits or, with `wide`, for more. It is read once."""
     from importlib.resources import files  # imports zipfile and tempfile, which nothing else here needs
 
-    of_counts = "wide_gate.npz" if wide else "gate.npz"
-    file = files("qcluster.core.decision").joinpath(of_counts if names == COUNTS else "circuit_gate.npz")
+    name = ("wide_" if wide else "") + ("gate.npz" if names == COUNTS else "circuit_gate.npz")
+    file = files("qcluster.core.decision").joinpath(name)
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Gate.of(arrays, names)

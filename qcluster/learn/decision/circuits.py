@@ -26,6 +26,10 @@ _SMALL = (2, 3, 4, 5, 6)
 """Numbers of bits where few bits of many qubits are read."""
 _SHOTS = (500, 1000, 2000, 4096, 8192)
 """Numbers of shots of wide registers."""
+_NARROWEST = 13
+"""Fewest bits of a wide register."""
+_DECAYING = 0.4
+"""Fraction of wide registers whose bits may also decay from 1 to 0 before they are read."""
 _WORKING, _FAULTS = 0.25, 6.0
 """Share of circuits with qubits that are not read, and most faults for each shot at the two-qubit gates of these."""
 EVEN = 1e-3
@@ -202,6 +206,20 @@ def foreign(seed: int) -> Case:
     rng = np.random.default_rng([2036, seed])
     kind = str(rng.choice(["full", "sharp", "wide"], p=[0.5, 0.3, 0.2]))
     case = {"full": cases.full, "sharp": cases.sharp, "wide": cases.wide}[kind](5_000_000 + seed)
+    return _with_foreign_faults(rng, case)
+
+
+def foreign_wide(seed: int) -> Case:
+    """Draw counts of 13 bits and more whose noise is not that of the circuit's faults: `foreign` draws few."""
+    rng = np.random.default_rng([2044, seed])
+    kind = str(rng.choice(["wide", "deep", "turned"], p=[0.6, 0.2, 0.2]))
+    return _with_foreign_faults(
+        rng, {"wide": cases.wide, "deep": cases.deep, "turned": cases.turned}[kind](6_000_000 + seed)
+    )
+
+
+def _with_foreign_faults(rng: np.random.Generator, case: Case) -> Case:
+    """Add to a case the faults of a circuit that it did not come from."""
     n = case.counts.n_bits
     published = faults(rng, n) if n <= WIDTHS[-1] + 1 else _run_faults(rng, n)
     gates, readout = float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1)))
@@ -269,12 +287,13 @@ def _with_rotations(
 
 
 def wide(seed: int) -> Case:
-    """Draw a circuit of 17 to 100 bits: few strings, some dozens, or a product of fixed bits and free ones.
+    """Draw a circuit of 13 to 100 bits: few strings, some dozens, or a product of fixed bits and free ones.
 
     Its faults flip runs of bits, as in chains of gates, or a few neighbours. A few thousand shots keep vectors short.
+    In some cases a 1 may decay before it is read: no pattern of flips describes that, and no calibration lists it.
     """
     rng = np.random.default_rng([2032, seed])
-    n = int(noise.log_uniform(rng, 17, 101))
+    n = int(noise.log_uniform(rng, _NARROWEST, 101))
     shots = int(rng.choice(_SHOTS))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
     sizes = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
@@ -286,9 +305,11 @@ def wide(seed: int) -> Case:
         weights = np.full(len(sent), 1 / len(sent))
     base = _run_faults(rng, n, 5.0)
     kind_published, published = draw_published(rng, base)
-    counts = of_shots(_read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
+    read = _read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
+    if rng.random() < _DECAYING:
+        read &= rng.random(read.shape) >= noise.log_uniform(rng, 0.003, 0.15) * rng.lognormal(0, 0.6, n)
     ideal, published = Distribution(sent, weights), _with_rotations(rng, published, weights)
-    return Case(counts, ideal, "wide-" + kind, kind_published, None, len(sent) <= 60, published)
+    return Case(of_shots(read), ideal, "wide-" + kind, kind_published, None, len(sent) <= 60, published)
 
 
 def chains(seed: int) -> Case:

@@ -1,5 +1,6 @@
 """Read gates from files; a file that is not a suitable gate is refused with a clear message."""
 
+import math
 from pathlib import Path
 
 from qcluster.core.decision import candidates, circuit_candidates
@@ -10,15 +11,17 @@ from qcluster.files import open_arrays
 _LEARNED_RATES = candidates.NAMES.index("learned rates") - len(candidates.NAMES)
 """Index, from the end, of a feature that only counts of up to 12 bits have: whether the candidate "learned rates" is
 present. The last features say which candidates are present."""
+_MODELS = -math.comb(len(circuit_candidates.NAMES), 2) - 1
+"""The same for known circuits: the largest probability of a log-linear model. After it come the overlaps of pairs."""
 
 
 def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES, *, wide: bool = False) -> Gate:
     """Read a gate that `qcluster decision train` wrote.
 
+    Args:
         path: the file.
         names: the candidates that the gate must weigh: those of counts, or those of counts with a known circuit.
-        wide: for counts, whether the gate must be the one for more than 12 bits, see
-            `qcluster.core.decision.gate.shipped`.
+        wide: whether the gate must be the one for more than 12 bits, see `qcluster.core.decision.gate.shipped`.
 
     Raises:
         StorageError: the file cannot be read, is damaged, or is not a gate; or the gate weighs other candidates or was
@@ -38,7 +41,7 @@ def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES, *, wide: bo
             gate = Gate.of(arrays, names)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path} must hold a gate for {_kind(names)}: {error}") from error
-    if names == candidates.NAMES and wide != (gate.mean[_LEARNED_RATES] == 0):
+    if wide != (gate.mean[_LEARNED_RATES if names == candidates.NAMES else _MODELS] == 0):
         widest, got = candidates.WIDEST, "others, or of others as well" if wide else "more bits alone"
         raise StorageError(
             f"{path} must hold a gate for counts of {'more than' if wide else 'up to'} {widest} bits; got one of {got}"

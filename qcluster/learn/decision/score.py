@@ -74,7 +74,7 @@ def weigh(
     Args:
         table: the cases.
         gate: the gate that weighs them; the shipped one by default.
-        wide: the gate for counts alone of more than 12 bits; the shipped one by default.
+        wide: the gate for more than 12 bits; the shipped one by default.
         expected: ``(r, 2)`` what users expect, see `inputs`.
 
     Raises:
@@ -82,8 +82,8 @@ def weigh(
     """
     gram, described = table.gram.astype(np.float64), inputs(table, expected).astype(np.float64)
     weights, confidence = np.zeros(table.present.shape), np.zeros(len(table))
-    beyond = wide_counts(table)
-    for rows, chosen in (~beyond, gate or shipped(table.names)), (beyond, wide or shipped(wide=True)):
+    beyond = wide_rows(table)
+    for rows, chosen in (~beyond, gate or shipped(table.names)), (beyond, wide or shipped(table.names, wide=True)):
         if not rows.any():
             continue
         if described.shape[1] != len(chosen.mean):
@@ -104,15 +104,15 @@ def answers(
     reached, weights, confidence = weigh(table, gate, wide, expected)
     kept = weights[:, RAW]
     if table.names == candidates.NAMES:
-        fixing = wide_counts(table) & (table.gram[:, RAW, candidates.FIXED] < 1)  # equal counts: 1 in single precision
+        fixing = wide_rows(table) & (table.gram[:, RAW, candidates.FIXED] < 1)  # equal counts: 1 in single precision
         kept = kept + np.where(fixing, 0.0, weights[:, candidates.SMOOTH])
     applied = (confidence >= LEAST_CONFIDENCE) & (1 - kept >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied
 
 
-def wide_counts(table: Table) -> NDArray[np.bool_]:
-    """Return which rows ``(r,)`` are counts alone of more than `candidates.WIDEST` bits, which have their own gate."""
-    return np.asarray((table.n_bits > candidates.WIDEST) & (table.names == candidates.NAMES))
+def wide_rows(table: Table) -> NDArray[np.bool_]:
+    """Return which rows ``(r,)`` have more than `candidates.WIDEST` bits: these have gates of their own."""
+    return np.asarray(table.n_bits > candidates.WIDEST)
 
 
 def raw(table: Table) -> Floats:

@@ -12,6 +12,8 @@ _OF_CIRCUITS = {
     "circuit-wide": 2 / 18,
 }
 """Cases from each source of circuits, relative to those of the source "circuit"."""
+_OF_WIDE_CIRCUITS = {"circuit-wide": 1.0, "circuit-smooth": 0.4, "circuit-foreign-wide": 0.3}
+"""Cases from each source of circuits of more than 12 bits, relative to those of the source "circuit-wide"."""
 
 
 def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
@@ -41,11 +43,16 @@ def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
     }
 
 
-def of_circuits(circuits: int) -> dict[str, int]:
-    """Return the number of cases from each source of a table of known circuits, `circuits` of them from "circuit".
+def of_circuits(circuits: int, wide: int = 0) -> dict[str, int]:
+    """Return the number of cases from each source of a table of known circuits.
+
+    Args:
+        circuits: cases from "circuit"; the others of up to 12 bits, and some wider ones, in proportion.
+        wide: in place of them, cases from "circuit-wide", and the others of more than 12 bits in proportion.
 
     Example:
-        >>> of_circuits(18)["circuit-own"]
-        36
+        >>> of_circuits(18)["circuit-own"], of_circuits(0, 10)["circuit-smooth"]
+        (36, 4)
     """
-    return {source: round(circuits * share) for source, share in _OF_CIRCUITS.items()}
+    number, shares = (wide, _OF_WIDE_CIRCUITS) if wide else (circuits, _OF_CIRCUITS)
+    return {source: round(number * share) for source, share in shares.items()}

@@ -48,6 +48,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-own": circuits.own,
     "circuit-smooth": circuits.smooth,
     "circuit-foreign": circuits.foreign,
+    "circuit-foreign-wide": circuits.foreign_wide,
 }
 """Sources of drawn cases: each is a function from a seed to a case."""
 _DRAWN = ("wide-", "foreign-", "redrawn-")
@@ -285,8 +286,9 @@ def plan(
         StorageError: an existing part, or the records of a part, cannot be read.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
-    read = "runs" if "circuit" in many else "records"
-    _check_kind(folder, "circuit" in many)
+    of_circuits = any(source.startswith("circuit") for source in many)
+    read = "runs" if of_circuits else "records"
+    _check_kind(folder, of_circuits)
     _check_names(records, read)
     for path in records:
         parts.append((-1.0, (read, path, 0, folder / f"{read}-{_name(path)}.npz")))
@@ -371,8 +373,8 @@ def build(
 
     Args:
         folder: folder of the table.
-        many: number of drawn cases by source, see `SOURCES`; with ``"circuit"`` the table is of circuits, otherwise of
-            counts.
+        many: number of drawn cases by source, see `SOURCES`; the sources of a table are all of circuits
+            (``"circuit..."``) or all of counts.
         records: files of recorded counts; with fault patterns for a table of circuits.
         workers: number of processes on this machine.
         dask: address of a scheduler to use instead; its workers must see the same folder.
