@@ -105,7 +105,7 @@ def mitigate_steps(
         answer = chosen.unasked(raw, known, guard, settings, other_noise, **expected)
     else:
         answer = chosen.function(raw, known, guard, settings, **expected)
-    fixed = yield from _finished(chosen.name, answer)
+    fixed = yield from _run_to_end(chosen.name, answer)
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing and isinstance(missing, str):  # a register of a DataBin may have this name
         prefix = f"no fault patterns of the circuit ({missing}); by the counts alone: "
@@ -119,7 +119,7 @@ def mitigate_steps(
     return replace(fixed, reason="; ".join([fixed.reason, *remarks])) if remarks else fixed
 
 
-def _finished(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
+def _run_to_end(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
     """Run the remaining steps of a method, if any; raise TypeError if its answer is not a Mitigation."""
     fixed = (yield from answer) if isinstance(answer, Generator) else answer
     if not isinstance(fixed, Mitigation):
@@ -128,7 +128,7 @@ def _finished(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[
 
 
 def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
-    """Choose a method by the known noise; noise that a Run brings counts only if its method accepts the options."""
+    """Choose a method by the known noise; noise that a Run brings is used only if its method accepts the options."""
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
     for kind in KINDS:

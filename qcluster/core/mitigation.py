@@ -131,7 +131,7 @@ class Mitigation(Valued, Frozen):
         """Draw raw and mitigated probabilities side by side as bars with 95% intervals, under the verdict.
 
         Args:
-            ideal: counts of any kind, or the ideal distribution where it is known, drawn beside them.
+            ideal: the ideal distribution if it is known, in any form that `Distribution.of` takes; drawn beside them.
             top: how many of the most probable strings to draw, at least 1. By default 16, or a curve of all strings by
                 rank if these hold a small part of the probability.
             ax: matplotlib axes to draw on; a new figure by default.

@@ -109,7 +109,7 @@ class Candidates:
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Candidates that equal the counts up to sampling noise; fixed bits count if setting them changes nothing."""
+        """Candidates that are the counts up to sampling noise; `FIXED` only if setting fixed bits changes no string."""
         fixed, seen = self.support.fixed, self.support.seen
         return (RAW,) if len(fixed) and (fixed != seen).any() else (RAW, SMOOTH)
 

@@ -35,7 +35,7 @@ WIDEST = 16
 _LONG = 1 << 14
 """Length of vectors from which only the `COARSE` scales are used."""
 _ROOM, _LEAST, _MOST = 16.0, 12, 18
-"""Least count of numbers per observed string of a wide register, and fewest and most bits of a number. One string in
+"""Least ratio of numbers to observed strings of a wide register, and fewest and most bits of a number. One string in
 17 to 33 then shares its number with another, and gets part of the probability of that number."""
 
 NAMES = (
@@ -60,7 +60,7 @@ class Support:
     words: Words
     """``(m, n_words)``, sorted by value."""
     numbers: Indices
-    """``(m,)`` numbers of the strings, see `LinearIndex`."""
+    """``(m,)`` number of each string: its index in the vectors of the kernel, see `LinearIndex`."""
     shares: Floats
     """``(m,)`` share that each string gets of its number's probability; 1 if no other string has that number."""
     exact: bool

@@ -86,8 +86,8 @@ def decide_circuit(
     Example:
         >>> masks = np.array([[1], [2], [3]], dtype=np.uint64)
         >>> faults = FaultMasks(2, masks, np.full(3, 0.05), np.zeros(3, dtype=np.uint8), np.full((2, 2), 0.02))
-        >>> found = decide_circuit(Distribution.of({"00": 450, "11": 440, "01": 55, "10": 55}), faults)
-        >>> found.applied, sorted(found.distribution.top(2))
+        >>> fixed = decide_circuit(Distribution.of({"00": 450, "11": 440, "01": 55, "10": 55}), faults)
+        >>> fixed.applied, sorted(fixed.distribution.top(2))
         (True, ['00', '11'])
     """
     if d.n_bits != faults.n_bits:
@@ -98,58 +98,59 @@ def decide_circuit(
     if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     trusted = most_noise < np.inf
-    found = gather(d, faults, by_counts)
-    calibrated = flip_rates(found.kernel, faults)
-    if trusted and _too_noisy(found, most_noise):
-        found = replace(found, present=found.present & (np.arange(len(found.present)) != STRINGS))
+    candidates = gather(d, faults, by_counts)
+    calibrated = flip_rates(candidates.kernel, faults)
+    if trusted and _too_noisy(candidates, most_noise):
+        candidates = replace(candidates, present=candidates.present & (np.arange(len(candidates.present)) != STRINGS))
     if guard:
-        described = np.concatenate([expectation(expect), features(d, faults, found)])
-        weights, confidence = shipped(NAMES, wide=d.n_bits > BROAD)(described, found.present, found.gram)
+        inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
+        weights, confidence = shipped(NAMES, wide=d.n_bits > BROAD)(inputs, candidates.present, candidates.gram)
         if trusted:
-            weights = _trusting(weights, found, faults)
-        share = 1 - float(weights[[*found.kept]].sum())
-        credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibrated noise allows
-        drowned = credible and _whole(faults) < _HARDLY_ANY and not by_counts.answer.applied
+            weights = _trusting(weights, candidates, faults)
+        share = 1 - float(weights[[*candidates.kept]].sum())
+        credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
+        drowned = credible and _faultless_share(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
-            why = _why(faults, "what the circuit's faults explain may just as well be the ideal output")
+            why = _reason_to_leave(faults, "what the circuit's faults explain may just as well be the ideal output")
             return left(d, "circuit", why, calibrated, confidence)
     else:
-        weights, confidence, share = np.eye(len(found.roots))[SCALED + found.fits], None, 1.0
-    root = weights @ found.roots
-    if guard and unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
-        return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
+        weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
+    root = weights @ candidates.roots
+    if guard and unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
+        why = _reason_to_leave(faults, "undoing the circuit's faults changes nothing")
+        return left(d, "circuit", why, calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
-    chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
-    scale = _undone(found)[int(np.argmax(weights[LOG_LINEAR:]))]
-    reason = name_heaviest(weights, LOG_LINEAR, lambda candidate: _phrase(found, weights, candidate), found.kept)
+    chosen = candidates.strings if sparse else np.zeros(0, dtype=np.intp)
+    scale = _undone(candidates)[int(np.argmax(weights[LOG_LINEAR:]))]
+    reason = name_heaviest(weights, LOG_LINEAR, lambda i: _phrase(candidates, weights, i), candidates.kept)
     return Mitigation(
-        distribution=distributed(d, found.support.words, root * root),
+        distribution=distributed(d, candidates.support.words, root * root),
         raw=d,
         method="circuit",
         applied=True,
         share=share,
         confidence=confidence,
-        reason=f"{reason}; {_agreement(found, root * root)}",
-        centroids=unpack(found.support.words[chosen], d.n_bits),
-        weights=found.few.weights if sparse else np.zeros(0),
-        rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
-        response=CircuitBlend.of(d, found, weights),
+        reason=f"{reason}; {_agreement(candidates, root * root)}",
+        centroids=unpack(candidates.support.words[chosen], d.n_bits),
+        weights=candidates.few.weights if sparse else np.zeros(0),
+        rates=flip_rates(candidates.few.kernel if sparse else candidates.kernel.scaled(scale), faults),
+        response=CircuitBlend.of(d, candidates, weights),
     )
 
 
-def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
-    """Add weight to deconvolution at unscaled rates: the log-linear model, or Richardson-Lucy if the register is too
-    wide for one. The more weight the few strings have, the less is added."""
-    more = weights.copy()
-    candidate = SCALED + SCALES.index(1.0) if found.models is None else LOG_LINEAR
-    more[candidate] += _TRUST * min(1.0, _whole(faults) / _FAULTLESS) * (1 - weights[STRINGS])
-    return np.asarray(more / more.sum())
+def _trusting(weights: Floats, candidates: Candidates, faults: FaultMasks) -> Floats:
+    """Add weight to deconvolution at the rates as measured: to the log-linear model, or to Richardson-Lucy if the
+    register is too wide for that. The more weight the few strings have, the less is added."""
+    raised = weights.copy()
+    candidate = SCALED + SCALES.index(1.0) if candidates.models is None else LOG_LINEAR
+    raised[candidate] += _TRUST * min(1.0, _faultless_share(faults) / _FAULTLESS) * (1 - weights[STRINGS])
+    return np.asarray(raised / raised.sum())
 
 
-def _too_noisy(found: Candidates, most: float) -> bool:
+def _too_noisy(candidates: Candidates, most: float) -> bool:
     """Return whether the few strings need more than `most` times the noise of the calibration."""
-    few = found.few
-    return noise_ratio(few.fidelity(found.counts), few.fidelity(found.kernel.forward(few.noiseless))) > most
+    few = candidates.few
+    return noise_ratio(few.fidelity(candidates.counts), few.fidelity(candidates.kernel.forward(few.noiseless))) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
@@ -159,35 +160,35 @@ def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
-def _whole(faults: FaultMasks) -> float:
-    """Return the share of the shots without a fault, by the calibration."""
+def _faultless_share(faults: FaultMasks) -> float:
+    """Return the share of the shots that have no fault, by the calibration."""
     return float(np.exp(-faults.expected_faults))
 
 
-def _why(faults: FaultMasks, reason: str) -> str:
-    """Say why counts are left; if almost every shot has a fault, that is the reason, whatever else is."""
-    whole = _whole(faults)
-    if whole >= _HARDLY_ANY:
+def _reason_to_leave(faults: FaultMasks, reason: str) -> str:
+    """Return why counts are left: the reason given, unless almost every shot has a fault, which then is the reason."""
+    faultless = _faultless_share(faults)
+    if faultless >= _HARDLY_ANY:
         return reason
     return (
-        f"by the calibration, only {whole:.1%} of the shots come through without a fault, so the counts say "
+        f"by the calibration, only {faultless:.1%} of the shots come through without a fault, so the counts say "
         "almost nothing about the circuit"
     )
 
 
-def _phrase(found: Candidates, weights: Floats, candidate: int) -> str:
+def _phrase(candidates: Candidates, weights: Floats, candidate: int) -> str:
     """Describe one candidate for the reason; deconvolutions, from `LOG_LINEAR` on, are described together."""
     if candidate == RAW:
         return "the counts as they came"
     if candidate == STRINGS:
-        strings = strings_explain(len(found.few.weights), " seen through the circuit's faults")
-        return f"{strings} {1 - found.few.uniform:.0%} of the shots"
+        strings = strings_explain(len(candidates.few.weights), " seen through the circuit's faults")
+        return f"{strings} {1 - candidates.few.uniform:.0%} of the shots"
     if candidate == ALONE:
-        return f"what the counts say alone ({found.alone.answer.reason})"
+        return f"what the counts say alone ({candidates.alone.answer.reason})"
     if candidate == READOUT:
         return "Richardson-Lucy deconvolution of the readout errors"
-    deep = weights[LOG_LINEAR:]
-    scale = float(np.exp(deep @ np.log(_undone(found)) / deep.sum()))
+    dense = weights[LOG_LINEAR:]
+    scale = float(np.exp(dense @ np.log(_undone(candidates)) / dense.sum()))
     noise = "the calibrated noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the calibrated noise"
     kinds = {
         "a log-linear model": weights[LOG_LINEAR:BAYESIAN].sum(),
@@ -197,31 +198,31 @@ def _phrase(found: Candidates, weights: Floats, candidate: int) -> str:
     return f"{max(kinds, key=lambda kind: float(kinds[kind]))} under the circuit's faults, at {noise}"
 
 
-def _undone(found: Candidates) -> Floats:
+def _undone(candidates: Candidates) -> Floats:
     """Return the multiple of the calibrated noise that each candidate from `LOG_LINEAR` on undoes."""
-    models = found.models
+    models = candidates.models
     if models is None:
         return np.array([*np.ones(SCALED - LOG_LINEAR), *SCALES])
     bayesian = float(np.exp(models.bayesian.log_scale(models.probability(BAYESIAN))))
     return np.array([1.0, models.scale, bayesian, models.scale, *SCALES])
 
 
-def _agreement(found: Candidates, answer: Floats) -> str:
+def _agreement(candidates: Candidates, answer: Floats) -> str:
     """Say whether the raw fidelity that the calibration predicts agrees with the one that the counts show.
 
     Both are computed for the blended answer. Richardson-Lucy's estimate at the calibrated noise would be no test: it
     counts shot noise and excess noise as output, so that any prediction would agree.
 
     Args:
-        found: the candidates.
+        candidates: the candidate answers.
         answer: ``(m,)`` probability of each string of the support.
     """
-    ideal = np.bincount(found.support.numbers, answer, len(found.counts)).astype(np.float64)
-    predicted, shown = (_overlap(ideal, read) for read in (found.kernel.forward(ideal), found.counts))
-    surprise = found.deconvolved.surprise[found.scales.index(SCALES.index(1.0))]
-    if surprise <= 3 and abs(predicted - shown) <= 0.05:
+    ideal = np.bincount(candidates.support.numbers, answer, len(candidates.counts)).astype(np.float64)
+    predicted, observed = (_overlap(ideal, read) for read in (candidates.kernel.forward(ideal), candidates.counts))
+    surprise = candidates.deconvolved.surprise[candidates.scales.index(SCALES.index(1.0))]
+    if surprise <= 3 and abs(predicted - observed) <= 0.05:
         return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
-    return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {shown:.0%}"
+    return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {observed:.0%}"
 
 
 def _overlap(ideal: Floats, read: Floats) -> float:

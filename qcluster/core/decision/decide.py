@@ -92,9 +92,9 @@ def decide_steps(
     if why is not None:
         return Decision(left(d, "mixture", why, known), None, None)
     candidates = yield from gather_steps(d, known, settings)
-    described = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
+    inputs = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
     gate = gate or shipped(wide=candidates.counts is None)
-    weights, confidence = gate(described, candidates.present, candidates.gram)
+    weights, confidence = gate(inputs, candidates.present, candidates.gram)
     share = float(1 - weights[[*candidates.kept]].sum())
     fit = candidates.fit
     root = weights @ candidates.roots
@@ -185,8 +185,8 @@ def _unmeasured(d: Distribution, fit: MixtureFit) -> str:
     if flips * d.shots < _MEASURED:
         return ""
     number = int(constant.sum())
-    which = "1 bit never differs: leave it" if number == 1 else f"{number} bits never differ: leave them"
-    return f"; {which} out (Distribution.marginal) if not measured"
+    advice = "1 bit never differs: leave it" if number == 1 else f"{number} bits never differ: leave them"
+    return f"; {advice} out (Distribution.marginal) if not measured"
 
 
 def in_words(fit: MixtureFit) -> str:

@@ -1,9 +1,9 @@
 """The gate: small networks that weigh candidates and estimate the probability that the answer beats the counts.
 
 Standardised features go through two hidden layers (rectified) to one logit for each candidate and one for the
-probability of improvement. Each of several such networks, except in the gate for more than 12 bits, was trained without
-some families of outputs. On counts unlike those of their training the networks disagree, and the more they do, the more
-weight goes to the unchanged counts. ``gate.npz`` and its like hold their arrays (`qcluster.learn.decision.train`).
+probability of improvement. Each of several such networks was trained without some families of outputs, except in the
+gates for more than 12 bits. On counts unlike those of their training the networks disagree, and the more they do, the
+more weight goes to the unchanged counts. ``gate.npz`` and its like hold their arrays (`qcluster.learn.decision.train`).
 """
 
 import hashlib
@@ -99,16 +99,16 @@ class Gate:
         """Weigh candidates of b sets of counts: ``(b, f)`` features, ``(b, c)`` present, ``(b, c, c)`` overlaps.
 
         Weights are the mean over networks, times the networks' agreement: the mean squared overlap of their answers
-        over all pairs. What is then missing to a sum of 1 goes to the counts.
+        over all pairs. The rest, up to a sum of 1, goes to the counts.
         """
         logits = self.logits(features)
-        each = softmax(np.where(present, logits[..., :-1], -np.inf)).transpose(1, 0, 2)
-        cross = each @ gram @ each.transpose(0, 2, 1)
+        by_network = softmax(np.where(present, logits[..., :-1], -np.inf)).transpose(1, 0, 2)
+        cross = by_network @ gram @ by_network.transpose(0, 2, 1)
         squared = np.diagonal(cross, axis1=1, axis2=2)
         fidelity = cross**2 / np.maximum(squared[:, :, None] * squared[:, None, :], 1e-12)
         n = fidelity.shape[1]
         agreement = (fidelity.sum(axis=(1, 2)) - n) / (n * n - n) if n > 1 else np.ones(len(fidelity))
-        weights = each.mean(axis=1) * np.clip(agreement, 0, 1)[:, None]
+        weights = by_network.mean(axis=1) * np.clip(agreement, 0, 1)[:, None]
         weights[:, RAW] += 1 - weights.sum(axis=1)
         return weights, 1 / (1 + np.exp(-logits[..., -1].mean(axis=0)))
 

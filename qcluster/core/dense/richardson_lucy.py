@@ -91,26 +91,26 @@ def richardson_lucy(
     ideal: Floats = seen + _FAINT
     if support is not None:
         ideal = np.where(support, ideal, 0.0)  # zeros stay zero
-    ahead = last = answers = ideal
+    extrapolated = previous = answers = ideal
     step: Floats | None = None
     ended: NDArray[np.bool_] = np.zeros(ideal.shape[:-1], dtype=bool)
-    for done in range(rounds):
-        noisy = noise.forward(ahead)
+    for n_done in range(rounds):
+        noisy = noise.forward(extrapolated)
         if ends is not None:
-            ending = ends(done, noisy) & ~ended
+            ending = ends(n_done, noisy) & ~ended
             if ending.any():
-                answers = np.where(ending[..., None], ahead, answers)
+                answers = np.where(ending[..., None], extrapolated, answers)
                 ended = ended | ending
             if ended.all():
                 break
-        moved = np.maximum(ahead * noise.adjoint(seen / np.maximum(noisy, _TINY)), 0.0)
+        moved = np.maximum(extrapolated * noise.adjoint(seen / np.maximum(noisy, _TINY)), 0.0)
         moved /= moved.sum(axis=-1, keepdims=True)
-        before, step = step, moved - ahead
-        last, ideal, ahead = ideal, moved, moved
-        if before is not None:
-            overlap = (step * before).sum(axis=-1, keepdims=True)
-            factor = np.clip(overlap / np.maximum((before * before).sum(axis=-1, keepdims=True), 1e-300), 0.0, 1.0)
-            ahead = np.maximum(ideal + factor * (ideal - last), 0.1 * ideal)
+        old_step, step = step, moved - extrapolated
+        previous, ideal, extrapolated = ideal, moved, moved
+        if old_step is not None:
+            overlap = (step * old_step).sum(axis=-1, keepdims=True)
+            factor = np.clip(overlap / np.maximum((old_step * old_step).sum(axis=-1, keepdims=True), 1e-300), 0.0, 1.0)
+            extrapolated = np.maximum(ideal + factor * (ideal - previous), 0.1 * ideal)
     answers = np.where(ended[..., None], answers, ideal)
     return np.asarray(answers / answers.sum(axis=-1, keepdims=True))
 
@@ -128,10 +128,10 @@ def deconvolve(
     """
     shots, ended = float(counts.sum()), np.full(len(kernels.scales), rounds)
 
-    def are_fitted(done: int, noisy: Floats) -> NDArray[np.bool_]:
+    def are_fitted(n_done: int, noisy: Floats) -> NDArray[np.bool_]:
         expected = np.maximum(shots * noisy, _RARE)
         fitted = np.asarray(deviance(counts, expected) <= _FITTED * expected_deviance(expected))
-        ended[fitted] = np.minimum(ended[fitted], done)
+        ended[fitted] = np.minimum(ended[fitted], n_done)
         return fitted
 
     seen = np.broadcast_to(counts / shots, kernels.spectrum.shape)

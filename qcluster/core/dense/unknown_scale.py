@@ -73,8 +73,8 @@ def unknown_scale(kernels: ScaledKernels, counts: Floats, hypotheses: NDArray[np
         >>> from qcluster.core.noise.kernel import Kernel
         >>> none = np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8)
         >>> kernel = Kernel.of(FaultMasks(3, *none, np.full((3, 2), 0.1)))
-        >>> found = unknown_scale(ScaledKernels.of(kernel, (1.0, 0.3)), np.array([900.0, 30, 30, 0, 40, 0, 0, 0]))
-        >>> bool(np.diff(found.evidence_of_scales())[0] > 0)
+        >>> fit = unknown_scale(ScaledKernels.of(kernel, (1.0, 0.3)), np.array([900.0, 30, 30, 0, 40, 0, 0, 0]))
+        >>> bool(np.diff(fit.evidence_of_scales())[0] > 0)
         True
     """
     hypotheses = np.arange(len(CONCENTRATIONS) * len(kernels.scales)) if hypotheses is None else hypotheses

@@ -22,8 +22,8 @@ ROUNDS = 40
 _TEMPERATURE = 5.0
 """Divisor of the log evidence (likelihood tempering)."""
 _DENSER = np.array([3, 4, 4, 4, 4, 5])
-"""For each concentration the index of one thirty times as large, at most that of a random state; the denser one gets
-half of its posterior probability."""
+"""For each concentration the index of one some thirty times as large, but at most that of a random state (3.0 keeps its
+own). The denser one gets half of its posterior probability."""
 
 
 @dataclass(frozen=True, eq=False)

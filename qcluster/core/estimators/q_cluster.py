@@ -36,7 +36,7 @@ class PaperSettings:
 
 @dataclass(frozen=True, eq=False)
 class Clustered:
-    """Clusters of a set of counts, from which the answer follows, to the counts themselves or to redrawn ones."""
+    """The clusters of a set of counts, which determine the answer to these counts and to redrawn ones."""
 
     raw: Distribution
     """The counts."""

@@ -9,5 +9,5 @@ from pkgutil import iter_modules
 _DEFAULT = "mixture"
 """The first method of every list."""
 
-for _name in (_DEFAULT, *(found.name for found in iter_modules(__path__) if found.name != _DEFAULT)):
+for _name in (_DEFAULT, *(module.name for module in iter_modules(__path__) if module.name != _DEFAULT)):
     import_module(f"{__name__}.{_name}")

@@ -18,7 +18,7 @@ def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: Non
 
 
 def mitigate_by_default(
-    raw: Distribution, noise: MeasuredNoise, guard: bool, settings: None, brought: Callable[[str], Any]
+    raw: Distribution, noise: MeasuredNoise, guard: bool, settings: None, noise_of_kind: Callable[[str], Any]
 ) -> Mitigation:
     """Look for a few strings under the measured patterns, else mitigate under the faults of the circuit.
 
@@ -28,7 +28,7 @@ def mitigate_by_default(
     """
 
     def by_faults() -> Mitigation | None:
-        faults = brought("faults")
+        faults = noise_of_kind("faults")
         return None if faults is None else decide_circuit(raw, faults, guard=guard, most_noise=MOST_NOISE)
 
     return mitigate_measured(raw, noise, by_faults)

@@ -49,8 +49,8 @@ class Method:
     """Most bits that it handles; wider counts are left unchanged. None: no limit."""
     unasked: Function | None = None
     """Replaces `function` if the method was chosen by default and not by name: ``unasked(counts, noise, guard,
-    settings, brought)``. ``brought(kind)`` returns noise of another kind that a Run brings, or None. It is always None
-    if the user gave noise."""
+    settings, noise_of_kind)``. ``noise_of_kind(kind)`` returns noise of another kind that a Run brings, or None; it
+    returns None always if the user gave noise."""
     estimate: str | None = None
     """Name of the field of estimated rates (`Rates` of `qcluster.estimate_rates`) that this method takes in place of
     their rates per bit. Rates given as plain numbers are used as they are. None: there is no such field."""

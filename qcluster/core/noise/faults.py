@@ -37,7 +37,7 @@ class FaultMasks(Frozen):
     """Number of classical bits."""
     masks: Words
     """``(n_masks, n_words) uint64``: the bits that each fault flips, packed as in `qcluster.core.counts.bits`. The
-    rates of equal masks add up. `fault_masks` gives distinct ones, none of them empty."""
+    rates of equal masks add up. `fault_masks` gives masks that are distinct within each kind, none of them empty."""
     rates: Floats
     """``(n_masks,)``, expected number of such faults per shot, from the calibration."""
     kind: NDArray[np.uint8]

@@ -120,8 +120,8 @@ class Kernel:
         """Return ``P(y | c)`` for strings y that are read and strings c that are sent, ``(n_rows, n_sent)``.
 
         Args:
-            sent: ``(n_sent,)``, indices of the strings c. Cost: look-ups; if bits decay, a vector of 2^m for each.
-            rows: ``(n_rows,)``, indices of the strings y.
+            sent: ``(n_sent,)``, indices of the strings c.
+            rows: ``(n_rows,)``, indices of the strings y. Cost: look-ups; if bits decay, a vector of 2^m for each c.
         """
         patterns = self.patterns
         if not self.decays.any():
@@ -129,7 +129,7 @@ class Kernel:
         return decay(patterns[np.arange(self.size)[None, :] ^ sent[:, None]], self._decays)[:, rows].T
 
     def scaled(self, factor: float) -> "Kernel":
-        """Return a copy with all rates multiplied by a factor, and decays by at most 1.5."""
+        """Return a copy with rates times a factor, and decays times that factor or 1.5, whichever is less."""
         largest = np.maximum(np.abs(self.decays), _LARGEST_DECAY)
         decays = np.clip(self.decays * min(factor, _LARGEST_READOUT_FACTOR), -largest, largest)
         return replace(self, rates=self.rates * factor, decays=decays)
@@ -157,28 +157,28 @@ def learn_rates(
     mean, weight = _gamma(prior, strength)
     rates = np.where(kernel.crosstalk, np.maximum(kernel.rates, 1e-4), kernel.rates)
     decays = kernel.decays
-    pure = walsh(ideal)
+    ideal_spectrum = walsh(ideal)
     least = max(float(ideal.min()), _LEAST / kernel.size)  # a convolution never falls below the minimum of its input
     for _ in range(steps):
         kernel = replace(kernel, rates=rates, decays=decays)
-        spread = pure * kernel.spectrum
-        before = np.maximum(walsh(spread) / kernel.size, least)
-        noisy = decay(before, kernel._decays)
+        flipped_spectrum = ideal_spectrum * kernel.spectrum
+        undecayed = np.maximum(walsh(flipped_spectrum) / kernel.size, least)
+        noisy = decay(undecayed, kernel._decays)
         ratio = np.divide(counts, noisy, out=np.zeros_like(counts), where=counts > 0)
-        seen = walsh(spread * walsh(decay(ratio, kernel._decays, transposed=True))) / kernel.size
-        rates = (rates * np.maximum(seen[kernel.shifts], 0.0) + weight) / (shots + weight / mean)
+        correlation = walsh(flipped_spectrum * walsh(decay(ratio, kernel._decays, transposed=True))) / kernel.size
+        rates = (rates * np.maximum(correlation[kernel.shifts], 0.0) + weight) / (shots + weight / mean)
         decays = _learn_decays(kernel, prior, counts, noisy, ratio, strength)
     return replace(kernel, rates=rates, decays=decays)
 
 
 def _gamma(prior: Kernel, strength: float) -> tuple[Floats, Floats]:
-    """Return the mean and weight of the prior of each rate: small for patterns that the calibration lacks."""
+    """Return the mean and weight of the prior of each rate; patterns not in the calibration have a small weight."""
     mean = np.where(prior.crosstalk, np.maximum(prior.rates, 1e-4), np.maximum(prior.rates, 1e-7))
     return mean, np.where(prior.crosstalk, strength / 20, strength)
 
 
 def prior_cost(kernel: Kernel, prior: Kernel, strength: float) -> float:
-    """Return by how much learned rates are less probable than the calibrated ones under the prior, in nats."""
+    """Return by how many nats learned rates are less probable than calibrated ones, by the prior of `learn_rates`."""
     mean, weight = _gamma(prior, strength)
     ratio = np.maximum(kernel.rates / mean, 1e-12)
     return float((weight * (ratio - 1 - np.log(ratio))).sum())
@@ -187,7 +187,10 @@ def prior_cost(kernel: Kernel, prior: Kernel, strength: float) -> float:
 def _learn_decays(
     kernel: Kernel, prior: Kernel, counts: Floats, noisy: Floats, ratio: Floats, strength: float
 ) -> Floats:
-    """Return the expected share of decays of each bit, with the calibration as prior; a decay keeps its direction."""
+    """Return the decay of each bit: expected decays over the shots in which it could decay, under the calibrated prior.
+
+    A decay keeps its direction.
+    """
     decays = kernel.decays.copy()
     for bit in np.flatnonzero(decays):
         source, target = (1, 0) if decays[bit] > 0 else (0, 1)

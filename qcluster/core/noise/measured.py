@@ -52,8 +52,8 @@ class MeasuredNoise(Frozen):
     read thus gets the probability of the faults that combine to it.
 
     Raises:
-        ValueError: the widths differ, there are no shots, or the counts are probabilities.
-            `expected` is missing, or is not that of the `Run.reference` given.
+        ValueError: the widths differ, there are no shots, or the counts are probabilities; `expected` is missing, or is
+            not that of the `Run.reference` given.
         TypeError: `expected` is not a string of bits, or `reference_counts` cannot be read as counts or is a
             `Mitigation`, whose noise has been removed.
 

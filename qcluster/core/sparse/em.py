@@ -101,7 +101,7 @@ class Data:
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> "Data":
         """Stack the counts and priors of mixtures, given the problem of each."""
-        if problems[0] is problems[-1]:  # equal ones are neighbours, so that all are the same
+        if problems[0] is problems[-1]:  # mixtures of one problem are adjacent, so that all belong to it
             problems = problems[:1]
         fixed = np.array([one.prior.hold_weights for one in problems])
         numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in problems])
@@ -117,11 +117,11 @@ class Data:
             rounds=np.array([one.rounds for one in problems]),
         )
 
-    def take(self, which: NDArray[np.bool_]) -> "Data":
+    def take(self, mask: NDArray[np.bool_]) -> "Data":
         """Keep some of the mixtures."""
         if len(self.weights) == 1:
             return self
-        kept: dict[str, Any] = {name: part[which] for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        kept: dict[str, Any] = {name: part[mask] for name, part in vars(self).items() if isinstance(part, np.ndarray)}
         return replace(self, **kept)
 
     def log_likelihood(self, total: Reals) -> Floats:
@@ -153,7 +153,7 @@ def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> S
     Args:
         rows: the observed strings.
         models: starting points.
-        prior: of the flip rates.
+        prior: of the flip rates, and constraints.
         rounds: most EM rounds.
 
     Returns:
@@ -179,10 +179,10 @@ def _fit_together(problems: Sequence[Problem]) -> list[list[Model]]:
 def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
     """Divide mixtures, one at least, into consecutive batches of at most `most` centroids or of a single mixture."""
     start, batch_size = 0, 0
-    for place, size in enumerate(sizes):
-        if place > start and batch_size + size > most:
-            yield slice(start, place)
-            start, batch_size = place, 0
+    for index, size in enumerate(sizes):
+        if index > start and batch_size + size > most:
+            yield slice(start, index)
+            start, batch_size = index, 0
         batch_size += size
     yield slice(start, len(sizes))
 
@@ -247,9 +247,9 @@ def e_step(
 ) -> Statistics:
     """Take the E step: compute the expected statistics of every centroid.
 
-    The responsibility of centroid k for a shot y is ``w_k P(y|c_k) / P(y)``. In each regime P(y|c) depends on which
-    bits are flipped and on how many, so that one histogram of responsibilities by distance yields the mass, the flips
-    and the regimes of every centroid.
+    The responsibility of centroid k for a shot y is ``(1 - b) w_k P(y|c_k) / P(y)``. In each regime P(y|c) depends on
+    which bits are flipped and on how many, so that one histogram of responsibilities by distance yields the mass, the
+    flips and the regimes of every centroid.
 
     Args:
         rows: the observed strings.
@@ -362,11 +362,11 @@ def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Ste
     """Fit mixtures by EM, and drop centroids with less than one shot."""
     fitted = yield from fit_all(rows, models, prior, rounds)
     kept = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
-    for model, which in zip(fitted, kept, strict=True):
-        which[np.argmax(model.weights)] = True
-    pruned = [i for i, which in enumerate(kept) if not which.all()]
-    again = yield from fit_all(rows, [fitted[i].take(kept[i]) for i in pruned], prior, 2)
-    for i, model in zip(pruned, again, strict=True):
+    for model, above in zip(fitted, kept, strict=True):
+        above[np.argmax(model.weights)] = True
+    pruned = [i for i, above in enumerate(kept) if not above.all()]
+    refitted = yield from fit_all(rows, [fitted[i].take(kept[i]) for i in pruned], prior, 2)
+    for i, model in zip(pruned, refitted, strict=True):
         fitted[i] = model
     return fitted
 

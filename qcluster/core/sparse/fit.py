@@ -27,11 +27,11 @@ from qcluster.core.stats.goodness import collisions
 from qcluster.core.stats.special import perplexity
 
 _OBVIOUS_GAP = 10.0
-"""Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
+"""Drop in likelihood gain, as a factor, from which local search is skipped: it would not change how many strings."""
 _KEPT_PER_SIZE = 2
 """Mixtures of each number of strings that are refitted with free rates."""
 _REFIT_ROUNDS = 8
-"""EM rounds of that refit."""
+"""EM rounds of that first fit with free rates."""
 
 MOST_BITS = 896
 """Widest register: beyond it, probabilities relative to uniform noise leave the range of double precision."""
@@ -238,8 +238,8 @@ def _report(rows: Rows, weights: Floats, chosen: Chosen) -> MixtureFit:
 def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     """Return `MixtureFit.agreement` and `MixtureFit.excess`.
 
-    The cosine of ``p - 2^-n`` between counts and model. The squared norm of the counts is estimated without bias from
-    collisions; that of the model is a sum over pairs of a centroid and a regime, each a product of bits.
+    Agreement is the cosine of ``p - 2^-n`` between counts and model. The squared norm of the counts is estimated from
+    collisions, without bias; that of the model is a sum over pairs of a centroid and a regime, each a product of bits.
     """
     shots, uniform = rows.shots, float(np.exp(-rows.log_unit))
     counts_norm = collisions(rows.weights) - uniform

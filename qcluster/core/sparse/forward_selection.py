@@ -277,7 +277,7 @@ def _best_candidates(
     """Find the candidate that shortens the description of each mixture most.
 
     Args:
-        candidates: of all mixtures.
+        candidates: candidate strings, common to all mixtures.
         rate: ``(g,)`` index of the flip rate of each mixture.
         total: ``(g, u)`` P(y).
         shares: ``(g, u)`` share of the shots of each observed string.

@@ -67,7 +67,7 @@ class FewStrings:
         return (1 - self.uniform) * self.noiseless + self.uniform / self.kernel.size
 
     def fidelity(self, vector: Floats) -> float:
-        """Return the Hellinger fidelity of the strings without noise to a vector of counts, ``(2^m,)`` of any sum."""
+        """Return the Hellinger fidelity of the noiseless strings to counts or probabilities, ``(2^m,)`` of any sum."""
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
     def response(self, rows: Indices, shots: Floats) -> NewtonResponse:

@@ -21,7 +21,7 @@ from qcluster.core.uncertainty.response import Response
 _AT_ONCE = 1 << 22
 """Largest number of values held in memory at once."""
 _MOST_SHOTS = 2**53
-"""Largest number of shots up to which whole shots are exact."""
+"""Largest number of shots that floats count exactly."""
 
 
 @dataclass(frozen=True)
