@@ -170,6 +170,6 @@ def _real(values: Any, name: Callable[[int], str]) -> Floats:
         raise TypeError(f"values of an observable must be numbers; {error}") from error
     wrong = ~np.isfinite(numbers) | (np.abs(numbers.imag) > 1e-12 * np.abs(numbers))
     if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"values of an observable must be real and finite; got {array.flat[place]} for {name(place)}")
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(f"values of an observable must be real and finite; got {array.flat[first]} for {name(first)}")
     return np.array(numbers.real, dtype=np.float64)

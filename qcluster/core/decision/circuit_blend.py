@@ -73,17 +73,17 @@ class CircuitBlend:
     @classmethod
     def of(cls, raw: Distribution, candidates: Candidates, weights: Floats) -> CircuitBlend:
         """Make the response of candidates blended by ``(c,)`` weights."""
-        deep, models, moving = candidates.deconvolved, candidates.models, weights > _MOVING
+        deconvolved, models, moving = candidates.deconvolved, candidates.models, weights > _MOVING
         log_linear: tuple[tuple[float, float, LogLinear], ...] = ()
         bayesian: tuple[tuple[float, Floats], ...] = ()
         if models is not None:
             linear = (LOG_LINEAR, 1.0, models.calibrated), (LOG_LINEAR_SCALED, models.scale, models.scaled)
-            log_linear = tuple((float(weights[at]), scale, model) for at, scale, model in linear if moving[at])
-            bayesian = tuple((float(weights[at]), models.probability(at)) for at in (BAYESIAN, WARY) if moving[at])
-        still = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
+            log_linear = tuple((float(weights[i]), scale, model) for i, scale, model in linear if moving[i])
+            bayesian = tuple((float(weights[i]), models.probability(i)) for i in (BAYESIAN, WARY) if moving[i])
+        still = [i for i in range(LOG_LINEAR, SCALED) if not moving[i]]
         answers = candidates.kernel, candidates.support, candidates.alone.blend, candidates.few, candidates.strings
         parts = log_linear, bayesian, weights[still] @ candidates.roots[still]
-        return cls(raw, weights, *answers, *parts, candidates.slots, deep.kernels.scales, deep.rounds)
+        return cls(raw, weights, *answers, *parts, candidates.slots, deconvolved.kernels.scales, deconvolved.rounds)
 
     @property
     def width(self) -> int:

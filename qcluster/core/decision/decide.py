@@ -31,9 +31,9 @@ from qcluster.core.stats.special import perplexity
 from qcluster.core.words import plural
 
 _STRUCTURE = 4.0
-"""Standard deviations from uniform noise at which candidates are computed. Shot noise alone gets there in about one set
-of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred; the gate then
-judges the candidates."""
+"""Distance from uniform noise, in standard deviations, from which candidates are computed. Shot noise alone gets there
+in about one set of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred;
+the gate then judges the candidates."""
 _FEWEST = 16.0
 """Shots below which errors cannot be told from the ideal."""
 LEAST_SHARE = 0.1
@@ -132,10 +132,10 @@ def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distrib
 
 
 def unchanged(overlap: float, shots: float) -> bool:
-    """Return whether an answer is no different from the counts, given their overlap, the root of their fidelity.
+    """Return whether an answer hardly differs from the counts, given their overlap, the root of their fidelity.
 
-    The limit is the change that sampling makes to the probability of one string: ``1 - overlap``, to leading order an
-    eighth of the sum of ``(change of p)^2 / p``, is then ``1 / (8 shots)`` on average.
+    The limit is the change that sampling alone makes to the probability of one string: for that, ``1 - overlap``, to
+    leading order an eighth of the sum of ``(change of p)^2 / p``, is ``1 / (8 shots)`` on average.
 
     Example:
         >>> unchanged(0.9999, 1000), unchanged(0.9999, 100_000)

@@ -294,13 +294,13 @@ class Ascent:
         """Return the variational bound of the log evidence, in nats, with the log prior of the bias added."""
         shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
         kept = self.total - self.beta
-        whole = shape.sum(axis=1, keepdims=True)
-        means = exp_digamma(np.hstack([kept, self.beta, self.total, whole]))
+        mass = shape.sum(axis=1, keepdims=True)
+        means = exp_digamma(np.hstack([kept, self.beta, self.total, mass]))
         sent = exp_digamma(shape) * (means[:, :1] / (means[:, 2:3] * means[:, 3:]))
         unsent, fit = means[:, 1:2] / means[:, 2:3], np.zeros(len(shape))
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
             expected = block.noise.forward(sent.astype(self.dtype)) + unsent * background
             fit += (np.log(np.maximum(expected, 1e-300)) * block.counts).sum(axis=1, dtype=np.float64)
-        of_background = dirichlet_divergence(np.hstack([kept, self.beta]), np.ones((1, 1)))
+        background_divergence = dirichlet_divergence(np.hstack([kept, self.beta]), np.ones((1, 1)))
         penalty = _BIAS_SHOTS * np.log(4 * self.bias * (1 - self.bias)).sum(axis=1)
-        return np.asarray(fit - (dirichlet_divergence(shape, prior) + of_background) + penalty)
+        return np.asarray(fit - (dirichlet_divergence(shape, prior) + background_divergence) + penalty)

@@ -137,9 +137,9 @@ def q_cluster(
 
     clusters = clustered(1)
     for k in range(2, len(order) + 1):
-        more = clustered(k)
-        if clusters.fidelity(more) >= settings.tol:
+        larger = clustered(k)
+        if clusters.fidelity(larger) >= settings.tol:
             break
-        clusters = more
+        clusters = larger
     rows = np.vstack([counts.bits, clusters.centroids])
     return Distribution(rows, np.concatenate(clusters.answer) * counts.shots), clusters

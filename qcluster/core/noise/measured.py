@@ -239,8 +239,8 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
 
 def _weight(seen: Floats, model: Floats) -> float:
     """Choose the weight A by the leave-one-out likelihood ``sum N(y) ln((N(y) - 1 + A Q(y)) / (N - 1 + A))``."""
-    read = seen > 0
-    shots, counts, expected = float(seen.sum()), seen[read], model[read]
+    observed = seen > 0
+    shots, counts, expected = float(seen.sum()), seen[observed], model[observed]
     others = np.maximum(counts - 1, 0.0)
     scores = [counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9)) for a in _CONCENTRATIONS]
     return float(_CONCENTRATIONS[int(np.argmax(scores))])

@@ -102,7 +102,7 @@ def _select_together(requests: Sequence[tuple[Rows, int]]) -> list[Selection]:
     """Select strings for several sets of counts, in batches that fit in the cache."""
     sets, most = [rows for rows, _ in requests], requests[0][1]
     batch = max(1, _MAX_PROBABILITIES // (len(_FLIP_RATES) * len(sets[0].weights)))
-    return [one for start in range(0, len(sets), batch) for one in _select(sets[start : start + batch], most)]
+    return [chosen for start in range(0, len(sets), batch) for chosen in _select(sets[start : start + batch], most)]
 
 
 class _ListedCandidates:
@@ -293,8 +293,8 @@ def _best_candidates(
     slope = candidates.slopes(rate, shares / total)
     slope[nearest == 0] = 0
     short, rest = np.empty((len(mixture), min(SHORTLIST, slope.shape[1])), np.intp), slope.copy()
-    for place in range(short.shape[1]):
-        short[:, place] = largest = rest.argmax(axis=1)
+    for rank in range(short.shape[1]):
+        short[:, rank] = largest = rest.argmax(axis=1)
         rest[mixture, largest] = -np.inf
     at = mixture[:, None], short
     likelihood = candidates.likelihoods(rate, short)

@@ -48,8 +48,8 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
-        centroids, which = distinct(moved)
-        weights = np.bincount(which, model.weights).astype(np.float64, copy=False)
+        centroids, index = distinct(moved)
+        weights = np.bincount(index, model.weights).astype(np.float64, copy=False)
         trial = yield from fit(rows, replace(model, centroids=centroids, weights=weights), prior, rounds)
         if description_length(rows, trial) >= description_length(rows, model):
             break
@@ -74,7 +74,7 @@ def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[
         screened = yield from fit_all(rows, _moves(rows, model, most), prior, _SCREENING)
         if not screened:
             break
-        best = min(screened, key=lambda one: description_length(rows, one))
+        best = min(screened, key=lambda move: description_length(rows, move))
         if description_length(rows, best) > shortest + _NEAR:
             break
         best = yield from fit(rows, best, prior, _SCREENING)

@@ -195,10 +195,10 @@ def _best_of_sizes(
     return [better[i] for i in range(len(plausible))]
 
 
-def _better_near_centroids(rows: Rows, one: Model, other: Model) -> Model:
+def _better_near_centroids(rows: Rows, first: Model, second: Model) -> Model:
     """Return the mixture that gives the shots near any centroid of the two the higher likelihood."""
-    near = (distances(rows, np.vstack([one.centroids, other.centroids])) < _NEAR).any(axis=0) & (rows.weights > 0)
-    return max((one, other), key=lambda model: conditional_log_likelihood(rows, model, near))
+    near = (distances(rows, np.vstack([first.centroids, second.centroids])) < _NEAR).any(axis=0) & (rows.weights > 0)
+    return max((first, second), key=lambda model: conditional_log_likelihood(rows, model, near))
 
 
 def gap_posterior(rows: Rows, path: Path, complete: Model) -> tuple[Floats, Floats]:
