@@ -160,7 +160,7 @@ def test_parameter_sets_of_a_saved_result_are_pooled_with_a_note(tmp_path):
     assert (done.returncode, "2 bits, 40 shots" in done.stdout) == (0, True)
     assert done.stderr == (
         f"note: the shots of 2 parameter sets are pooled ({source})\n"
-        "note: the sweep has the shape (2,): choose one by --point, 0 to 1\n"
+        "note: the sweep has the shape (2,): choose one parameter set by --point, 0 to 1\n"
     )
 
 
@@ -180,7 +180,7 @@ def test_one_point_of_a_sweep_is_mitigated(tmp_path):
         assert json.loads(done.stdout)["shots"] == 10
     assert run("rates", source, "--pub", 0, "--point", "1,2").returncode == 0
     assert (
-        "the sweep has the shape (2, 3): choose one by --point, 0,0 to 1,2"
+        "the sweep has the shape (2, 3): choose one parameter set by --point, 0,0 to 1,2"
         in run("mitigate", source, "--pub", 0).stderr
     )
     for words, said in (

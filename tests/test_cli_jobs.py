@@ -278,6 +278,7 @@ def test_a_reference_that_does_not_fit_is_refused_before_anything_is_submitted(b
         (bell, ["--backend", "fake_lima", "--reference-from", one], "must come from the machine that runs, fake_lima"),
         (bell, [*machine, "--reference-from", plain], "plain has no reference, .*: measure one with --reference"),
         (bell, [*machine, "--reference-from", tmp_path], "it is a directory, and not that of a saved run"),
+        (bell, [*machine, "--reference-from", ""], "must name a folder or a file; got an empty name"),
         (bell, [*machine, "--reference-from", tmp_path / "counts.json"], "counts.json is none of these"),
         (bell, [*machine, "--reference-from", tmp_path / "none"], "none: No such file"),
         (

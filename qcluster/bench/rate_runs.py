@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
 
 NARROW = 8
-"""Clifford circuits with more active qubits than this are sampled, others are simulated with the density matrix."""
+"""Clifford circuits with more active qubits are sampled, smaller ones are simulated with the density matrix."""
 
 DRIFT = {"errors_2q": (1.5, 0.4), "errors_1q": (1.1, 0.4), "readout": (1.0, 0.35), "t1": (0.9, 0.3), "t2": (0.4, 0.5)}
 """How far a machine has drifted from its calibration: median and logarithmic width of the factors on its figures.
@@ -46,7 +46,7 @@ FLIPPED = 1.0
 DRAWN_FAMILIES = tuple(
     name for name in ideals.FAMILIES if name not in ("clifford_t", "heisenberg", "order_finding", "loaded")
 )
-"""Families of other drawn outputs, without those of the circuits that benchmarks.rates uses for validation."""
+"""Families of other drawn outputs, without those of the circuits that benchmarks.rates uses for testing."""
 
 
 class Simulated(NamedTuple):
@@ -67,7 +67,7 @@ class Simulated(NamedTuple):
     drift: bool
     """Whether the simulated machine has drifted from the published calibration."""
     hidden: "FaultMasks | None"
-    """Flip patterns of the actual faults; `faults` without drift. For validation only, not for the model."""
+    """Flip patterns of the actual faults; `faults` without drift. For testing only, not for the model."""
 
 
 def simulate_runs(job: Job, case: Case | None = None) -> Iterator[Simulated]:

@@ -140,7 +140,7 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
 
     Raises:
         StorageError: the bytes are not a sample, or are from a newer version; or its calibration is missing or damaged,
-            and cannot be had from elsewhere.
+            and no other source has it.
     """
     try:
         content = parse_json(unpack(packed))
@@ -243,7 +243,7 @@ def is_intact(text: bytes, identity: str) -> bool:
 
 
 def _read_calibration(content: dict[str, Any], folder: Path) -> "Calibration":
-    """Read the calibration of a sample from the folder of calibrations, or where else it can still be had.
+    """Read the calibration of a sample from the folder of calibrations, or from another source that still has it.
 
     Other files are refused, whatever a sample or a link names.
 
@@ -252,7 +252,7 @@ def _read_calibration(content: dict[str, Any], folder: Path) -> "Calibration":
         folder: the folder.
 
     Raises:
-        StorageError: the file is missing or damaged, and the calibration cannot be had from elsewhere.
+        StorageError: the file is missing or damaged, and no other source has the calibration.
         ValueError: the name of the calibration is not a hash.
     """
     from qcluster.device.machines.calibration import Calibration
@@ -276,7 +276,7 @@ def _read_calibration(content: dict[str, Any], folder: Path) -> "Calibration":
     if elsewhere is not None and elsewhere.identity == identity:
         return elsewhere
     raise StorageError(
-        f"{path} {why}. {content['machine']} cannot give it again: put the original file back, or run its tasks in "
+        f"{path} {why}. {content['machine']} cannot provide it again: restore the original file, or run its tasks in "
         "another folder"
     )
 

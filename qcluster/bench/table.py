@@ -109,8 +109,9 @@ class Table:
 
         Args:
             wanted: returns whether a row is kept.
-            old: file for the earlier table, if any. If it has rows that the table lacks, an earlier call was
-                interrupted between its two writes; its rows are kept in this file.
+            old: file that gets the present table, if any. If it has rows whose key the table lacks, an earlier call
+                dropped them, and they were not all computed again. It then keeps all its rows, also where the table has
+                a newer row with the same key, and gets only the others.
             key: columns that identify a row; all by default.
 
         Raises:

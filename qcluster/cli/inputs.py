@@ -59,7 +59,7 @@ def read_counts_or_run(
         return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise)
     refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
     refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
-    runs = read_folder(place) if is_folder else [_read_run(content, place)]
+    runs = _read_folder(place) if is_folder else [_read_run(content, place)]
     return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
 
 
@@ -94,7 +94,7 @@ def _read_counts(
     if point is None and prod(shape) > 1:
         last = ",".join(str(size - 1) for size in shape)
         first = ",".join("0" for _ in shape)
-        echo(f"note: the sweep has the shape {shape}: choose one by --point, {first} to {last}", err=True)
+        echo(f"note: the sweep has the shape {shape}: choose one parameter set by --point, {first} to {last}", err=True)
     return counts
 
 
@@ -106,7 +106,7 @@ def _parse_point(text: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def read_folder(place: str) -> list[Run]:
+def _read_folder(place: str) -> list[Run]:
     """Read the runs of a directory; StorageError if it is not that of a saved run, or a result has not arrived."""
     from qcluster.device import jobs
 
@@ -119,6 +119,7 @@ def read_folder(place: str) -> list[Run]:
 
 
 def _is_run(content: Any) -> bool:
+    """True if the content of a file is the JSON of a `Run`."""
     return isinstance(content, Mapping) and content.get("format") == "qcluster-run"
 
 
@@ -139,14 +140,16 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
 
     Raises:
         StorageError: the file or directory cannot be read.
-        ValueError: there is no reference in it.
+        ValueError: the name is empty, or there is no reference in it.
     """
     from qcluster.device.noise.measured import FORMAT, MeasuredReference
     from qcluster.device.storage import of_file
     from qcluster.files import read_saved
 
+    if not place:
+        raise ValueError("--reference-from must name a folder or a file; got an empty name")
     if Path(place).is_dir():
-        runs = read_folder(place)
+        runs = _read_folder(place)
     elif _is_run(content := read_saved(place)):
         runs = [_read_run(content, place)]
     elif isinstance(content, Mapping) and content.get("format") == FORMAT:
@@ -159,5 +162,5 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
         )
     references = {run.reference.skeleton: run.reference for run in runs if run.reference is not None}
     if not references:
-        raise ValueError(f"{place} has no reference, its circuits ran without: measure one with --reference")
+        raise ValueError(f"{place} has no reference, since its circuits ran without one: measure one with --reference")
     return list(references.values())

@@ -47,7 +47,7 @@ _DEFAULT_REP_DELAY = 250e-6
 _MOST_REFERENCES = 16
 """Most references of one circuit."""
 MOST = 2**31 - 1
-"""Most shots, twirls, and circuits in a job: the largest 32-bit integer, as simulators and services use."""
+"""Most shots, twirls, and circuits in a job: the largest signed 32-bit integer, as simulators and services use."""
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,9 @@ class Request(Frozen):
     reused: tuple[MeasuredReference, ...] = ()
     """References measured earlier, each for the circuits of its skeleton."""
     asked: str = ""
-    """SHA-256 of the circuits before compilation, machine, options and seed (`request_digest`). A later call with the
-    same digest asks for this request again. Empty if unknown, as in requests of older versions or with a Generator as
-    seed."""
+    """SHA-256 of the circuits before compilation, machine, options, seed and reused references (`request_digest`). A
+    later call with the same digest asks for this request again. Empty if unknown, as in requests of older versions or
+    with a Generator as seed."""
 
     def to_json(self) -> str:
         """Return everything as JSON text, circuits included."""
@@ -273,7 +273,7 @@ def request_digest(
     reused: Sequence[MeasuredReference] = (),
     qiskit: str = "",
 ) -> str:
-    """SHA-256 digest of a request: equal for the same circuits, options and seed on the same machine.
+    """SHA-256 digest of a request: equal for the same circuits, options, seed and references on the same machine.
 
     Args:
         circuits: the circuits before compilation. Their names are ignored, since Qiskit numbers unnamed circuits.
@@ -285,6 +285,7 @@ def request_digest(
             `identify_circuits`.
     """
     earlier = [reference.to_json() for reference in reused]
+    # Requests with one reference, or none, must keep the digests that earlier versions stored.
     facts = [backend, vars(options), seed, earlier[0] if len(earlier) == 1 else earlier or None]
     return hashlib.sha256(identify_circuits(circuits, qiskit) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

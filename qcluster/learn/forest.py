@@ -37,7 +37,7 @@ class Conformal(NamedTuple):
     """Trees and interval quantiles for rows with the same known columns."""
 
     trees: list[Any]
-    """Predict square roots of rates."""
+    """Predict square roots of rates, or where the base is known their differences from its square root."""
     errors: list[Any]
     """Predict the absolute error of `trees` for rows of an unseen group."""
     ratios: list[tuple[Floats, Floats]]

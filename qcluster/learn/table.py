@@ -53,8 +53,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_NOT_NEGATIVE, (0, np.inf)),
     **dict.fromkeys(_SHARES, (0, 1)),
 }
-"""Smallest and largest value of the features that have limits; a value outside has the wrong unit, as entropy in bits.
-"""
+"""Smallest and largest value of the features that have limits; a value outside has the wrong unit, as an entropy
+in bits."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ def test_a_damaged_calibration_that_nothing_can_give_again_is_named_with_what_to
     packed = pack_sample(replace(sample, machine=machine, run=replace(sample.run, backend=machine)))
     with pytest.raises(
         StorageError,
-        match=f"{path.name} is damaged: its content .* {machine} cannot give it again: put the original file back, or",
+        match=f"{path.name} is damaged: its content .* {machine} cannot provide it again: restore the original file",
     ):
         unpack_sample(packed, path.parent, sample.ideal)
 

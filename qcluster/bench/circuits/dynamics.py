@@ -1,4 +1,4 @@
-"""Spins, particles and interferometers for the suite ``broad``; like `programs`, for validation, never for training."""
+"""Spins, particles and interferometers for the suite ``broad``; like `programs`, for testing, never for training."""
 
 from math import pi, sqrt
 

@@ -16,9 +16,10 @@ from qcluster.files import parse_json, read_whole
 def read_cases(path: str | Path) -> list[Case]:
     """Read circuits from a file: ``.qasm`` (version 3, or 2 if the file says so) or ``.qpy`` (one or several circuits).
 
-    The ideal output is read from a file beside it, ``NAME.ideal.json`` with ``{"0101": probability, ...}`` (for the
-    k-th of several circuits, ``NAME.k.ideal.json``). Without such a file it is simulated up to 22 qubits, and unknown
-    beyond; then only metrics that need no ideal are computed. A circuit without measurements is measured at the end.
+    The ideal output is read from a file beside it, ``NAME.ideal.json`` with ``{"0101": probability, ...}`` (for
+    circuit k of several, counted from 0, ``NAME.k.ideal.json``). Without such a file it is simulated up to 22 qubits,
+    and unknown beyond; then only metrics that need no ideal are computed. A circuit without measurements is measured at
+    the end.
 
     Raises:
         StorageError: the file cannot be read, holds no circuit, or a circuit has parameters without values.

@@ -1,6 +1,6 @@
 """Programs on registers for the suite ``broad``: arithmetic, oracles, memories, codes, protocols.
 
-The circuits of this file and of `dynamics` are for validation only. No part of the package is trained or tuned
+The circuits of this file and of `dynamics` are for testing only. No part of the package is trained or tuned
 on them, and none may be.
 """
 

@@ -14,8 +14,6 @@ FILE = "about.json"
 class About:
     """Title and description of a campaign, and the methods that score it."""
 
-    """Title and description of a campaign, and what scores it."""
-
     title: str = ""
     """Title of the report; empty if unknown."""
     description: str = ""

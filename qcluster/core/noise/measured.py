@@ -52,8 +52,8 @@ class MeasuredNoise(Frozen):
     read thus gets the probability of the faults that combine to it.
 
     Raises:
-        ValueError: the widths differ, there are no shots, or the counts are probabilities; `expected` is missing, or is
-            not that of the `Run.reference` given.
+        ValueError: the widths differ, there are no shots, or the counts are probabilities; or `expected` is missing, or
+            is not that of the `Run.reference` given.
         TypeError: `expected` is not a string of bits, or `reference_counts` cannot be read as counts or is a
             `Mitigation`, whose noise has been removed.
 
@@ -66,10 +66,10 @@ class MeasuredNoise(Frozen):
     reference_counts: Distribution
     """Raw counts of the reference circuit, as anything that `Distribution.of` takes. Integer and hexadecimal keys are
     read with the width of `expected`. A `Run.reference` may be given too. If it has several parts, their flips are
-    pooled, so that this noise is its `noise`."""
+    pooled, so that the result equals its `noise`."""
     expected: str = ""
-    """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j. A
-    `Run.reference` knows it, and it may be omitted."""
+    """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j. It
+    may be omitted for a `Run.reference`, which has it."""
 
     def __post_init__(self) -> None:
         pooled = getattr(self.reference_counts, "noise", None)

@@ -279,7 +279,7 @@ def _in_order(scope: QuantumCircuit, depth: int) -> list[Any]:
 
 
 def _fresh_places(scope: QuantumCircuit, registers: Sequence[Any]) -> dict[Any, Any]:
-    """Map each bit to a new bit, and each register to a new register with its steady name."""
+    """Map each bit to a new bit, and each register to a new register with its reproducible name."""
     bits = [*scope.qubits, *scope.clbits]
     named = list(zip(registers, reproducible_names(registers), strict=True))
     if [bit for register in registers for bit in register] == bits:

@@ -143,7 +143,7 @@ def _decompose(raw: bytes) -> Parts:
 
 
 def relaxation_rates(seconds: float, t1: float, t2: float) -> Floats:
-    """Return the rates (3,) of X, Y, Z faults of an idle qubit: <Z> decays as e^(-t/T1), <X> and <Y> as e^(-t/T2)."""
+    """Return rates (3,) of X, Y, Z faults of a decohering qubit: <Z> decays as e^(-t/T1), <X> and <Y> as e^(-t/T2)."""
     flips = seconds / (4 * t1)
     return np.array([flips, flips, max(0.0, seconds / (2 * t2) - flips)])
 

@@ -21,8 +21,8 @@ _UNITS = "qcluster_delay_units"
 
 
 _VERSION = 7
-"""Offset in a QPY file of the Qiskit version that wrote it, three bytes after the format number. Only the format number
-matters for reading."""
+"""Offset in a QPY file of the three bytes with the version of Qiskit that wrote it. The format number, which alone
+matters for reading, is just before them."""
 _WITH_ENCODING = range(10, 13)
 """QPY format numbers under which parameter expressions are encoded by an external library."""
 _ENCODING = 18

@@ -159,7 +159,7 @@ class RunFolder:
             why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         raise StorageError(
             f"{path} {why}: restore the original file; or delete the line 'calibrated' of part {part} in log.jsonl, "
-            "and the run has the calibration of its request"
+            "and the run then has the calibration of its request"
         )
 
     def read_result(self, part: int) -> str:

@@ -136,7 +136,7 @@ def _complete(
     Args:
         fields: the fields taken from the file unchanged.
         readout: (n_qubits, 2) P(read 1|0) and P(read 0|1), NaN where not published.
-        mean: (n_qubits,) mean of the two readout errors, used where one of them is missing.
+        mean: (n_qubits,) mean of the two readout errors, used for both where one of them is missing.
         errors: gate errors.
         durations: gate durations in seconds.
         faulty: qubits that are out of order.

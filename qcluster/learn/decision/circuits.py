@@ -210,7 +210,7 @@ def foreign(seed: int) -> Case:
 
 
 def foreign_wide(seed: int) -> Case:
-    """Draw counts of 13 bits and more whose noise is not that of the circuit's faults: `foreign` draws few."""
+    """Draw counts of 13 or more bits whose noise is not that of the circuit's faults, since `foreign` draws few."""
     rng = np.random.default_rng([2044, seed])
     kind = str(rng.choice(["wide", "deep", "turned"], p=[0.6, 0.2, 0.2]))
     return _with_foreign_faults(
@@ -454,7 +454,7 @@ def _scattered(rng: np.random.Generator, faults: FaultMasks, scatter: float, gat
 
 
 def draw_published(rng: np.random.Generator, true: FaultMasks) -> Published:
-    """Draw the published noise: in half of the cases nearly right, otherwise wrong by a common factor, by a factor for
+    """Draw the published noise: in 45 % of the cases nearly right, otherwise wrong by a common factor, by a factor for
     each place, or by both."""
     kind = str(rng.choice(["near", "off", "scattered", "other"], p=[0.45, 0.25, 0.15, 0.15]))
     whole = {

@@ -346,6 +346,7 @@ def draw(rng: np.random.Generator, n: int, family: str, flipped: float = 0.5) ->
 
     GHZ and stabilizer states have random bits flipped with probability `flipped`. Circuits prepare them around the
     string of zeros, and decay leads to that string, so noise changes states with flipped bits in another way.
+
     Example:
         >>> draw(np.random.default_rng(0), 2, "ghz").sum()
         np.float64(1.0)

@@ -1,4 +1,4 @@
-"""Train the gate for the expected fidelity of the answer, with an extra cost for harm, by gradient descent in NumPy."""
+"""Train the gate for the expected fidelity of its answer, with harm counted extra, by stochastic gradients in NumPy."""
 
 import json
 import platform
@@ -51,8 +51,8 @@ class Training:
     decay: float = 3e-3
     """Weight decay (AdamW), at least 0."""
     blur: float = 0.1
-    """Standard deviation of noise added to the features, in units of their own, at least 0: answers must not depend on
-    shot noise."""
+    """Standard deviation of noise added to the features, in units of their standard deviations, at least 0: answers
+    must not depend on shot noise."""
     dropout: float = 0.25
     """Share of hidden units left out of each step, in [0, 1)."""
     expectation: float = 0.3
