@@ -43,6 +43,7 @@ def read_counts_or_run(
 
     Raises:
         StorageError: the file cannot be read, or the directory is not that of a saved run.
+        JobError: some results of the saved run have not been collected yet.
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and `pub` is not given; or
             there is no such point.
     """
@@ -107,7 +108,7 @@ def _parse_point(text: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _read_folder(place: str) -> list[Run]:
-    """Read the runs of a directory; StorageError if it is not that of a saved run, or a result has not arrived."""
+    """Read the runs of a directory; StorageError if it is not that of a saved run, JobError if results are missing."""
     from qcluster.device import jobs
 
     folder = Path(place)
@@ -139,7 +140,8 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
         place: the directory of a saved run; or a file, or ``-``, with the JSON of a `Run` or of its reference.
 
     Raises:
-        StorageError: the file or directory cannot be read.
+        StorageError: the file cannot be read, or the directory is not that of a saved run.
+        JobError: some results of the saved run have not been collected yet.
         ValueError: the name is empty, or there is no reference in it.
     """
     from qcluster.device.noise.measured import FORMAT, MeasuredReference
