@@ -3,7 +3,7 @@
 Where one body runs in place of another, the state differs by ``D = U_other U_one^``. Expanded in Paulis,
 ``D = sum_P c_P P``, this is treated as a fault P with probability ``|c_P|^2``. That is exact where the bodies are
 Paulis, as the corrections of teleportation are, and the Pauli twirl of D elsewhere. Qubits that a body measures, resets
-or uses in control flow, and bits that it writes, are taken to become random.
+or uses in control flow, all that its gates connect with them, and bits that it writes are taken to become random.
 """
 
 from __future__ import annotations

@@ -145,10 +145,12 @@ def as_sets(table: Table) -> NDArray[np.bool_]:
 
 
 def balanced(table: Table, recorded: float = RECORDED) -> Floats:
-    """Return the weights of the rows: a fixed share for all recorded sets, of which each has the root of its size.
+    """Return the weights of the rows, ``(r,)``.
 
-    With equal weights for all sets, one of four records would be learned by heart; with weights proportional to the
-    size, a set of a thousand records from one machine would outweigh all others. `as_sets` lists the rows of sets.
+    Recorded sets together have the share `recorded` of the weight, each in proportion to the root of its size; then the
+    factors of this module are applied. With equal weights for all sets, one of four records would be learned by heart;
+    with weights proportional to the size, a set of a thousand records from one machine would outweigh all others.
+    `as_sets` lists the rows of sets.
     """
     drawn = ~as_sets(table)
     weight = np.where(drawn, (1 - recorded) / max(int(drawn.sum()), 1), 0.0)
