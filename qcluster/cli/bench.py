@@ -144,12 +144,12 @@ def report(
     paths = write_report(folder, title=title or "", description=description, figures=figures, notes=text)
     console, table = open_console(), Table()
     overall = summarise(latest(read_scores(folder)), "all")
-    unscored = [name for name in ("skipped", "failed") if any(getattr(one, name) for one in overall)]
+    unscored = [name for name in ("skipped", "failed") if any(getattr(summary, name) for summary in overall)]
     for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]", *unscored):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
-    for one in overall:
-        counts = [str(getattr(one, name) or "") for name in unscored]
-        table.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one), *counts)
+    for summary in overall:
+        counts = [str(getattr(summary, name) or "") for name in unscored]
+        table.add_row(summary.method, str(summary.n), short(summary.mean), gain(summary), harm(summary), *counts)
     console.print(table)
     if few := few_circuits(overall):
         console.print(few)

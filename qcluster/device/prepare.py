@@ -326,10 +326,10 @@ def _prepare_one(circuit: QuantumCircuit, machine: Machine, options: Options, rn
             strategy=options.strategy or "active",
         )
         plain = with_layer_barriers(circuit, machine.gates, options.strategy or "active")
-    dressed, notes = list(twirls.circuits), twirls.notes
+    copies, notes = list(twirls.circuits), twirls.notes
     if machine.kind != "hardware" and (machine.kind != "backend" or options.dd is not None):
         if can_schedule(circuit, machine.backend.target):
-            *dressed, plain = schedule([*dressed, plain], machine.backend.target, options.dd)
+            *copies, plain = schedule([*copies, plain], machine.backend.target, options.dd)
         elif options.dd is not None:
             raise ValueError(f"dd={options.dd!r} needs a circuit that can be scheduled; {circuit.name!r} cannot")
         elif machine.kind == "model" and not machine.noiseless:
@@ -339,11 +339,11 @@ def _prepare_one(circuit: QuantumCircuit, machine: Machine, options: Options, rn
     notes += _unused(options, machine)
     if not machine.noiseless:
         notes += _note_dead(circuit, dead_parts(profile, machine.calibration), machine)
-    shots = split_shots(options.shots, len(dressed))
+    shots = split_shots(options.shots, len(copies))
     method, note = _method(circuit, profile, machine, options)
     if machine.kind == "hardware":
-        shots = [-(-options.shots // len(dressed))] * len(dressed)
-    return Prepared(profile, twirls.flips, tuple(shots), method, notes + note, tuple(dressed), noiseless)
+        shots = [-(-options.shots // len(copies))] * len(copies)
+    return Prepared(profile, twirls.flips, tuple(shots), method, notes + note, tuple(copies), noiseless)
 
 
 def _unused(options: Options, machine: Machine) -> tuple[str, ...]:

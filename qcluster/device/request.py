@@ -228,7 +228,7 @@ class Request(Frozen):
         )
         earlier = content["reused"] or []
         single = not isinstance(earlier, list)  # older requests have one reference for all circuits, or null
-        reused = [MeasuredReference.from_json(json.dumps(one)) for one in ([earlier] if single else earlier)]
+        reused = [MeasuredReference.from_json(json.dumps(part)) for part in ([earlier] if single else earlier)]
         fields["reused"] = tuple(reused)
         if single:
             fields["prepared"] = tuple(

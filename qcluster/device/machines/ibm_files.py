@@ -99,8 +99,7 @@ def from_csv(text: str, name: str) -> dict[str, Any]:
 def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     """Read ``BackendProperties.to_dict()`` as fields of a `Calibration`; KeyError or TypeError if it is not one."""
     qubits = [
-        {one["name"]: one["value"] * _UNITS[one["unit"]] for one in qubit if one["unit"] in _UNITS}
-        for qubit in content["qubits"]
+        {p["name"]: p["value"] * _UNITS[p["unit"]] for p in qubit if p["unit"] in _UNITS} for qubit in content["qubits"]
     ]
     errors: GateValues = {}
     durations: GateValues = {}
