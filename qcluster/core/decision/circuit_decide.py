@@ -14,7 +14,6 @@ from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
     BAYESIAN,
-    BROAD,
     LOG_LINEAR,
     NAMES,
     RAW,
@@ -104,7 +103,8 @@ def decide_circuit(
         candidates = replace(candidates, present=candidates.present & (np.arange(len(candidates.present)) != STRINGS))
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
-        weights, confidence = shipped(NAMES, wide=d.n_bits > BROAD)(inputs, candidates.present, candidates.gram)
+        gate = shipped(NAMES, wide=candidates.models is None)
+        weights, confidence = gate(inputs, candidates.present, candidates.gram)
         if trusted:
             weights = _trusting(weights, candidates, faults)
         share = 1 - float(weights[[*candidates.kept]].sum())
