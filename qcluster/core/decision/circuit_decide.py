@@ -43,8 +43,10 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import noise_ratio
 
 _TRUST = 1.0
-"""Weight added to deconvolution at measured rates, where the gate's weights sum to 1: the gate was trained on
-calibrations that are wrong by any factor, and does not know that rates were measured."""
+"""Weight added to the log-linear model at measured rates, where the gate's weights sum to 1: the gate was trained on
+calibrations that are wrong by any factor, and does not know that rates were measured. (Registers too wide for that
+model get none: Richardson-Lucy's answer there keeps much shot noise, and weight added to it lost fidelity on every
+wide circuit of the benchmarks.)"""
 _FAULTLESS = 0.25
 """Share of shots without a fault below which that weight falls in proportion: errors of the rates then matter more than
 shot noise. Both were chosen with the harness of `benchmarks/reference.py`, on other circuits and machines than the
@@ -61,6 +63,7 @@ def decide_circuit(
     guard: bool = True,
     expect: str | None = None,
     most_noise: float = np.inf,
+    candidates: Candidates | None = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
@@ -74,6 +77,7 @@ def decide_circuit(
         most_noise: most noise that few strings may need, as a multiple of that of `faults` (in -ln of the raw
             fidelity). Infinite for calibrations, which may be wrong by any factor. A finite limit also says that the
             rates were measured: what they explain then weighs more than the gate alone would give it.
+        candidates: the result of `gather` if it is there already.
 
     Returns:
         The answer. Cost: the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16 bits, of
@@ -93,11 +97,11 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
-    by_counts = decide(d)
+    by_counts = decide(d) if candidates is None else candidates.alone
     if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     trusted = most_noise < np.inf
-    candidates = gather(d, faults, by_counts)
+    candidates = gather(d, faults, by_counts) if candidates is None else candidates
     calibrated = flip_rates(candidates.kernel, faults)
     if trusted and _too_noisy(candidates, most_noise):
         candidates = replace(candidates, present=candidates.present & (np.arange(len(candidates.present)) != STRINGS))
@@ -105,8 +109,8 @@ def decide_circuit(
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
         gate = shipped(NAMES, wide=candidates.models is None)
         weights, confidence = gate(inputs, candidates.present, candidates.gram)
-        if trusted:
-            weights = _trusting(weights, candidates, faults)
+        if trusted and candidates.models is not None:
+            weights = _trusting(weights, faults)
         share = 1 - float(weights[[*candidates.kept]].sum())
         credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
         drowned = credible and _faultless_share(faults) < _HARDLY_ANY and not by_counts.answer.applied
@@ -138,12 +142,10 @@ def decide_circuit(
     )
 
 
-def _trusting(weights: Floats, candidates: Candidates, faults: FaultMasks) -> Floats:
-    """Add weight to deconvolution at the rates as measured: to the log-linear model, or to Richardson-Lucy if the
-    register is too wide for that. The more weight the few strings have, the less is added."""
+def _trusting(weights: Floats, faults: FaultMasks) -> Floats:
+    """Add weight to the log-linear model at the rates as measured; the less, the more weight the few strings have."""
     raised = weights.copy()
-    candidate = SCALED + SCALES.index(1.0) if candidates.models is None else LOG_LINEAR
-    raised[candidate] += _TRUST * min(1.0, _faultless_share(faults) / _FAULTLESS) * (1 - weights[STRINGS])
+    raised[LOG_LINEAR] += _TRUST * min(1.0, _faultless_share(faults) / _FAULTLESS) * (1 - weights[STRINGS])
     return np.asarray(raised / raised.sum())
 
 

@@ -8,7 +8,7 @@ a visible step in weight, may then be noise as well as output, and are left out.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
@@ -66,15 +66,17 @@ _TINY = 1e-15
 
 
 def mitigate_measured(
-    counts: Distribution, noise: MeasuredNoise, instead: Callable[[], Mitigation | None] = lambda: None
+    counts: Distribution,
+    noise: MeasuredNoise,
+    instead: Callable[[FewStrings | None], Mitigation | None] = lambda certain: None,
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the noise that a reference circuit measured.
 
     Args:
         counts: the counts, twirls undone.
         noise: noise of the reference, of the same width; nothing else needs to be known about the circuit.
-        instead: returns another answer, or None. It is called unless a few strings certainly are the output: see
-            `_few_strings`.
+        instead: returns another answer, or None. It gets the few strings that certainly are the output, by the measured
+            noise alone (see `_few_strings`); None if there are none.
 
     Returns:
         The answer, with doubts about the reference in its reason. Its rates are the share of the reference's shots in
@@ -97,7 +99,7 @@ def mitigate_measured(
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
     few, certain = _few_strings(fit, seen) if noise.clear else (None, False)
-    if not certain and (other := instead()) is not None:
+    if (other := instead(few if certain else None)) is not None:
         return other
     remarks = _remarks(noise, fit)
     if few is not None:
@@ -217,6 +219,27 @@ def _clear(weights: Floats, share: float) -> bool:
     """Return whether strings that do not quite explain the counts certainly are the output all the same: they have
     nearly all of Richardson-Lucy's answer, and none lies a step below the heaviest, as leftover noise does."""
     return bool(share > _MOSTLY and weights.min() * _STEP >= weights.max())
+
+
+def outdone(few: FewStrings, others: FewStrings, counts: Distribution, noise: MeasuredNoise) -> bool:
+    """Return whether other strings, under another noise, explain the counts better than strings under measured noise.
+
+    Where few shots of the reference have no flip, its few patterns tell apart less than the faults of a circuit do.
+
+    Args:
+        few: strings under the measured noise.
+        others: strings under the other noise, whose index their likelihoods are compared with.
+        counts: the counts.
+        noise: the measured noise.
+    """
+    if {*map(bytes, few.words)} == {*map(bytes, others.words)}:
+        return False
+    index, net = others.kernel.index, few.net_log_likelihood
+    if index.n_index != few.kernel.index.n_index:  # likelihoods of hashed strings depend on their index
+        seen = replace(few, strings=index.of(few.words), kernel=noise.kernel(index.n_index))
+        ratio = np.maximum(seen.kernel.forward(seen.ideal), _TINY) * index.size
+        net = (float(index.vector(counts.words, counts.weights) @ np.log(ratio)) - few.length) / counts.shots
+    return others.net_log_likelihood > net
 
 
 def _weighed(

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_candidates import gather
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured
+from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured, outdone
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.sparse.fit import MOST_BITS
+from qcluster.core.sparse.under_kernel import FewStrings
 
 
 def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: None) -> Mitigation:
@@ -24,12 +26,18 @@ def mitigate_by_default(
 
     A fault in the middle of a circuit flips other bits there than in the reference circuit. This hardly matters for a
     few strings, but it does for broad outputs. The fault patterns that a Run brings are those of its own circuit, with
-    the rates that its reference measured. Without them only the measured patterns are used; see `Method.unasked`.
+    the rates that its reference measured. If other strings explain the counts better under these, the measured patterns
+    do not decide. Without fault patterns only the measured ones are used; see `Method.unasked`.
     """
 
-    def by_faults() -> Mitigation | None:
+    def by_faults(certain: FewStrings | None) -> Mitigation | None:
         faults = noise_of_kind("faults")
-        return None if faults is None else decide_circuit(raw, faults, guard=guard, most_noise=MOST_NOISE)
+        if faults is None:
+            return None
+        candidates = None if certain is None else gather(raw, faults)
+        if certain and candidates and not outdone(certain, candidates.few, raw, noise):
+            return None
+        return decide_circuit(raw, faults, guard=guard, most_noise=MOST_NOISE, candidates=candidates)
 
     return mitigate_measured(raw, noise, by_faults)
 

@@ -10,12 +10,9 @@ from qcluster.core.counts import metrics
 from qcluster.core.counts.bits import index_bits, integers_to_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import (
-    BROAD,
     LOG_LINEAR,
     NAMES,
     RAW,
-    SCALED,
-    SCALES,
     STRINGS,
     gather,
 )
@@ -250,23 +247,25 @@ def test_rates_that_were_measured_are_relied_on(seed):
     assert "a log-linear model under the circuit's faults" in fits[1].reason
 
 
-@pytest.mark.parametrize("n", [6, 16])
-def test_measured_rates_have_a_voice_that_few_strings_and_deep_noise_take_away(n):
-    rng = np.random.default_rng(n)
-    faults = random_faults(n, rng)
-    counts = sampled(faults, rng.random((3, n)) < 0.5, 500, rng)
-    found = gather(counts, faults)
-    assert (found.models is None) == (n > BROAD)
-    place = LOG_LINEAR if found.models else SCALED + SCALES.index(1.0)
+def test_measured_rates_have_a_voice_that_few_strings_and_deep_noise_take_away():
+    faults = random_faults(6, np.random.default_rng(6))
     weights = np.zeros(len(NAMES))
     weights[[RAW, STRINGS]] = 0.5
-    voiced = _trusting(weights, found, faults)
+    voiced = _trusting(weights, faults)
     assert voiced.sum() == pytest.approx(1)
-    assert voiced[place] == pytest.approx(0.5 / 1.5)
+    assert voiced[LOG_LINEAR] == pytest.approx(0.5 / 1.5)
     deep = replace(faults, rates=faults.rates * (-np.log(0.05) / faults.expected_faults))
-    assert _trusting(weights, found, deep)[place] == pytest.approx(0.1 / 1.1)
+    assert _trusting(weights, deep)[LOG_LINEAR] == pytest.approx(0.1 / 1.1)
     sure = np.eye(len(NAMES))[STRINGS]
-    assert np.array_equal(_trusting(sure, found, faults), sure)
+    assert np.array_equal(_trusting(sure, faults), sure)
+
+
+def test_measured_rates_have_no_further_voice_on_registers_too_wide_for_the_log_linear_model():
+    rng = np.random.default_rng(16)
+    faults = random_faults(16, rng)
+    counts = sampled(faults, rng.random((3, 16)) < 0.5, 500, rng)
+    assert gather(counts, faults).models is None
+    assert decide_circuit(counts, faults, most_noise=1e9) == decide_circuit(counts, faults)
 
 
 @pytest.mark.parametrize("n", [13, 16, 20])

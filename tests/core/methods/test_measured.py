@@ -5,13 +5,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from qcluster.core.counts.bits import index_bits
+from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured
 from qcluster.core.methods.measured import mitigate, mitigate_by_default
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.measured import MeasuredNoise
 from tests.core.decision.test_circuit import chain
-from tests.core.estimators.test_measured import ghz, measured
+from tests.core.estimators.test_measured import flips, ghz, masks, measured
 
 
 def broad(n: int) -> Distribution:
@@ -40,3 +42,19 @@ def test_broad_outputs_are_read_under_the_faults_of_the_circuit_where_they_are_k
     assert learned.method == "circuit"
     monkeypatch.undo()
     assert mitigate_by_default(counts, noise, True, None, partial(brings, None)).method == "measured"
+
+
+@pytest.mark.parametrize(("n", "seed"), [(6, 1), (6, 5), (18, 1), (24, 0)])
+def test_strings_that_the_faults_of_the_circuit_explain_better_are_not_read_under_the_measured_flips(n, seed):
+    """One string, and a reference with other faults that kept a tenth of its shots: many strings explain the counts
+    under its flips."""
+    rng = np.random.default_rng([n, seed])
+    (patterns, rates), (others, other_rates) = (masks(n, 2.5, rng) for _ in range(2))
+    sent = rng.random(n) < 0.5
+    counts = Distribution(flips(4096, patterns, rates, rng) ^ sent, np.ones(4096))
+    noise = MeasuredNoise(Distribution(flips(4096, others, other_rates, rng) ^ sent, np.ones(4096)), sent)
+    faults = FaultMasks(n, pack(patterns), rates, np.zeros(len(rates)), np.zeros((n, 2)))
+    assert len(mitigate(counts, noise, True, None).weights) > 1
+    fixed = mitigate_by_default(counts, noise, True, None, partial(brings, faults))
+    assert (fixed.method, fixed.centroids.tolist()) == ("circuit", [sent.tolist()])
+    assert fixed.distribution.probabilities.max() > 0.99
