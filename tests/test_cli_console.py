@@ -151,3 +151,47 @@ def test_names_of_files_and_circuits_steer_no_terminal(tmp_path):
     done = piped("jobs", "collect", tmp_path / "run")
     assert r"ghz\x1b]0;title\x07" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def on_a_terminal(columns, *words):
+    """Standard output of a command on a terminal that is this many characters wide."""
+    leader, follower = pty.openpty()
+    os.set_blocking(leader, False)
+    known = os.environ | {"COLUMNS": str(columns), "TERM": "dumb"}
+    subprocess.run([*SEPARATE, *map(str, words)], stdout=follower, stderr=subprocess.PIPE, env=known, check=True)
+    os.close(follower)
+    return os.read(leader, 1 << 16).decode()
+
+
+def cells(shown):
+    """The text of each column of a table, without the line breaks within its cells."""
+    rows = [line.strip("│").split("│") for line in shown.replace("\r", "").splitlines() if line.startswith("│")]
+    return ["".join(part.strip() for part in column) for column in zip(*rows, strict=True)]
+
+
+def test_a_narrow_terminal_shows_every_figure(tmp_path):
+    """The column of the bitstrings vanished below 53 characters, and the figures ended in dots."""
+    counts = tmp_path / "counts.json"
+    counts.write_text('{"000": 480, "111": 520}')
+    strings, raw, _, ends = cells(on_a_terminal(40, "mitigate", counts))
+    assert (strings, raw, ends.count("to")) == ("111000", "0.52000.4800", 2)
+    (tmp_path / "plan.toml").write_text(PLAN)
+    out = tmp_path / "out"
+    assert piped("bench", "run", tmp_path / "plan.toml", "--out", out).returncode == 0
+    methods, n, *figures = cells(on_a_terminal(40, "bench", "report", out, "--no-figures"))
+    assert ("hammer" in methods, "identity" in methods, n) == (True, True, "11")
+    assert not any("…" in column for column in (methods, *figures))
+
+
+def test_files_are_written_though_the_reader_of_standard_output_has_gone(tmp_path):
+    """With `| head` they were lost, even values measured on a machine."""
+    counts, result, figure = tmp_path / "counts.json", tmp_path / "fixed.json", tmp_path / "fixed.png"
+    counts.write_text('{"000": 480, "111": 520}')
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*SEPARATE, "mitigate", counts, "--json", result, "--plot", figure]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(result.read_text())["shots"] == 1000
+    assert figure.read_bytes().startswith(b"\x89PNG")

@@ -146,7 +146,7 @@ def report(
     overall = summarise(latest(read_scores(folder)), "all")
     unscored = [name for name in ("skipped", "failed") if any(getattr(summary, name) for summary in overall)]
     for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]", *unscored):
-        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "method" else "right", overflow="fold")
     for summary in overall:
         counts = [str(getattr(summary, name) or "") for name in unscored]
         table.add_row(summary.method, str(summary.n), short(summary.mean), gain(summary), harm(summary), *counts)

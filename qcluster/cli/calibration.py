@@ -35,7 +35,7 @@ def show(source: Source) -> None:
     calibration = _read(source)
     table = Table()
     for name in ("figure", "median", "best", "worst", "worst at", "unknown"):
-        table.add_column(name, justify="left" if name == "figure" else "right")
+        table.add_column(name, justify="left" if name == "figure" else "right", overflow="fold")
     for name, values, places in _figures(calibration):
         known = ~np.isnan(values)
         if not known.any():

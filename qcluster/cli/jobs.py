@@ -48,14 +48,22 @@ def submit(
     ] = None,
     measure_twirl: Annotated[bool, typer.Option(help="Flip measured bits in twirled copies too.")] = True,
     group: Annotated[
-        str, typer.Option(help="How Paulis are drawn: pauli (independently) or balanced_pauli (equally often).")
+        str,
+        typer.Option(
+            help="How Paulis are drawn: pauli (independently) or balanced_pauli (equally often); with --twirling "
+            "server also local_c1 or local_pauli."
+        ),
     ] = "pauli",
     strategy: Annotated[
         str | None, typer.Option(help="Qubits twirled around a layer: active, active-accum, active-circuit or all.")
     ] = None,
     twirling: Annotated[str, typer.Option(help="Who twirls: client, or on hardware server (the runtime).")] = "client",
     simulation: Annotated[
-        str | None, typer.Option(help="Simulation method; by default chosen for the circuit.")
+        str | None,
+        typer.Option(
+            help="Simulation method: density_matrix, stabilizer, matrix_product_state or statevector; by default "
+            "chosen for the circuit."
+        ),
     ] = None,
     max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirled copies counted) in one job.")] = 300,
     instance: Annotated[str | None, typer.Option(help="Instance of the account, by name or CRN.")] = None,
@@ -137,13 +145,13 @@ def collect(
     from qcluster.device import jobs
 
     runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    if json_out is not None:
+        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
     for run in runs:
         show_run(run)
         _top(run.counts)
         if run.reference is not None:
             echo(f"  {run.reference!r}")
-    if json_out is not None:
-        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
 
 
 @jobs_app.command("cancel")
@@ -181,16 +189,16 @@ def fetch(
     from qcluster.device import jobs
 
     results = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
-    for counts in results:
-        _top(counts)
     if json_out is not None:
         _write(json_out, results)
+    for counts in results:
+        _top(counts)
 
 
 def _show(parts: list[Any]) -> None:
     table = Table()
     for name in ("part", "circuits", "job", "attempt", "status", "reason"):
-        table.add_column(name, no_wrap=name == "job")
+        table.add_column(name, overflow="fold", no_wrap=name == "job")
     for part in parts:
         table.add_row(
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason

@@ -19,7 +19,10 @@ def test_train_and_evaluate_exactly(tmp_path):
     model, values = tmp_path / "model.json", tmp_path / "values.json"
     done = run("train", "--out", model, "--ansatz", "zx-xx", "--reps", 2, "--solver", "adam", "--max-iter", 5)
     assert done.exit_code == 0, done.output
-    assert "65 parameters on 16 data qubits; 254 samples to train, 110 to test" in done.output
+    shown = done.stdout.splitlines()
+    assert shown[0] == "65 parameters on 16 data qubits; 254 samples to train, 110 to test"  # no bar, no notes
+    assert shown[-1] == f"model: {model}"
+    assert "note: the solver adam stopped at max_iter" in done.stderr
     assert json.loads(model.read_text())["format"] == "qcluster-qnn"
     done = run("evaluate", model, "--json", values)
     assert done.exit_code == 0, done.output
