@@ -29,6 +29,11 @@ assert_type(found.low, float)
 assert_type(fixed.raw.expectation({"ZZ": 0.5}), qc.Estimate)
 assert_type(qc.metrics.hellinger_fidelity(fixed.distribution, counts), float)
 assert_type(qc.mitigate(counts, 0.05, method="paper", settings=qc.PaperSettings(tol=0.9)).share, float)
+patterns, shots = np.unique(np.eye(2, dtype=bool), axis=0, return_counts=True)
+assert_type(qc.Distribution(patterns, shots).marginal(np.flatnonzero(patterns.any(axis=0))), qc.Distribution)
+noise = qc.MeasuredNoise({"00": 90, "01": 10}, "00")
+assert_type(noise.reference_counts, qc.Distribution)
+assert_type(qc.MeasuredNoise(counts, np.array([False, False])).expected, str)
 pooled = qc.Distribution.of(counts) + qc.Distribution(np.array([[True, False]]), np.array([3.0]))
 assert_type(pooled.shots, float)
 
@@ -49,6 +54,7 @@ import qcluster as qc
 fixed = qc.mitigate({"0": 1}, method=3)
 fixed.interval("Z", level="high")
 fixed.nothing
+qc.Distribution(fixed.centroids)
 """
 
 
@@ -71,5 +77,5 @@ def test_a_users_script_is_typed(tmp_path):
     done = check(tmp_path, SCRIPT)
     assert done.returncode == 0, done.stdout
     wrong = check(tmp_path, WRONG)
-    assert wrong.stdout.count("error:") == 3, wrong.stdout
+    assert wrong.stdout.count("error:") == 4, wrong.stdout
     assert (Path(qcluster.__file__).parent / "py.typed").exists()

@@ -7,7 +7,7 @@ noisy distribution of a circuit with the same two-qubit gates is the XOR-convolu
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,6 +70,10 @@ class MeasuredNoise(Frozen):
     expected: str = ""
     """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j. It
     may be omitted for a `Run.reference`, which has it."""
+
+    if TYPE_CHECKING:  # the fields are what these arguments are read as
+
+        def __init__(self, reference_counts: Any, expected: str | Bits = "") -> None: ...
 
     def __post_init__(self) -> None:
         pooled = getattr(self.reference_counts, "noise", None)
