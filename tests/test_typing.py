@@ -1,6 +1,8 @@
 """Typed for users: a small script of theirs passes mypy --strict, and the types it sees are the promised ones."""
 
+import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,8 @@ def everything() -> list[qc.Run]:
     assert_type(runs, list[qc.Run])
     sampler = qc.MitigatedSampler("fake_torino", seed=7)
     assert_type(sampler, qc.MitigatedSampler)
+    assert_type(qc.device.read_calibration("fake_torino").noiseless, bool)
+    assert_type(qc.qnn.Readouts, type[qc.qnn.Readouts])
     try:
         return runs
     except qc.QClusterError:
@@ -69,6 +73,16 @@ def check(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("estimator", [qcluster.QNNClassifier, qcluster.HammingKMajority])
+def test_what_a_fit_leaves_has_a_type(estimator):
+    """Type checkers know of an attribute that the class declares, or sets in one of its methods."""
+    documented = set(re.findall(r"^\s+(\w+_): ", estimator.__doc__, re.MULTILINE))
+    assigned = "".join(line.partition(" = ")[0] for line in inspect.getsource(estimator).splitlines() if " = " in line)
+    declared = {*inspect.get_annotations(estimator), *re.findall(r"\bself\.(\w+_)\b", assigned)}
+    assert len(documented) > 3
+    assert documented - declared == set()
 
 
 @pytest.mark.slow
