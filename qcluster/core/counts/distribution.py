@@ -150,7 +150,7 @@ class Distribution(Mapping[str, float]):
             {'001': 0.75, '010': 0.25}
         """
         read = intake.read(source, num_bits)
-        return read if isinstance(read, cls) else cls.from_words(*read)
+        return read if isinstance(read, Distribution) else cls.from_words(*read)
 
     from_counts = of
 
