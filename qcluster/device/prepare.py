@@ -102,6 +102,7 @@ def prepare(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
         created=now.isoformat(timespec="seconds"),
         backend=machine.name,
+        instance=machine.instance,
         kind=machine.kind,
         seed=root,
         simulator_seed=simulator_seed,

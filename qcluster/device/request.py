@@ -202,6 +202,8 @@ class Request(Frozen):
     """SHA-256 of the circuits before compilation, machine, options, seed and reused references (`request_digest`). A
     later call with the same digest asks for this request again. Empty if unknown, as in requests of older versions or
     with a Generator as seed."""
+    instance: str = ""
+    """CRN of the account's instance through which the jobs are sent; empty if there is none, or in older requests."""
 
     def to_json(self) -> str:
         """Return everything as JSON text, circuits included."""
@@ -215,7 +217,7 @@ class Request(Frozen):
     @document_errors(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read the JSON text of `to_json`; ValueError if it is not a request, or was written by a newer version."""
-        content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}
+        content = {"reused": [], "asked": "", "instance": "", **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_fields(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -296,8 +298,8 @@ _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "har
 
 def _check_fields(fields: dict[str, Any]) -> None:
     """Check the fields of a stored request, and add options that older requests lack; ValueError if one is wrong."""
-    for name in ("id", "created", "backend", "asked"):
-        if not isinstance(fields[name], str) or not (fields[name] or name == "asked"):
+    for name in ("id", "created", "backend", "asked", "instance"):
+        if not isinstance(fields[name], str) or not (fields[name] or name in {"asked", "instance"}):
             raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
     check_time("created", fields["created"])
     if fields["kind"] not in _KINDS:

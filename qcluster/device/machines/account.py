@@ -33,13 +33,14 @@ def open_service() -> Any:
         ) from error
 
 
-def open_backend(name: str, service: Any = None, *, instance: str | None = None) -> Any:
+def open_backend(name: str, service: Any = None, *, instance: str | None = None, fractional: bool = False) -> Any:
     """Open a real machine by name, or the one with the shortest queue for "least_busy".
 
     Args:
         name: name of the machine, or "least_busy".
         service: a `QiskitRuntimeService`; by default that of the saved account.
         instance: name or CRN of the account's instance; by default any instance with access to the machine.
+        fractional: whether the machine offers its fractional gates, rx and rzz.
 
     Raises:
         AccountError: as in `open_service`, or the account has no access to such a machine.
@@ -51,7 +52,7 @@ def open_backend(name: str, service: Any = None, *, instance: str | None = None)
     try:
         if name == "least_busy":
             return service.least_busy(operational=True, simulator=False, **where)
-        return service.backend(name, **where)
+        return service.backend(name, **where, **({"use_fractional_gates": True} if fractional else {}))
     except (QiskitError, OSError) as error:
         inside = "" if instance is None else f" in the instance {instance!r}"
         raise AccountError(
