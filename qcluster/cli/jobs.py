@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -165,8 +166,8 @@ def usage(directory: Folder) -> None:
     echo(describe_usage(RunFolder(directory).request))
     charged = jobs.usage(directory)
     for job_id, seconds in charged.items():
-        echo(f"  {job_id}  {seconds:g} s")
-    echo(f"charged so far: {sum(charged.values()):g} s")
+        echo(f"  {job_id}  " + ("unknown: the service no longer has this job" if isnan(seconds) else f"{seconds:g} s"))
+    echo(f"charged so far: {sum(seconds for seconds in charged.values() if not isnan(seconds)):g} s")
 
 
 @jobs_app.command("fetch")

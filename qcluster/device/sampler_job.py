@@ -60,6 +60,6 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         return state | {"_function": None, "_places": ()}
 
     def usage(self) -> float:
-        """Machine time charged for its jobs so far, in seconds; 0 for a simulation."""
+        """Machine time charged for its jobs so far, in seconds; 0 for a simulation, NaN if a job was deleted."""
         charged = [jobs.usage(place, service=service) for place, service in self._places]
         return sum(seconds for each in charged for seconds in each.values())
