@@ -13,6 +13,7 @@ from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
+from qcluster.errors import AccountError, JobError
 from qcluster.files import parse_json, quote_for_shell, write_whole
 
 if TYPE_CHECKING:
@@ -132,12 +133,19 @@ def collect(
     directory: Folder,
     wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
     resubmit: Annotated[bool, typer.Option(help="Send failed, cancelled or lost jobs again.")] = False,
+    partial: Annotated[bool, typer.Option(help="Read what has arrived, even if other results are missing.")] = False,
     json_out: JsonOut = None,
 ) -> None:
     """Fetch results, with flips undone and twirls pooled; submit jobs that a killed process had not submitted."""
     from qcluster.device import jobs
 
-    runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    try:
+        runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    except (JobError, AccountError) as error:
+        if not partial:
+            raise
+        echo(f"warning: {error}", err=True)
+        runs = jobs.read(directory, partial=True)
     for run in runs:
         show_run(run)
         _top(run.counts)

@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -265,6 +265,36 @@ def divide(request: Request) -> list[list[tuple[int, int]]]:
     groups = [list(group) for _, group in groupby(places, lambda place: request.prepared[place[0]].shots[place[1]])]
     size = request.options["max_circuits"]
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+
+
+def narrow(request: Request, places: Iterable[tuple[int, int]]) -> tuple[Request, list[int]]:
+    """Reduce a request to some of its (circuit, twirl) indices, as if nothing else had been asked for.
+
+    Returns:
+        The request, and the indices of the circuits and references that it keeps. A reference of which no circuit is
+        left is omitted. Notes say which circuits have fewer twirls.
+    """
+    twirls: dict[int, list[int]] = {}
+    for i, k in sorted(places):
+        twirls.setdefault(i, []).append(k)
+    kept = [
+        i for i in twirls if not request.prepared[i].serves or not twirls.keys().isdisjoint(request.prepared[i].serves)
+    ]
+    position = {i: new for new, i in enumerate(kept)}
+    prepared = []
+    for i in kept:
+        whole, chosen = request.prepared[i], twirls[i]
+        missing = len(whole.shots) - len(chosen)
+        reduced = dataclasses.replace(
+            whole,
+            flips=whole.flips[chosen],
+            shots=tuple(whole.shots[k] for k in chosen),
+            circuits=tuple(whole.circuits[k] for k in chosen),
+            serves=tuple(position[j] for j in whole.serves if j in position),
+            notes=(*whole.notes, *([f"{missing} of {plural(len(whole.shots), 'twirl')} missing"] if missing else [])),
+        )
+        prepared.append(reduced)
+    return dataclasses.replace(request, prepared=tuple(prepared)), kept
 
 
 def request_digest(

@@ -157,6 +157,56 @@ def test_a_process_killed_before_it_had_the_calibration_gets_it_later(cloud, bac
     assert [run.calibration_of for run in jobs.collect(folder, service=service)] == ["job", "job"]
 
 
+def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, monkeypatch):
+    """The machine is gone, and with it the only way to the missing results."""
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")  # two circuits of three twirls, two a job
+    cloud.jobs["c003"].update(status="Failed", reason="the fridge is warm")
+    with pytest.raises(JobError, match=r"to read the others without them: --partial"):
+        jobs.collect(folder, service=service)
+    first, second = jobs.read(folder, partial=True)
+    assert (first.counts.to_counts(), second.counts.to_counts()) == ({"01": 30}, {"01": 10})
+    assert first.notes == ()
+    assert second.notes == ("2 of 3 twirls missing",)
+    assert (second.flips == jobs.RunFolder(folder).request.prepared[1].flips[:1]).all()
+    assert second.job_ids == ("c002",)
+    monkeypatch.setattr(jobs, "open_jobs", lambda *_: jobs.RuntimeService(service=service))
+    assert CliRunner().invoke(app, ["jobs", "collect", str(folder)]).exit_code == 1
+    result = CliRunner().invoke(app, ["jobs", "collect", str(folder), "--partial"])
+    assert result.exit_code == 0
+    assert "the fridge is warm" in result.stderr
+    assert "note: 2 of 3 twirls missing" in result.stdout
+    right(jobs.collect(folder, service=service, resubmit=True))
+    right(jobs.read(folder, partial=True))
+
+
+@pytest.mark.parametrize(("lost", "shots"), [(0, [30, 30]), (1, [30, 30]), (2, [None, 30]), (3, [30, None])])
+def test_what_has_arrived_keeps_its_reference(cloud, backend, tmp_path, lost, shots):
+    """Two circuits, each with a reference of its own, in four jobs."""
+    two = QuantumCircuit(2, name="other")
+    two.h(0)
+    two.cx(0, 1)
+    two.measure_all()
+    options = Options(shots=30, twirls=3, max_circuits=3, reference=True)
+    request = prepare([flip(), two], find_machine(backend), options, seed=4)
+    assert [prepared.serves for prepared in request.prepared] == [(), (), (0,), (1,)]
+    folder = jobs.submit(request, find_machine(backend), tmp_path / "run")
+    cloud.delete(f"c00{lost + 1}")
+    with pytest.raises(JobError, match="1 of 4 jobs"):
+        jobs.collect(folder, service=cloud.account("mine"))
+    runs = jobs.read(folder, partial=True)
+    wanted = [(name, shots[i]) for i, name in enumerate(("flip", "other")) if lost != i]
+    assert [(run.profile.name, run.reference and run.reference.counts.shots) for run in runs] == wanted
+
+
+@pytest.mark.parametrize("answer", ["[1]", "null", '"x"', "{}", '{"schema_version": "v2.0"}'])
+def test_a_result_that_cannot_be_decoded_holds_up_no_other(cloud, backend, tmp_path, answer):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c001"]["results"] = answer
+    with pytest.raises(JobError, match=r"1 of 3 jobs .*: the result of job c001 cannot be fetched"):
+        jobs.collect(folder, service=service)
+    assert sorted(path.name for path in (folder / "results").iterdir()) == ["0001.json", "0002.json"]
+
+
 @pytest.fixture
 def fractional(monkeypatch, tmp_path):
     """A service whose machine offers rx and rzz to those who ask for them, and a circuit that uses them."""

@@ -49,7 +49,7 @@ from qcluster.device.jobs.parts import (
 from qcluster.device.jobs.parts import Part as Part
 from qcluster.device.jobs.runtime import LostJobError, RuntimeService, Service
 from qcluster.device.machines.machine import check_machine
-from qcluster.device.request import Options, Request, divide, request_digest
+from qcluster.device.request import Options, Request, divide, narrow, request_digest
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
 from qcluster.files import quote_for_shell
@@ -203,8 +203,14 @@ def status(directory: str | Path, *, service: Any = None) -> list[Part]:
     return list(part_states(RunFolder(Path(directory)), open_jobs(service)))
 
 
-def read(directory: str | Path) -> list[Run]:
+def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
     """Read the runs of a directory whose results have all arrived; asks no service and changes nothing.
+
+    Args:
+        directory: the directory that `submit` returned.
+        partial: whether to read what has arrived even if other results are missing, such as those of a job that failed
+            on a machine that is gone. Circuits of which nothing has arrived are left out, and a run that lacks twirls
+            has a note. A run whose reference has not arrived has none.
 
     Returns:
         One `Run` per circuit, in the order of the request.
@@ -216,17 +222,17 @@ def read(directory: str | Path) -> list[Run]:
     folder = RunFolder(Path(directory))
     request = folder.request
     parts = divide(request)
-    missing = [part for part in range(len(parts)) if not folder.result_path(part).exists()]
-    if missing:
+    arrived = {part: places for part, places in enumerate(parts) if folder.result_path(part).exists()}
+    if len(arrived) < len(parts) and not partial:
         raise JobError(
-            f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
+            f"{len(parts) - len(arrived)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
             f"{quote_for_shell(folder.path)}"
         )
     ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
     calibrations: list[Calibration | None] = [None for _ in request.prepared]
-    for part, places in enumerate(parts):
+    for part, places in arrived.items():
         calibration = folder.read_calibration(part)
         result, job_id = read_part(folder, part, places), ids.get(part, "")
         for (i, _), pub in zip(places, result, strict=True):
@@ -234,7 +240,10 @@ def read(directory: str | Path) -> list[Run]:
             calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
-    return read_runs(request, counts, job_ids, calibrations)
+    if len(arrived) == len(parts):
+        return read_runs(request, counts, job_ids, calibrations)
+    reduced, kept = narrow(request, (place for places in arrived.values() for place in places))
+    return read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
 
 
 def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:

@@ -216,7 +216,8 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
         raise JobError(
             f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; {_name_of(first)} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "
-            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit"
+            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit; to read the others without "
+            "them: --partial"
         )
     unknown = [part for part in parts if part.status == "UNKNOWN"]
     if unknown:

@@ -259,6 +259,8 @@ def _failure_of(job: Any) -> str:
 
 
 _LATER = "try again later"
+_UNEXPECTED = (LookupError, TypeError, AttributeError)
+"""What the client's decoders raise for an answer that lacks a part, or is of another kind, such as an Estimator's."""
 
 
 @contextmanager
@@ -271,11 +273,11 @@ def _as_job_errors(refusal: str, default_advice: str = _LATER) -> Iterator[None]
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """The errors that the service's client may raise."""
+    """The errors that the service's client may raise; its decoders have none of their own for an unexpected answer."""
     from qiskit.exceptions import QiskitError
     from requests.exceptions import RequestException
 
-    return QiskitError, RequestException, OSError, ValueError
+    return QiskitError, RequestException, OSError, ValueError, *_UNEXPECTED
 
 
 _ADVICE = (
@@ -311,6 +313,8 @@ def _message(error: Exception, default_advice: str = "") -> str:
     """First line of an error, with any quoted credentials removed, followed by advice."""
     text = _CREDENTIALS.sub("***", str(getattr(error, "message", "") or error).strip().strip("'\""))
     line = (text.splitlines() or [""])[0][:300] or type(error).__name__
+    if isinstance(error, _UNEXPECTED):
+        line = f"the answer is not as expected ({type(error).__name__}: {line})"
     kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
     advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), default_advice)
     return f"{line}: {advice}" if advice else line
