@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from qcluster.cli.main import app
 from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
+from qcluster.device.jobs import folder as folder_module
 from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
@@ -287,3 +288,34 @@ def test_names_that_the_runtime_or_qpy_cannot_carry_are_refused(cloud, backend):
     (run,) = execute([long], backend, shots=30, seed=1)
     assert run.profile.name == long.name
     assert cloud.spent == 1
+
+
+def test_a_sampler_cancels_all_that_it_can(cloud, backend, monkeypatch):
+    cloud.begins_as, sleep, cancelled = "Queued", time.sleep, Client.job_cancel
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: sleep(0.05))
+
+    def refuse(self, job_id):
+        if job_id == "c001":
+            raise RequestsApiError("503 Service Unavailable", 503)
+        cancelled(self, job_id)
+
+    job = MitigatedSampler(backend, seed=1, method="none").run([(flip(), None, 20), (flip(), None, 40)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "job_cancel", refuse)
+        with pytest.raises(JobError, match=r"job c001 was not cancelled: .*503"):
+            job.cancel()
+    assert [job["status"] for job in cloud.jobs.values()] == ["Queued", "Cancelled"]
+    cloud.finish()
+    with pytest.raises(JobError, match="job c002 ended as CANCELLED"):
+        job.result()
+
+
+def test_each_line_of_the_log_is_parsed_once(cloud, backend, tmp_path, monkeypatch):
+    """The log is read for each result, so that the time would grow with the square of their number."""
+    folder_module._read_event.cache_clear()
+    parsed, parse = [], folder_module.parse_json
+    monkeypatch.setattr(folder_module, "parse_json", lambda line: parsed.append(line) or parse(line))
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    for _ in range(2):
+        right(jobs.collect(folder, service=service))
+    assert sorted(parsed) == sorted((folder / "log.jsonl").read_bytes().splitlines())
