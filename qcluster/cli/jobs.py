@@ -84,7 +84,7 @@ def submit(
     elif not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
     options = Options(**fields)
-    machine = find_machine(backend, instance=instance)
+    machine = find_machine(jobs.saved_backend(backend, directory), instance=instance)
     if twirls == 1 and not options.runtime.get("twirling"):
         refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
     if machine.kind != "hardware":

@@ -113,7 +113,7 @@ def execute(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
         True if reused is not None else reference, group, strategy, runtime or {}, reference_share,  # type: ignore[arg-type]
     )  # fmt: skip
-    machine = find_machine(backend)
+    machine = find_machine(jobs.saved_backend(backend, directory))
     circuits = check_request(circuits, machine, options)
     earlier = [] if reused is None else [reused]
     request = jobs.saved_request(circuits, machine, options, seed, directory, reused=earlier)

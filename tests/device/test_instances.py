@@ -133,3 +133,17 @@ def test_a_request_that_names_no_instance_is_read(cloud, account, tmp_path):
     assert jobs.Request.from_json(json.dumps(content)).instance == ""
     with pytest.raises(ValueError, match="instance must be a text; got 7"):
         jobs.Request.from_json(json.dumps(content | {"instance": 7}))
+
+
+@pytest.mark.parametrize("default", ["free", None])
+def test_the_least_busy_machine_of_an_instance(cloud, account, monkeypatch, default):
+    def queues(self, _mocks=False):
+        self._check()
+        return [{"name": cloud.name, "status": {"name": "online"}, "queue_length": 1}]
+
+    monkeypatch.setattr(InstanceClient, "list_backends", queues)
+    account("person", default)
+    assert find_machine("least_busy", instance="paid").instance == instance_of("paid")["crn"]
+    assert find_machine("least_busy").instance == instance_of("free")["crn"]
+    with pytest.raises(AccountError, match=r"refused the account .* the instance"):
+        find_machine("least_busy", instance="other")

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend
 from typer.testing import CliRunner
@@ -17,10 +18,15 @@ from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.errors import JobError
-from tests.device.cloud import Client, Cloud
+from tests.device.cloud import Client, Cloud, instance_of
 from tests.device.test_cloud import flip, right, submitted
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
+
+
+def save_account(cloud):
+    crn = instance_of("mine")["crn"]
+    QiskitRuntimeService.save_account(token="mine", instance=crn, channel="ibm_quantum_platform", set_as_default=True)
 
 
 def refuse_after(monkeypatch, number):
@@ -119,6 +125,8 @@ def test_a_refusal_names_the_folder_that_keeps_the_jobs_sent_before(cloud, backe
         refuse_after(patch, 1)
         with pytest.raises(JobError, match=r"429 .*To continue: qcluster jobs collect qcluster-jobs/") as caught:
             execute([flip(), flip()], backend, shots=30, twirls=3, max_circuits=2, seed=4)
+        with pytest.raises(JobError, match=r"limits of the plan$"):  # one that the caller chose is known
+            execute([flip()], backend, shots=30, directory="chosen")
     assert cloud.spent == 1
     right(jobs.collect(str(caught.value).split()[-1], service=cloud.account("mine")))
     assert cloud.spent == 3
@@ -145,7 +153,8 @@ def test_the_working_directory_may_change_while_a_sampler_waits(cloud, backend, 
 
 
 def test_a_process_killed_before_it_had_the_calibration_gets_it_later(cloud, backend, tmp_path, monkeypatch):
-    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    machine, service = find_machine(backend), cloud.account("mine")
+    folder = jobs.submit(prepare([flip()], machine, Options(shots=30), seed=4), machine, tmp_path / "run")
 
     def killed(self, part, calibration):
         raise KeyboardInterrupt
@@ -155,7 +164,40 @@ def test_a_process_killed_before_it_had_the_calibration_gets_it_later(cloud, bac
         with pytest.raises(KeyboardInterrupt):
             jobs.collect(folder, service=service)
     assert (folder / "results" / "0000.json").exists()
-    assert [run.calibration_of for run in jobs.collect(folder, service=service)] == ["job", "job"]
+    (run,) = jobs.collect(folder, service=service)
+    assert (run.calibration_of, cloud.spent) == ("job", 1)
+
+
+@pytest.mark.parametrize("word", ["execute", "submit"])
+def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatch, word):
+    """The queues change, and the same call goes on all the same."""
+    queues, tell = {"ibm_manila": 1, "ibm_other": 2}, Client.backend_configuration
+    save_account(cloud)
+    monkeypatch.setattr(
+        Client,
+        "list_backends",
+        lambda self, _mocks=False: [
+            {"name": name, "status": {"name": "online"}, "queue_length": queue} for name, queue in queues.items()
+        ],
+    )
+    monkeypatch.setattr(
+        Client,
+        "backend_configuration",
+        lambda self, backend_name, **how: tell(self, backend_name) | {"backend_name": backend_name},
+    )
+    circuit, folder = tmp_path / "flip.qasm", tmp_path / "run"
+    circuit.write_text('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; creg c[1]; x q[0]; measure q -> c;')
+    for _ in range(2):
+        if word == "execute":
+            (run,) = execute([flip()], "least_busy", shots=30, seed=1, directory=folder)
+            assert run.backend == "ibm_manila"
+        else:
+            arguments = ["jobs", "submit", str(circuit), "-d", str(folder), "--backend", "least_busy", "--seed", "1"]
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, result.exception
+        queues["ibm_other"] = 0
+    assert [job["backend"] for job in cloud.jobs.values()] == ["ibm_manila"]
+    assert execute([flip()], "least_busy", shots=30, seed=1)[0].backend == "ibm_other"
 
 
 def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, monkeypatch):

@@ -101,10 +101,20 @@ def submit(
         try:
             advance(folder, machine, open_jobs(service, machine))
         except (JobError, AccountError) as error:
+            if folder.path.name != request.id:  # the caller chose the folder
+                raise
             kept = f"the request and the jobs sent before are kept in {folder.path}"
             command = f"qcluster jobs collect {quote_for_shell(folder.path)}"
             raise type(error)(f"{str(error).rstrip('.')}; {kept}. To continue: {command}") from error
     return folder.path
+
+
+def saved_backend(backend: Any, directory: str | Path | None) -> Any:
+    """Return the machine of a saved request in place of "least_busy", and any other backend unchanged."""
+    if directory is None or not (isinstance(backend, str) and backend == "least_busy"):
+        return backend
+    folder = RunFolder(Path(directory))
+    return folder.request.backend if folder.has_request() else backend
 
 
 def saved_request(
