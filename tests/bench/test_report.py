@@ -537,6 +537,28 @@ def test_the_page_fits_wide_and_narrow_screens_in_light_and_dark(folder, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROME is None, reason="needs Chromium on the path")
+def test_strings_of_many_bits_leave_room_for_their_bars(tmp_path):
+    """Strings of 600 bits took the whole width of the page, and more."""
+    counts = {"0" * 600: 48, "1" * 600: 47}
+    record = {"id": "wide", "family": "ghz", "counts": counts, "ideal": dict.fromkeys(counts, 0.5)}
+    (tmp_path / "wide.jsonl").write_text(json.dumps(record) + "\n")
+    list(score_samples(read_records(tmp_path / "wide.jsonl"), tmp_path / "scored", ("identity", "hammer")))
+    write_report(tmp_path / "scored", figures=False)
+    driver = """<script>
+    window.addEventListener("load", () => {
+      const root = document.documentElement, bar = document.querySelector("#bars .fixed");
+      document.title = JSON.stringify([root.scrollWidth - root.clientWidth, bar.clientWidth / root.clientWidth]);
+    });
+    </script></body>"""
+    page = tmp_path / "page.html"
+    page.write_text((tmp_path / "scored" / "report.html").read_text().replace("</body>", driver))
+    over, share = json.loads(dump(page))
+    assert over == 0
+    assert share > 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROME is None, reason="needs Chromium on the path")
 def test_the_page_prints(folder, tmp_path):
     write_report(folder, figures=False)
     out = tmp_path / "report.pdf"
