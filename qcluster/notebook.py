@@ -35,7 +35,8 @@ def show_mitigation(fixed: Mitigation) -> str:
     if fixed.applied:
         facts += f", {fixed.share:.0%} of the answer is mitigated"
     if fixed.confidence is not None:
-        facts += f"; nearer to the ideal than the counts with probability {fixed.confidence:.2f}"
+        facts += "; " if fixed.applied else "; the rejected answer is "
+        facts += f"nearer to the ideal than the counts with probability {fixed.confidence:.2f}"
     shown = {"raw": fixed.raw} | ({"mitigated": fixed.distribution} if fixed.applied else {})
     table = _table(list(fixed.distribution.top(ROWS)), shown, tuple(shown))
     verdict = "Mitigated" if fixed.applied else "Left as measured"

@@ -64,6 +64,10 @@ def test_counts_that_are_left_say_so_and_are_shown_once():
     assert "<script>" not in html
     assert "a &lt;script&gt; &amp; more" in html
     assert "Left as measured" in html
+    assert "probability" not in html
+    html = left(raw, "none", "so", confidence=0.4)._repr_html_()
+    assert "; the rejected answer is nearer to the ideal than the counts with probability 0.40" in html
+    assert "rejected" not in qc.mitigate(COUNTS, 0.08)._repr_html_()
 
 
 def test_a_table_sums_what_it_does_not_list():
