@@ -311,8 +311,10 @@ def plot_reference(report: Any) -> Any:
     title = "No errors are published"
     if report.published:
         left.bar(bits + 0.2, report.flips[:, 1], 0.4, color=_colour(left, "mitigated"), label="calibration")
-        title = f"{report.ratio:.1f} times the calibrated faults"
-        title += "" if places else ", and no place where they differ significantly"
+        title = "No shot read the expected string"
+        if report.survival:
+            title = f"{report.ratio:.1f} times the calibrated faults"
+        title += "" if places else ", and no place has a significantly different rate"
     _title(left, title)
     left.set(xlabel="classical bit", ylabel="share of the shots that flip it")
     left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -175,7 +175,7 @@ def report_of(n_bits, n_places, published=True):
 
 
 def test_a_reference_without_wrong_places_has_no_empty_axes():
-    for published, expected in ((True, "2.1 times the calibrated faults, and no place"), (False, "No errors are")):
+    for published, expected in ((True, "2.1 times the calibrated faults, and no place has"), (False, "No errors are")):
         figure = report_of(3, 0, published).plot()
         assert len(figure.axes) == 1
         assert said(figure).startswith(expected)
