@@ -1,4 +1,4 @@
-"""Figures, in which raw, mitigated and ideal distributions always have the same three colours.
+"""Figures, in which raw, mitigated and ideal distributions always have the same three colours, lighter on dark axes.
 
 The module can be called like its function `plot`. The name `qcluster.plot` refers to this module once anything has
 imported it, and must still work as the function that users call.
