@@ -12,7 +12,7 @@ from rich.table import Table
 from qcluster import __version__
 from qcluster.cli.bench import bench_app
 from qcluster.cli.calibration import calibration_app
-from qcluster.cli.console import echo, open_console, show_run
+from qcluster.cli.console import echo, open_console, show_run, show_table
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
@@ -198,7 +198,7 @@ def _show(
     for string, interval in shown.items():
         cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(interval)]
         table.add_row(string, *cells, *([f"{ideal.get(string, 0.0):.4f}"] if ideal is not None else []))
-    console.print(table)
+    show_table(table)
     confidence = "" if fixed.confidence is None else f", confidence {fixed.confidence:.2f}"
     console.print(
         f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'}: share {fixed.share:.2f}{confidence}"
@@ -214,14 +214,14 @@ def _show_averages(fixed: Mitigation, averages: dict[str, Interval], level: floa
     for name, mitigated in averages.items():
         raw = fixed.raw.expectation(name).value
         table.add_row(name, f"{raw:.4f}", f"{mitigated.value:.4f}", _ends(mitigated))
-    open_console().print(table)
+    show_table(table)
 
 
 def _table(first: str, level: float, *more: str) -> Table:
     table = Table()
-    table.add_column(first, overflow="fold")
+    table.add_column(first)
     for name in ("raw", "mitigated", f"{100 * level:g}% interval", *more):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     return table
 
 
