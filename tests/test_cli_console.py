@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -74,15 +75,35 @@ def test_what_a_pipe_cannot_hold_is_written_as_ascii(monkeypatch):
     assert r"T1 (\xb5s)" in shown.stdout
 
 
-def test_a_terminal_has_its_own_width(tmp_path):
+def shown_in_a_terminal(code, columns):
+    """What a program writes to a terminal of this width."""
     leader, follower = pty.openpty()
-    os.set_blocking(leader, False)
-    code = "import os, sys; os.environ['COLUMNS'] = '40'; from qcluster.cli.console import open_console as o"
-    subprocess.run([sys.executable, "-c", f"{code}; o().print('word ' * 20)"], stdout=follower, check=True)
+    code = f"import os; os.environ |= {{'COLUMNS': '{columns}', 'TERM': 'dumb'}}; {code}"
+    subprocess.run([sys.executable, "-c", code], stdout=follower, check=True)
     os.close(follower)
-    lines = os.read(leader, 4096).decode().splitlines()
-    assert len(lines) > 1
-    assert max(map(len, lines)) <= 40
+    os.set_blocking(leader, False)
+    return os.read(leader, 100_000).decode()
+
+
+def test_a_terminal_has_its_own_width():
+    lines = shown_in_a_terminal("from qcluster.cli.console import open_console as o; o().print('word ' * 20)", 40)
+    assert len(lines.splitlines()) > 1
+    assert max(map(len, lines.splitlines())) <= 40
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_no_number_of_a_table_is_cut_off_in_a_terminal(tmp_path, columns):
+    """Intervals lost their ends to an ellipsis, and the numbers of samples all their digits."""
+    campaign = tmp_path / "plan.toml"
+    campaign.write_text(PLAN.replace('"hammer"', '"hammer", "circuit", "mixture_unguarded"'))
+    assert piped("bench", "run", campaign, "--out", tmp_path / "out").returncode == 0
+    words = ["qcluster", "bench", "report", str(tmp_path / "out"), "--no-figures"]
+    shown = shown_in_a_terminal(f"import sys; sys.argv = {words}; from qcluster.cli.main import main; main()", columns)
+    assert "\u2026" not in shown
+    report = (tmp_path / "out" / "report.md").read_text()
+    (row,) = [line.split(" | ") for line in report.splitlines() if line.startswith("| mixture_unguarded |")]
+    for number in (row[1], *re.findall(r"[\d.]+%?", row[10])):
+        assert number in shown
 
 
 def test_the_words_of_a_service_are_no_markup(monkeypatch):
@@ -151,36 +172,6 @@ def test_names_of_files_and_circuits_steer_no_terminal(tmp_path):
     done = piped("jobs", "collect", tmp_path / "run")
     assert r"ghz\x1b]0;title\x07" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
-
-
-def on_a_terminal(columns, *words):
-    """Standard output of a command on a terminal that is this many characters wide."""
-    leader, follower = pty.openpty()
-    os.set_blocking(leader, False)
-    known = os.environ | {"COLUMNS": str(columns), "TERM": "dumb"}
-    subprocess.run([*SEPARATE, *map(str, words)], stdout=follower, stderr=subprocess.PIPE, env=known, check=True)
-    os.close(follower)
-    return os.read(leader, 1 << 16).decode()
-
-
-def cells(shown):
-    """The text of each column of a table, without the line breaks within its cells."""
-    rows = [line.strip("│").split("│") for line in shown.replace("\r", "").splitlines() if line.startswith("│")]
-    return ["".join(part.strip() for part in column) for column in zip(*rows, strict=True)]
-
-
-def test_a_narrow_terminal_shows_every_figure(tmp_path):
-    """The column of the bitstrings vanished below 53 characters, and the figures ended in dots."""
-    counts = tmp_path / "counts.json"
-    counts.write_text('{"000": 480, "111": 520}')
-    strings, raw, _, ends = cells(on_a_terminal(40, "mitigate", counts))
-    assert (strings, raw, ends.count("to")) == ("111000", "0.52000.4800", 2)
-    (tmp_path / "plan.toml").write_text(PLAN)
-    out = tmp_path / "out"
-    assert piped("bench", "run", tmp_path / "plan.toml", "--out", out).returncode == 0
-    methods, n, *figures = cells(on_a_terminal(40, "bench", "report", out, "--no-figures"))
-    assert ("hammer" in methods, "identity" in methods, n) == (True, True, "11")
-    assert not any("…" in column for column in (methods, *figures))
 
 
 def test_files_are_written_though_the_reader_of_standard_output_has_gone(tmp_path):

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from qcluster.cli.console import echo, open_console, show_run
+from qcluster.cli.console import echo, show_run, show_table
 from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
+from qcluster.errors import AccountError, JobError
 from qcluster.files import parse_json, quote_for_shell, write_whole
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def submit(
     elif not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
     options = Options(**fields)
-    machine = find_machine(backend, instance=instance)
+    machine = find_machine(jobs.saved_backend(backend, directory), instance=instance)
     if twirls == 1 and not options.runtime.get("twirling"):
         refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
     if machine.kind != "hardware":
@@ -139,12 +141,19 @@ def collect(
     directory: Folder,
     wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
     resubmit: Annotated[bool, typer.Option(help="Send failed, cancelled or lost jobs again.")] = False,
+    partial: Annotated[bool, typer.Option(help="Read what has arrived, even if other results are missing.")] = False,
     json_out: JsonOut = None,
 ) -> None:
     """Fetch results, with flips undone and twirls pooled; submit jobs that a killed process had not submitted."""
     from qcluster.device import jobs
 
-    runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    try:
+        runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    except (JobError, AccountError) as error:
+        if not partial:
+            raise
+        echo(f"warning: {error}", err=True)
+        runs = jobs.read(directory, partial=True)
     if json_out is not None:
         _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
     for run in runs:
@@ -173,8 +182,8 @@ def usage(directory: Folder) -> None:
     echo(describe_usage(RunFolder(directory).request))
     charged = jobs.usage(directory)
     for job_id, seconds in charged.items():
-        echo(f"  {job_id}  {seconds:g} s")
-    echo(f"charged so far: {sum(charged.values()):g} s")
+        echo(f"  {job_id}  " + ("unknown: the service no longer has this job" if isnan(seconds) else f"{seconds:g} s"))
+    echo(f"charged so far: {sum(seconds for seconds in charged.values() if not isnan(seconds)):g} s")
 
 
 @jobs_app.command("fetch")
@@ -198,12 +207,12 @@ def fetch(
 def _show(parts: list[Any]) -> None:
     table = Table()
     for name in ("part", "circuits", "job", "attempt", "status", "reason"):
-        table.add_column(name, overflow="fold", no_wrap=name == "job")
+        table.add_column(name)
     for part in parts:
         table.add_row(
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
         )
-    open_console().print(table)
+    show_table(table)
 
 
 def _top(counts: Distribution, k: int = 4) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.table import Table
 
-from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import keep_apart, refuse, to_draw, to_write
 from qcluster.core.words import plural
 from qcluster.files import write_whole
@@ -204,7 +204,7 @@ def evaluate(
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
     for note in notes:
         console.print(note, markup=False)
-    console.print(table)
+    show_table(table)
     console.print(f"{plural(len(test_rows), 'sample')}, {plural(len(np.unique(X, axis=0)), 'distinct input')}")
 
 

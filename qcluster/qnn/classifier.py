@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from qcluster.core.arrays import Floats
 from qcluster.qnn import on_backend, samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
-from qcluster.qnn.encoding import Kind
+from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts
 from qcluster.qnn.simulation.compress import compress
 from qcluster.qnn.simulation.exact import Form
@@ -69,8 +69,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_iter: Maximum number of rounds (iterations, or passes over the rows); None is the solver's default.
         n_init: Random starts of exact training; the one with the lowest loss is kept. A single start may end in a
             local minimum.
-        init_scale: Standard deviation of the initial angles. With uniform angles f vanishes exponentially in n. Parity
-            needs a larger value, such as 1.5.
+        init_scale: Standard deviation of the initial angles. With uniform angles f vanishes exponentially in n, unless
+            the gates are diagonal and the inputs bit strings. Parity needs a larger value, such as 1.5.
         gradient: "auto", "adjoint" (dense simulation; exact training only) or "shift" (a parameter shift for every
             parameter; backend only).
         backend: None for exact values; otherwise a backend or name that `qcluster.execute` accepts, or a
@@ -118,10 +118,20 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         True
     """
 
+    classes_: npt.NDArray[Any]
+    ansatz_: Ansatz
+    theta_: Floats
+    threshold_: Floats
+    phases_: Floats | None
+    amplitude_: float | None
     loss_curve_: Floats
+    validation_curve_: Floats
     n_iter_: int
     n_circuits_: int
     n_shots_: int
+    contraction_: float
+    calibration_: Inputs
+    n_features_in_: int
 
     def __init__(
         self,

@@ -138,7 +138,7 @@ def test_a_training_that_breaks_off_keeps_what_was_paid_for(tmp_path, monkeypatc
     monkeypatch.setattr("qcluster.qnn.device.DeviceReadout.measure", measure)
     with pytest.raises(type(error)):
         train(typer.Context(typer.main.get_command(qnn_app)), tmp_path / "m.json", backend="aer", shots=100)
-    assert "training broke off after 4 rounds" in capsys.readouterr().out
+    assert "training broke off after 4 rounds" in capsys.readouterr().err
     model = load_model(tmp_path / "m.json")
     assert (model.n_iter_, len(model.loss_curve_)) == (4, 4)
     first = model.loss_curve_[0]
