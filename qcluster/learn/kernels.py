@@ -50,7 +50,7 @@ def kernel_features(counts: Distribution, faults: FaultMasks) -> dict[str, float
     words, row = words_of(counts, kernel), dict[str, float]()
     for place, end in enumerate(_ENDS):
         ideal = deconvolved.ideals[place]
-        strings = few_strings(kernel, ideal, SCALES[place], read, words)
+        strings = few_strings(kernel.scaled(SCALES[place]), ideal, read, words)
         noiseless = strings.noiseless
         expected = strings.kernel.forward(strings.ideal)  # with the uniform share and the fitted rates
         beyond, _ = excess_deviance(read, expected)

@@ -185,7 +185,7 @@ def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[t
 def _on_observed(d: Distribution) -> tuple[Posterior, Hypotheses]:
     """Deconvolve over the most frequent strings, at each flip rate of `OBSERVED`."""
     rates = np.array([GRID[index][0] for index in OBSERVED])
-    posterior, rows = deconvolve_observed(d.bits, d.weights, rates, np.array([STRINGS]), steps=STEPS_OBSERVED)
+    posterior, rows = deconvolve_observed(d.bits, d.weights, rates, STRINGS, steps=STEPS_OBSERVED)
     rates_of_bits = np.broadcast_to(rates[:, None, None], (len(rates), d.n_bits, 2))
     concentration = np.full(len(rates), STRINGS / len(rows))
     return posterior, Hypotheses(DENSE + np.array(OBSERVED), rates_of_bits, concentration, rows)

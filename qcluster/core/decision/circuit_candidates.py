@@ -166,7 +166,7 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -
     kernels = ScaledKernels.of(kernel, [SCALES[index] for index in scales], readout=True)
     deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
     fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots, MISFIT)
-    few = few_strings(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
+    few = few_strings(kernel.scaled(SCALES[scales[fits]]), deconvolved.ideals[fits], counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     models = _models(kernel, kernels, counts) if d.n_bits <= BROAD else None

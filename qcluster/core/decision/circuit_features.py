@@ -158,7 +158,7 @@ def _few(few: FewStrings, candidates: Candidates, shots: float, uniform: float) 
         np.log(len(few.weights)),
         np.log(perplexity(few.weights)) / uniform,
         few.uniform,
-        np.log(few.scale),
+        np.log(SCALES[candidates.fits]),
         np.arcsinh(beyond / spread / 3),
         np.log(max(beyond / shots, 0) + _FAINT),
         few.net_log_likelihood,

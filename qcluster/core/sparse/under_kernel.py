@@ -36,8 +36,6 @@ class FewStrings:
     """Share of the shots that is uniform noise."""
     kernel: Kernel
     """The noise through which the strings are seen."""
-    scale: float
-    """Multiple of the calibrated or measured noise at which the kernel started."""
     words: Words
     """``(k, n_words)`` the strings themselves, packed."""
     length: float
@@ -92,7 +90,6 @@ def weigh_prefixes(
     uniform: float | None,
     rounds: int,
     *,
-    scale: float = 1.0,
     lengths: Sequence[int] = LENGTHS,
 ) -> list[FewStrings]:
     """Fit the weights of the first strings of a list by EM, for several lengths of the list at once.
@@ -109,7 +106,6 @@ def weigh_prefixes(
         start: ``(k,)`` weights to start from.
         uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.
         rounds: number of EM rounds.
-        scale: multiple of the noise in the kernel, recorded in the results.
         lengths: lengths to try; the complete list is always tried.
 
     Returns:
@@ -137,7 +133,7 @@ def weigh_prefixes(
     for i, length in enumerate(sizes.tolist()):
         cost = float(costs[:length].sum())
         net, share = (float(explained[i]) - cost) / total, float(background[i])
-        few = FewStrings(strings[:length], weights[i, :length], share, kernel, scale, words[:length], cost, net)
+        few = FewStrings(strings[:length], weights[i, :length], share, kernel, words[:length], cost, net)
         fits.append(few.sorted())
     return fits
 
