@@ -362,12 +362,8 @@ def are_probabilities(d: Distribution) -> bool:
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
-    """Round weights to whole numbers that sum to `total`, by the largest remainder method.
-
-    Args:
-        weights: ``(n,)``, not negative and not all zero; n may be 0.
-        total: sum of the result.
-    """
+    """Round weights ``(n,)``, not negative and not all zero, to whole numbers that sum to `total`, by the largest
+    remainder method; n may be 0."""
     exact = np.asarray(weights, dtype=np.float64)
     if not exact.size:
         return np.zeros(0, dtype=np.int64)

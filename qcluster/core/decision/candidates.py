@@ -120,14 +120,9 @@ class Candidates:
 
 
 def gather(d: Distribution, known: Floats | None = None) -> Candidates:
-    """Compute every candidate answer.
+    """Compute every candidate answer to counts of at least one shot on at least one bit.
 
-    Args:
-        d: the counts, at least one shot on at least one bit.
-        known: ``(n, 2)`` flip rates known beforehand, if any.
-
-    Returns:
-        The candidates. Cost: one mixture and one batch of deconvolutions.
+    `known` are ``(n, 2)`` flip rates known beforehand, if any. Cost: one mixture and one batch of deconvolutions.
     """
     return run_one(gather_steps(d, known))
 

@@ -212,12 +212,9 @@ def _undone(candidates: Candidates) -> Floats:
 def _agreement(candidates: Candidates, answer: Floats) -> str:
     """Say whether the raw fidelity that the calibration predicts agrees with the one that the counts show.
 
-    Both are computed for the blended answer. Richardson-Lucy's estimate at the calibrated noise would be no test: it
-    counts shot noise and excess noise as output, so that any prediction would agree.
-
-    Args:
-        candidates: the candidate answers.
-        answer: ``(m,)`` probability of each string of the support.
+    Both are computed for the blended answer, ``(m,)`` probabilities of the strings of the support. Richardson-Lucy's
+    estimate at the calibrated noise would be no test: it counts shot noise and excess noise as output, so that any
+    prediction would agree.
     """
     ideal = np.bincount(candidates.support.numbers, answer, len(candidates.counts)).astype(np.float64)
     predicted, observed = (_overlap(ideal, read) for read in (candidates.kernel.forward(ideal), candidates.counts))

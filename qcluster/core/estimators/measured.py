@@ -144,11 +144,8 @@ class _Seen:
         return np.bincount(self.rows, self.counts.weights, self.kernel.size).astype(np.float64)
 
     def by_probability(self, ideal: Floats) -> Indices:
-        """Return rows of the counts, the most frequent string of each number, in order of falling probability.
-
-        Args:
-            ideal: ``(2^m,)`` probability of each number.
-        """
+        """Return rows of the counts, the most frequent string of each number, in order of falling probability of these
+        numbers, ``(2^m,)``."""
         frequent = np.sort(most_frequent(self.rows, self.counts.weights))
         return np.asarray(frequent[np.lexsort((-self.counts.weights[frequent], -ideal[self.rows[frequent]]))])
 
@@ -252,12 +249,8 @@ def _weighed(
 
 
 class _Bootstrap:
-    """Parametric bootstrap of the reference and the counts, to find the deviance that shot noise causes.
-
-    Args:
-        kernel: the measured kernel, at the scale in use.
-        seen: the measured counts and noise.
-    """
+    """Parametric bootstrap of the reference and the counts, to find the deviance that shot noise causes; the kernel is
+    the measured one, at the scale in use."""
 
     def __init__(self, kernel: Kernel, seen: _Seen) -> None:
         self.kernel, self.shots = kernel, max(1, round(seen.counts.shots))

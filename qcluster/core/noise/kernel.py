@@ -95,11 +95,8 @@ class Kernel:
         return decays_of(self.decays[None])
 
     def flips(self, faults: FaultMasks) -> Floats:
-        """Return the probability that faults flip each bit, before decay, ``(n_bits,)``.
-
-        Args:
-            faults: the faults that this kernel was made from; only their patterns are used, not their rates.
-        """
+        """Return the probability that faults flip each bit, before decay, ``(n_bits,)``, at the rates of this kernel;
+        of `faults`, from which it was made, only the patterns are used."""
         patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
         return np.asarray(-0.5 * np.expm1(-2 * (self.rates @ patterns)))
 

@@ -89,11 +89,8 @@ def forward_selection(rows: Rows, most: int) -> Stepwise[Selection]:
     """Build a mixture at each flip rate, adding the candidate that shortens the description most, until none does.
 
     The rates are fixed so that one centroid cannot explain everything with an inflated rate. P(y|c) then depends on the
-    distance alone, and is looked up once for all candidates. Rates that fall behind are pruned.
-
-    Args:
-        rows: the observed strings.
-        most: most centroids.
+    distance alone, and is looked up once for all candidates. Rates that fall behind are pruned. `most` limits the
+    number of strings.
     """
     selected: Selection = yield Request(_select_together, (rows.key, most), (rows, most))
     return selected

@@ -42,17 +42,10 @@ def thinned(bits: Bits, weights: Floats, most: int) -> tuple[Bits, Floats]:
 
 
 def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Model:
-    """Refit the weights of a mixture on all strings, with its channel fixed.
+    """Refit the weights of a mixture, fitted to some of the strings, on all strings, with its channel fixed.
 
-    Args:
-        bits: ``(u, n) bool``.
-        weights: ``(u,)`` their shots.
-        model: a mixture fitted to some of the strings.
-        rounds: EM rounds over weights and background; with 0, only the likelihood is computed.
-
-    Returns:
-        The mixture, its P(y) in the order of `bits`. Cost: one pass over all pairs of centroid and string, and
-        ``4 k u`` bytes.
+    With no rounds of EM, only the likelihood is computed. P(y) is in the order of `bits`. Cost: one pass over all pairs
+    of centroid and string, and ``4 k u`` bytes.
     """
     likelihood = np.empty((len(model.weights), len(weights)), np.float32)
     for start in range(0, len(weights), _CHUNK):
