@@ -128,8 +128,7 @@ def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
 def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Sort packed strings by value, the highest classical bit being the most significant, and find the distinct ones.
 
-    Returns:
-        The order of rows that sorts them, and the positions in that order at which a new string starts.
+    Returns the order of rows that sorts them, and the positions in that order at which a new string starts.
     """
     if len(words) >= _RADIX_SORT_FROM:
         order, new = _radix_sort(words)

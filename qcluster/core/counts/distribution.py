@@ -388,13 +388,9 @@ def histogram(d: Distribution) -> Floats:
 
 
 def align(left: Distribution, right: Distribution) -> tuple[Words, Floats, Floats]:
-    """Put two distributions of equal width on their joint support.
+    """Put two distributions on their joint support; ValueError if their widths differ.
 
-    Returns:
-        The strings, packed ``(n, n_words)``, and the probabilities ``(n,)`` in each, zero where a string is absent.
-
-    Raises:
-        ValueError: the widths differ.
+    Returns the strings, packed ``(n, n_words)``, and the probabilities ``(n,)`` in each, zero where a string is absent.
     """
     if left.n_bits != right.n_bits:
         raise ValueError(f"distributions must have one width to be compared; got {left.n_bits} and {right.n_bits} bits")

@@ -148,16 +148,10 @@ class Candidates:
 
 
 def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -> Candidates:
-    """Compute every candidate answer.
+    """Compute every candidate answer to counts of at least one shot on at least one bit.
 
-    Args:
-        d: the counts, at least one shot on at least one bit.
-        faults: fault patterns of the circuit.
-        alone: the decision from counts alone if it is there already; see `decide`.
-
-    Returns:
-        The candidates. Cost: the decision without a circuit if `alone` is None, and some 3,000 Walsh transforms up to
-        12 bits, 200 beyond.
+    `alone` is the decision from counts alone if it is there already; see `decide`. Cost: that decision if it is not,
+    and some 3,000 Walsh transforms up to 12 bits, 200 beyond.
     """
     kernel = kernel_of(d, faults)
     counts = kernel.index.vector(d.words, d.weights)

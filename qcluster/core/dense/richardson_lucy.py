@@ -166,13 +166,8 @@ def allowed(fits: Deconvolved, shots: float, misfit: float) -> int:
     kernel itself; if no multiple does, the limit starts from the least deviance of all. Too much noise cannot explain
     sharp counts; too little always can, so that a good fit is no evidence for it.
 
-    Args:
-        fits: deconvolutions at every multiple.
-        shots: shots of the counts.
-        misfit: deviance per shot of a kernel that is right to first order.
-
-    Returns:
-        The row of that multiple in `fits`.
+    Returns the row of that multiple in `fits`; `misfit` is the deviance per shot of a kernel that is right to first
+    order.
     """
     order = np.argsort(np.abs(np.log(np.maximum(fits.kernels.scales, 1e-9))), kind="stable")
     slack = 3 * fits.spread + misfit * shots

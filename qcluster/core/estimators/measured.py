@@ -221,13 +221,8 @@ def _clear(weights: Floats, share: float) -> bool:
 def outdone(few: FewStrings, others: FewStrings, counts: Distribution, noise: MeasuredNoise) -> bool:
     """Return whether other strings, under another noise, explain the counts better than strings under measured noise.
 
-    Where few shots of the reference have no flip, its few patterns tell apart less than the faults of a circuit do.
-
-    Args:
-        few: strings under the measured noise.
-        others: strings under the other noise, whose index their likelihoods are compared with.
-        counts: the counts.
-        noise: the measured noise.
+    Where few shots of the reference have no flip, its few patterns tell apart less than the faults of a circuit do. The
+    likelihoods are compared with the index of the others.
     """
     if {*map(bytes, few.words)} == {*map(bytes, others.words)}:
         return False

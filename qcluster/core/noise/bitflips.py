@@ -105,9 +105,7 @@ def channel_matrices(rates: Floats) -> Floats:
 class IndependentFlips:
     """Independent flips on all 2^n strings, as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix.
 
-    Args:
-        rates: ``(n_hypotheses, n_bits, 2)``.
-        dtype: of the matrices.
+    The rates are ``(n_hypotheses, n_bits, 2)``.
     """
 
     def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:

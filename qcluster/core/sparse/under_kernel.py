@@ -69,12 +69,8 @@ class FewStrings:
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
     def response(self, rows: Indices, shots: Floats) -> NewtonResponse:
-        """Return an object that reweighs the strings for resampled shots.
-
-        Args:
-            rows: ``(n_rows,)`` observed numbers.
-            shots: ``(n_rows,)`` their shots.
-        """
+        """Return an object that reweighs the strings for resampled shots, from observed numbers and their shots, both
+        ``(n_rows,)``."""
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
         return column_response(self.words, self.shares, shots, np.hstack([columns, flat]))
