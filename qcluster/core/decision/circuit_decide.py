@@ -112,17 +112,18 @@ def decide_circuit(
         if trusted and candidates.models is not None:
             weights = _trusting(weights, faults)
         share = 1 - float(weights[[*candidates.kept]].sum())
+        root, why = weights @ candidates.roots, None
         credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
         drowned = credible and _faultless_share(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
-            why = _reason_to_leave(faults, "what the circuit's faults explain may just as well be the ideal output")
-            return left(d, "circuit", why, calibrated, confidence)
+            why = "what the circuit's faults explain may just as well be the ideal output"
+        elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
+            why = "undoing the circuit's faults changes nothing"
+        if why is not None:
+            return left(d, "circuit", _reason_to_leave(faults, why), calibrated, confidence)
     else:
         weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
-    root = weights @ candidates.roots
-    if guard and unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
-        why = _reason_to_leave(faults, "undoing the circuit's faults changes nothing")
-        return left(d, "circuit", why, calibrated, confidence)
+        root = candidates.roots[SCALED + candidates.fits]
     sparse = weights[STRINGS] > 0.5
     chosen = candidates.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(candidates)[int(np.argmax(weights[LOG_LINEAR:]))]
