@@ -124,14 +124,12 @@ def gather(d: Distribution, known: Floats | None = None) -> Candidates:
 
     `known` are ``(n, 2)`` flip rates known beforehand, if any. Cost: one mixture and one batch of deconvolutions.
     """
-    return run_one(gather_steps(d, known))
+    return run_one(gather_steps(d, known, MixtureSettings()))
 
 
-def gather_steps(
-    d: Distribution, known: Floats | None, settings: MixtureSettings | None = None
-) -> Stepwise[Candidates]:
+def gather_steps(d: Distribution, known: Floats | None, settings: MixtureSettings) -> Stepwise[Candidates]:
     """Run `gather` as a computation in steps, for `qcluster.core.lockstep`; `settings` are those of the mixture."""
-    fit = yield from fit_mixture_steps(d.bits, d.weights, known, settings or MixtureSettings())
+    fit = yield from fit_mixture_steps(d.bits, d.weights, known, settings)
     string, odds = single_string(d.bits, d.weights)
     counts = histogram(d) if d.n_bits <= WIDEST else None
     posterior, hypotheses = _on_observed(d) if counts is None else (yield from _on_all(counts, fit, known))

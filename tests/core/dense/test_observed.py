@@ -5,12 +5,11 @@ import pytest
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.core.decision.candidates import DENSE, GRID, NAMES, gather_steps
+from qcluster.core.decision.candidates import DENSE, GRID, NAMES, gather
 from qcluster.core.decision.decide import distributed
 from qcluster.core.dense import observed
 from qcluster.core.dense.bitflips import deconvolve
 from qcluster.core.dense.observed import deconvolve_observed, redeconvolve
-from qcluster.core.lockstep import run_one
 from qcluster.core.mitigate import mitigate
 
 
@@ -77,7 +76,7 @@ def test_wide_outputs_of_many_strings_come_out_far_better(n_bits: int, lost: flo
 def test_the_deconvolution_of_many_strings_wins_back_three_quarters(n_bits: int, lost: float) -> None:
     """Each of those that the decision weighs, whatever it makes of them; at seven times the flips, two thirds."""
     counts, ideal = many_strings(n_bits, lost)
-    raw, found = hellinger_fidelity(counts, ideal), run_one(gather_steps(counts, None, None))
+    raw, found = hellinger_fidelity(counts, ideal), gather(counts)
     for place in np.flatnonzero(found.present[DENSE:]) + DENSE:
         answer = distributed(counts, found.support.words, found.roots[place] ** 2)
         share = 2 / 3 if GRID[place - DENSE][0] == 0.28 else 0.75
