@@ -79,15 +79,10 @@ def integers_to_bits(values: Sequence[int], n_bits: int) -> Bits:
 
 
 def big_endian_to_words(packed: Bytes, n_bits: int) -> Words:
-    """Convert rows of bytes in the layout of Qiskit's ``BitArray``: the last byte holds classical bits 0 to 7.
+    """Convert rows of bytes, ``(n_strings, ceil(n_bits / 8))``, in the layout of Qiskit's ``BitArray`` to *words*.
 
-    Args:
-        packed: ``(n_strings, ceil(n_bits / 8)) uint8``.
-        n_bits: number of classical bits. Padding bits at the top of byte 0 are cleared: inverting or XOR-ing a
-            ``BitArray`` sets them, and equal strings would then differ.
-
-    Returns:
-        ``(n_strings, n_words) uint64``.
+    The last byte holds classical bits 0 to 7. Padding bits at the top of byte 0 are cleared: inverting or XOR-ing a
+    ``BitArray`` sets them, and equal strings would then differ.
     """
     words = _words_of_little_bytes(packed[:, ::-1])
     if n_bits % 64:

@@ -58,15 +58,14 @@ def deconvolve_observed(
 def redeconvolve(
     bits: Bits, weights: Floats, rows: NDArray[np.intp], rate: float, concentration: float, steps: int
 ) -> Floats:
-    """Deconvolve many resamples of the same strings under one hypothesis.
+    """Deconvolve many resamples of the same strings under one hypothesis; see `deconvolve_observed`.
 
     Args:
-        bits: ``(n_outcomes, n_bits) bool``, the observed strings.
+        bits, steps: as there.
         weights: ``(n_resamples, n_outcomes)``, in effective shots, all of one total.
         rows: ``(n_candidates,)`` rows of `bits` that the ideal may consist of.
         rate: flips per bit.
         concentration: Dirichlet parameter of each candidate.
-        steps: as in `deconvolve`.
 
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.

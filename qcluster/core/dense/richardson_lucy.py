@@ -118,13 +118,9 @@ def richardson_lucy(
 def deconvolve(
     kernels: ScaledKernels, counts: Floats, rounds: int, support: NDArray[np.bool_] | None = None
 ) -> Deconvolved:
-    """Deconvolve counts at every multiple of the noise, until half of the shot noise is fitted.
+    """Deconvolve counts, ``(2^m,)`` shots, at every multiple of the noise, until half of the shot noise is fitted.
 
-    Args:
-        kernels: the kernel at every multiple of its noise.
-        counts: ``(2^m,)`` shots.
-        rounds: most rounds of Richardson-Lucy.
-        support: ``(2^m,)`` True for strings that the ideal may contain; all by default.
+    The support is ``(2^m,)`` True for strings that the ideal may contain; all by default.
     """
     shots, ended = float(counts.sum()), np.full(len(kernels.scales), rounds)
 

@@ -17,16 +17,8 @@ def thinned(bits: Bits, weights: Floats, most: int) -> tuple[Bits, Floats]:
     """Keep every m-th shot, where m is the smallest power of two that leaves at most `most` strings.
 
     Shots are numbered in the order of the rows, so that a string with W shots keeps W / m of them, to within one. The
-    result is like a run of the same circuit with fewer shots, and involves no chance.
-
-    Args:
-        bits: ``(u, n) bool`` distinct strings.
-        weights: ``(u,)`` their shots.
-        most: largest number of strings to keep.
-
-    Returns:
-        Strings and weights. The arguments themselves if there are few enough strings, or if the weights are not
-        numbers of shots.
+    result is like a run of the same circuit with fewer shots, and involves no chance. Counts come back as they are if
+    there are few enough strings, or if the weights are not numbers of shots.
 
     Example:
         >>> strings = np.array([[False, False], [False, True], [True, False], [True, True]])

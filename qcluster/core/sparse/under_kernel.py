@@ -137,9 +137,7 @@ def weigh_prefixes(
 def noise_ratio(shown: float, predicted: float) -> float:
     """Return how many times the predicted noise the counts show: the ratio of the logarithms of two raw fidelities.
 
-    Args:
-        shown: Hellinger fidelity of the counts to some strings.
-        predicted: Hellinger fidelity of the same strings to what the kernel makes of them.
+    One is shown by the counts, the other predicted by a kernel for the same strings.
 
     Example:
         >>> round(noise_ratio(0.81, 0.9), 2)
