@@ -19,7 +19,7 @@ def test_the_strings_that_were_sent_are_found_with_their_weights(seed, many):
     weights = rng.dirichlet(np.full(many, 20.0))
     ideal = np.bincount(sent, weights, 256)
     counts = rng.multinomial(8192, kernel.forward(ideal) / kernel.forward(ideal).sum()).astype(float)
-    found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5)), counts, 20)
+    found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5)), counts)
     few = few_strings(kernel, found.ideals[1], counts)
     assert set(few.strings.tolist()) == set(sent.tolist())
     assert few.weights == pytest.approx(ideal[few.strings], abs=0.03)
@@ -35,6 +35,6 @@ def test_strings_are_found_under_half_of_the_calibrated_noise(seed):
     ideal[[0, 511]] = 0.5
     noisy = kernel.scaled(0.5).forward(ideal)
     counts = rng.multinomial(8192, noisy / noisy.sum()).astype(float)
-    found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5, 0.25)), counts, 20)
+    found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5, 0.25)), counts)
     few = few_strings(kernel.scaled(0.5), found.ideals[2], counts)
     assert sorted(few.strings.tolist()) == [0, 511]
