@@ -109,10 +109,10 @@ def mitigate_measured(
     elif not seen.kernel.index.exact:
         why = f"a few strings do not explain the counts, and {counts.n_bits} bits are too many for a broad output"
     else:
-        broad = variational(fit.kernel, seen.histogram)
-        overlap = float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum())
+        ideal, posterior = variational(fit.kernel, seen.histogram)
+        overlap = float(np.sqrt(ideal[seen.rows] * counts.weights / counts.shots).sum())
         if not unchanged(overlap, counts.shots):
-            return _broad_answer(seen, Redrawn(fit.kernel, seen.rows, broad), remarks)
+            return _broad_answer(seen, ideal, Redrawn(fit.kernel, seen.rows, posterior), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
@@ -292,10 +292,10 @@ def _sparse_answer(seen: _Seen, few: FewStrings, remarks: str) -> Mitigation:
     return _answer(seen, answer, reason, few.response(seen.rows, seen.counts.weights), bits, few.weights)
 
 
-def _broad_answer(seen: _Seen, redrawn: Redrawn, remarks: str) -> Mitigation:
-    ideal, none = redrawn.estimate.ideal, seen.counts.bits[:0]
+def _broad_answer(seen: _Seen, ideal: Floats, redrawn: Redrawn, remarks: str) -> Mitigation:
     answer = distributed(seen.counts, np.arange(len(ideal), dtype=np.uint64)[:, None], ideal)
-    return _answer(seen, answer, f"deconvolution under the measured noise; {remarks}", redrawn, none, np.zeros(0))
+    reason = f"deconvolution under the measured noise; {remarks}"
+    return _answer(seen, answer, reason, redrawn, seen.counts.bits[:0], np.zeros(0))
 
 
 def _answer(
