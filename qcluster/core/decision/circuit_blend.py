@@ -15,7 +15,6 @@ from qcluster.core.decision.circuit_candidates import (
     LOG_LINEAR,
     LOG_LINEAR_SCALED,
     RAW,
-    ROUNDS,
     SCALED,
     STRINGS,
     WARY,
@@ -120,7 +119,7 @@ class CircuitBlend:
         if deconvolved.sum() > 0:
             sampled = sampled_hypotheses(deconvolved / deconvolved.sum(), levels)
             observed = None if self.kernel.index.exact else seen > 0
-            again = redeconvolve(kernels.take(sampled), seen, ROUNDS, self.rounds[sampled], observed)
+            again = redeconvolve(kernels.take(sampled), seen, self.rounds[sampled], observed)
             roots += deconvolved.sum() * support.spread(again)
         return np.asarray(roots)
 

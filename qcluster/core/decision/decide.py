@@ -91,6 +91,7 @@ def decide_steps(
     why, structure = screened(d)
     if why is not None:
         return Decision(left(d, "mixture", why, known), None, None)
+    settings = settings or MixtureSettings()
     candidates = yield from gather_steps(d, known, settings)
     inputs = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
     gate = gate or shipped(wide=candidates.counts is None)
@@ -106,8 +107,7 @@ def decide_steps(
     if why is not None:
         as_read = left(d, "mixture", why + hint, fit.rates, confidence)
         return Decision(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
-    prior_shots = (settings or MixtureSettings()).prior_shots
-    blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, prior_shots)
+    blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, settings.prior_shots)
     answer = Mitigation(
         distribution=distributed(d, candidates.support.words, root * root),
         raw=d,

@@ -69,13 +69,8 @@ def smooth(counts: Floats) -> Floats:
     """Return the posterior mean of the square root of the probabilities that the counts were drawn from.
 
     No channel is undone: this estimate of the noisy distribution itself maximises the expected root of the Hellinger
-    fidelity. The Dirichlet concentration is the one that makes the counts most probable.
-
-    Args:
-        counts: ``(n_strings,)``, in shots, zeros included.
-
-    Returns:
-        ``(n_strings,)``, unit length.
+    fidelity. The Dirichlet concentration is the one that makes the counts most probable. From ``(n_strings,)`` shots,
+    zeros included, to a unit vector.
 
     Example:
         >>> np.round(smooth(np.array([60.0, 40, 50, 50])) ** 2, 2)

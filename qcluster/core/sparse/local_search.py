@@ -61,13 +61,8 @@ def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[
     """Exchange or add one centroid at a time by the best move, as long as the description length falls.
 
     A move replaces a centroid by the candidate that fits best with the others unchanged, or adds a candidate to them
-    all. Its gain is estimated under the present channel; moves that are not pruned are then refitted, all at once.
-
-    Args:
-        rows: the observed strings.
-        model: starting point.
-        prior: of the flip rates.
-        most: most centroids.
+    all, up to `most` centroids. Its gain is estimated under the present channel; moves that are not pruned are then
+    refitted, all at once.
     """
     shortest = description_length(rows, model)
     for _ in range(_MAX_MOVES):
@@ -130,9 +125,6 @@ def split_bits(ones: Floats, precision: Floats) -> Bits:
         ones: ``(n,)`` share of the string's shots in which the bit is read as 1.
         precision: ``(n,)`` number of these shots.
 
-    Returns:
-        ``(n,) bool``.
-
     Example:
         >>> read_as_one = np.array([0.03, 0.04, 0.05, 0.03, 0.04, 0.05, 0.04, 0.47, 0.95, 0.6, 0.55])
         >>> split_bits(read_as_one, np.full(11, 1000.0)).astype(int)
@@ -155,10 +147,8 @@ def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
 
 
 def _log_evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
-    """Return the log density of the logits of the share of ones if the bits in `sent` were sent as 1, up to a constant.
-
-    From the sampling variances (`noise`) of the logits.
-    """
+    """Return the log density of logits of shares of ones, which have the sampling variances `noise`, if the bits in
+    `sent` were sent as 1, up to a constant."""
     logs = [
         _log_density(logit[~sent] - LOGIT_MEANS[0], noise[~sent], spread)
         + _log_density(-logit[sent] - LOGIT_MEANS[1], noise[sent], spread)
