@@ -151,7 +151,8 @@ def test_a_noiseless_reference_changes_nothing():
 
 def test_probabilities_are_no_counts():
     """As one shot they would fit any broad output: the fidelity would fall."""
-    counts, noise = measured(qc.Distribution(index_bits(np.arange(64), 6), np.random.default_rng(2).exponential(size=64)))
+    weights = np.random.default_rng(2).exponential(size=64)
+    counts, noise = measured(qc.Distribution(index_bits(np.arange(64), 6), weights))
     assert qc.mitigate(counts, noise=noise).applied
     fixed = qc.mitigate(counts.to_probs(), noise=noise)
     assert not fixed.applied
