@@ -26,8 +26,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
     Source: Gonzales, "Quantum distribution error mitigation via the circulant structure of Pauli noise",
     arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, the divisor is the shot
     noise with the sign of ``e^(k)``, positive if that is 0. Above 20 bits strings are hashed linearly, so that the
-    convolution stays one, and only observed strings are kept; if no probability is left on them, the counts are
-    returned unchanged.
+    convolution stays one, and only observed strings are kept; those that are hashed alike divide their probability in
+    proportion to their counts. If no probability is left on observed strings, the counts are returned unchanged.
 
     Args:
         counts: anything that `Distribution.of` takes.
@@ -53,7 +53,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
             f"counts and reference must have one width; got {observed.n_bits} and {noise.n_bits} bits"
         )  # fmt: skip
     index = LinearIndex(observed.n_bits, _WIDEST)
-    noisy = walsh(index.vector(observed.words, observed.probabilities), np.float64)
+    seen = index.vector(observed.words, observed.probabilities)
+    noisy = walsh(seen, np.float64)
     flipped = walsh(index.vector(noise.patterns.words, noise.patterns.weights), np.float64) / noise.shots
     least = 1 / np.sqrt(noise.shots)
     # Sums of whole shots are exact, so that rounding gives a zero component no sign, on which the answer would depend.
@@ -63,7 +64,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
         strings = np.arange(index.size, dtype=np.uint64)[:, None]
         kept = ideal
     else:
-        strings, kept = observed.words, ideal[index.of(observed.words)]
+        strings, number = observed.words, index.of(observed.words)
+        kept = ideal[number] * (observed.probabilities / seen[number])
     if not (kept > 1e-12).any():
         return observed
     kept = np.where(kept > max(truncation, 1e-12), kept, 0.0)

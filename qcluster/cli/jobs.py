@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
+from qcluster.errors import AccountError, JobError
 from qcluster.files import parse_json, quote_for_shell, write_whole
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def submit(
     elif not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
     options = Options(**fields)
-    machine = find_machine(backend, instance=instance)
+    machine = find_machine(jobs.saved_backend(backend, directory), instance=instance)
     if twirls == 1 and not options.runtime.get("twirling"):
         refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
     if machine.kind != "hardware":
@@ -131,12 +133,19 @@ def collect(
     directory: Folder,
     wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
     resubmit: Annotated[bool, typer.Option(help="Send failed, cancelled or lost jobs again.")] = False,
+    partial: Annotated[bool, typer.Option(help="Read what has arrived, even if other results are missing.")] = False,
     json_out: JsonOut = None,
 ) -> None:
     """Fetch results, with flips undone and twirls pooled; submit jobs that a killed process had not submitted."""
     from qcluster.device import jobs
 
-    runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    try:
+        runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    except (JobError, AccountError) as error:
+        if not partial:
+            raise
+        echo(f"warning: {error}", err=True)
+        runs = jobs.read(directory, partial=True)
     for run in runs:
         show_run(run)
         _top(run.counts)
@@ -165,8 +174,8 @@ def usage(directory: Folder) -> None:
     echo(describe_usage(RunFolder(directory).request))
     charged = jobs.usage(directory)
     for job_id, seconds in charged.items():
-        echo(f"  {job_id}  {seconds:g} s")
-    echo(f"charged so far: {sum(charged.values()):g} s")
+        echo(f"  {job_id}  " + ("unknown: the service no longer has this job" if isnan(seconds) else f"{seconds:g} s"))
+    echo(f"charged so far: {sum(seconds for seconds in charged.values() if not isnan(seconds)):g} s")
 
 
 @jobs_app.command("fetch")

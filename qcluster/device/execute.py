@@ -113,7 +113,7 @@ def execute(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
         True if reused is not None else reference, group, strategy, runtime or {}, reference_share,  # type: ignore[arg-type]
     )  # fmt: skip
-    machine = find_machine(backend)
+    machine = find_machine(jobs.saved_backend(backend, directory))
     circuits = check_request(circuits, machine, options)
     earlier = [] if reused is None else [reused]
     request = jobs.saved_request(circuits, machine, options, seed, directory, reused=earlier)
@@ -129,7 +129,8 @@ class Sent:
     request: Request
     machine: Machine
     directory: Path | None
-    """Where the request is kept; None for a simulation that is not saved, which begins when `runs` is called."""
+    """Absolute path of the folder that keeps the request; None for a simulation that is not saved, which begins when
+    `runs` is called."""
     service: Service | None = None
     """The service that the jobs were sent to; None for a simulation."""
 
@@ -150,9 +151,9 @@ class Sent:
 def send(request: Request, machine: Machine, directory: str | Path | None) -> Sent:
     """Send a request to its machine without waiting for it; a simulation begins when its runs are asked for."""
     if machine.kind != "hardware":
-        return Sent(request, machine, None if directory is None else Path(directory))
+        return Sent(request, machine, None if directory is None else Path(directory).absolute())
     service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
-    return Sent(request, machine, jobs.submit(request, machine, directory, service=service), service)
+    return Sent(request, machine, jobs.submit(request, machine, directory, service=service).absolute(), service)
 
 
 def run_request(request: Request, machine: Machine, directory: str | Path | None = None) -> list[Run]:

@@ -28,7 +28,7 @@ from qcluster.device.noise.reference import reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request, reference_cost, reference_shots, request_digest
-from qcluster.device.runtime_options import served_shots
+from qcluster.device.runtime_options import check_sampler, served_shots
 from qcluster.device.storage import replacing_errors
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def prepare(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
         created=now.isoformat(timespec="seconds"),
         backend=machine.name,
+        instance=machine.instance,
         kind=machine.kind,
         seed=root,
         simulator_seed=simulator_seed,
@@ -214,7 +215,7 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
 def check_registers(circuit: QuantumCircuit) -> None:
     """Refuse, before any shots are taken, register names that a Sampler's result cannot have.
 
-    They are the names of methods of `DataBin`.
+    They are the names of methods of `DataBin`, and those that the runtime gives to the flips of its twirls.
     """
     from qiskit.primitives import DataBin
 
@@ -226,6 +227,8 @@ def check_registers(circuit: QuantumCircuit) -> None:
                 f"a Sampler's results can have no register named {register.name!r}; {circuit.name!r} has one: give it "
                 "another name"
             ) from None
+        if register.name.startswith("measurement_flips."):  # the runtime's client would look for what it flips
+            raise ValueError(f"register names may not begin with 'measurement_flips.'; got {register.name!r}")
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:
@@ -327,7 +330,9 @@ def _prepare_one(circuit: QuantumCircuit, machine: Machine, options: Options, rn
         )
         plain = with_layer_barriers(circuit, machine.gates, options.strategy or "active")
     copies, notes = list(twirls.circuits), twirls.notes
-    if machine.kind != "hardware" and (machine.kind != "backend" or options.dd is not None):
+    if machine.kind == "hardware":
+        check_sampler(copies[0], machine.backend, vars(options))
+    elif machine.kind != "backend" or options.dd is not None:
         if can_schedule(circuit, machine.backend.target):
             *copies, plain = schedule([*copies, plain], machine.backend.target, options.dd)
         elif options.dd is not None:

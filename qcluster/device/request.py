@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -202,6 +202,8 @@ class Request(Frozen):
     """SHA-256 of the circuits before compilation, machine, options, seed and reused references (`request_digest`). A
     later call with the same digest asks for this request again. Empty if unknown, as in requests of older versions or
     with a Generator as seed."""
+    instance: str = ""
+    """CRN of the account's instance through which the jobs are sent; empty if there is none, or in older requests."""
 
     def to_json(self) -> str:
         """Return everything as JSON text, circuits included."""
@@ -215,7 +217,7 @@ class Request(Frozen):
     @document_errors(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read the JSON text of `to_json`; ValueError if it is not a request, or was written by a newer version."""
-        content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}
+        content = {"reused": [], "asked": "", "instance": "", **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_fields(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -265,6 +267,36 @@ def divide(request: Request) -> list[list[tuple[int, int]]]:
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 
+def narrow(request: Request, places: Iterable[tuple[int, int]]) -> tuple[Request, list[int]]:
+    """Reduce a request to some of its (circuit, twirl) indices, as if nothing else had been asked for.
+
+    Returns:
+        The request, and the indices of the circuits and references that it keeps. A reference of which no circuit is
+        left is omitted. Notes say which circuits have fewer twirls.
+    """
+    twirls: dict[int, list[int]] = {}
+    for i, k in sorted(places):
+        twirls.setdefault(i, []).append(k)
+    kept = [
+        i for i in twirls if not request.prepared[i].serves or not twirls.keys().isdisjoint(request.prepared[i].serves)
+    ]
+    position = {i: new for new, i in enumerate(kept)}
+    prepared = []
+    for i in kept:
+        whole, chosen = request.prepared[i], twirls[i]
+        missing = len(whole.shots) - len(chosen)
+        reduced = dataclasses.replace(
+            whole,
+            flips=whole.flips[chosen],
+            shots=tuple(whole.shots[k] for k in chosen),
+            circuits=tuple(whole.circuits[k] for k in chosen),
+            serves=tuple(position[j] for j in whole.serves if j in position),
+            notes=(*whole.notes, *([f"{missing} of {plural(len(whole.shots), 'twirl')} missing"] if missing else [])),
+        )
+        prepared.append(reduced)
+    return dataclasses.replace(request, prepared=tuple(prepared)), kept
+
+
 def request_digest(
     circuits: Sequence[QuantumCircuit],
     backend: str,
@@ -296,8 +328,8 @@ _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "har
 
 def _check_fields(fields: dict[str, Any]) -> None:
     """Check the fields of a stored request, and add options that older requests lack; ValueError if one is wrong."""
-    for name in ("id", "created", "backend", "asked"):
-        if not isinstance(fields[name], str) or not (fields[name] or name == "asked"):
+    for name in ("id", "created", "backend", "asked", "instance"):
+        if not isinstance(fields[name], str) or not (fields[name] or name in {"asked", "instance"}):
             raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
     check_time("created", fields["created"])
     if fields["kind"] not in _KINDS:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from qcluster.device.storage import replacing_errors
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
 
 _KEYWORDS = {
     "default_shots": "shots",
@@ -124,6 +129,21 @@ def sampler_options(options: Mapping[str, Any], tags: list[str]) -> dict[str, An
     environment = merged.setdefault("environment", {})
     environment["job_tags"] = [*tags, *environment.get("job_tags", [])]
     return merged
+
+
+def check_sampler(circuit: QuantumCircuit, backend: Any, options: Mapping[str, Any]) -> None:
+    """Refuse a circuit that the runtime's Sampler cannot twirl or decouple, before any job is sent.
+
+    Raises:
+        ValueError: the Sampler refuses it, in its own words.
+    """
+    if options["dd"] is None and options["twirling"] == "client":
+        return
+    from qiskit_ibm_runtime.executor_sampler.prepare import prepare
+    from qiskit_ibm_runtime.options_models import SamplerOptions
+
+    with replacing_errors(lambda said: ValueError(f"the runtime's Sampler cannot run {circuit.name!r}: {said}")):
+        prepare([circuit], SamplerOptions(**sampler_options(options, [])), options["shots"], backend=backend)
 
 
 def _randomizations(options: Mapping[str, Any]) -> tuple[int | str, int | str] | None:

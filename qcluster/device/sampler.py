@@ -41,6 +41,7 @@ from qcluster.device.prepare import (
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
+from qcluster.errors import QClusterError
 
 _REMEMBERED = 64
 """Most compiled circuits, and most references, that a sampler keeps for later calls, as in a loop over parameters."""
@@ -202,7 +203,13 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         sent = []  # after all were prepared: if one cannot be, none is sent
         for chosen, request in requests:
             place = None if self.directory is None else Path(self.directory) / request.id
-            sent.append((chosen, send(request, self._machine, place)))
+            try:
+                sent.append((chosen, send(request, self._machine, place)))
+            except QClusterError as error:
+                if not sent:
+                    raise
+                places = ", ".join(str(one.directory) for _, one in sent)
+                raise type(error)(f"{error}; PUBs of other numbers of shots were sent before, from {places}") from error
 
         def finish() -> Any:
             runs: dict[int, list[Run]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from qiskit.primitives import PrimitiveJob
@@ -38,10 +39,11 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
             True if a cancellation was requested.
 
         Raises:
-            JobError: the service does not answer, or refuses to cancel a job.
+            JobError: the service does not answer, or refuses to cancel a job; the others are cancelled.
         """
-        for place, service in self._places:
-            jobs.cancel(place, service=service)
+        with ExitStack() as stack:  # goes on after an error, and raises it at the end
+            for place, service in reversed(self._places):
+                stack.callback(jobs.cancel, place, service=service)
         return bool(super().cancel()) or bool(self.job_ids)
 
     def status(self) -> Any:
@@ -60,6 +62,6 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         return state | {"_function": None, "_places": ()}
 
     def usage(self) -> float:
-        """Machine time charged for its jobs so far, in seconds; 0 for a simulation."""
+        """Machine time charged for its jobs so far, in seconds; 0 for a simulation, NaN if a job was deleted."""
         charged = [jobs.usage(place, service=service) for place, service in self._places]
         return sum(seconds for each in charged for seconds in each.values())

@@ -48,6 +48,8 @@ def kernel_features(counts: Distribution, faults: FaultMasks) -> dict[str, float
     read = kernel.index.vector(counts.words, counts.weights)
     deconvolved = deconvolve(ScaledKernels.of(kernel, SCALES), read, ROUNDS, None if kernel.index.exact else read > 0)
     words, row = words_of(counts, kernel), dict[str, float]()
+    # Whether a bit is misread depends on its value: the mean over all strings is that of symmetric readout.
+    unflipped = ScaledKernels.of(kernel_of(counts, faults.symmetrised()), SCALES).spectrum.mean(axis=1)
     for place, end in enumerate(_ENDS):
         ideal = deconvolved.ideals[place]
         strings = few_strings(kernel, ideal, SCALES[place], read, words)
@@ -55,7 +57,7 @@ def kernel_features(counts: Distribution, faults: FaultMasks) -> dict[str, float
         expected = strings.kernel.forward(strings.ideal)  # with the uniform share and the fitted rates
         beyond, _ = excess_deviance(read, expected)
         row |= {
-            f"kernel_flip{end}": 1 - max(float(deconvolved.kernels.spectrum[place].mean()), _RARE) ** (1 / n),
+            f"kernel_flip{end}": 1 - max(float(unflipped[place]), _RARE) ** (1 / n),
             f"kernel_loss{end}": lost(deconvolved.noisy[place], ideal, n, shots),
             f"kernel_rate{end}": lost(read / shots, ideal, n, shots),
             f"kernel_entropy{end}": float(np.log2(perplexity(ideal))) / n,

@@ -168,8 +168,8 @@ def reed_muller(n_data: int, degree: int) -> Ansatz:
     """Build the diagonal ansatz with one multiply controlled rotation for each AND of at most `degree` bits.
 
     The angle of the readout for a bit string z is phi(z) = sum_S theta_S AND_S(z), and f(z) = -sin(2 phi(z)). At full
-    degree, with theta_S in {0, pi/2} and a bias of -pi/4, this represents any Boolean function by its Reed-Muller form
-    (arXiv:1802.06002, section 2). The cost is up to 2**n gates.
+    degree, with theta_S in {0, pi/2} and a bias of pi/4, this represents any Boolean function by its Reed-Muller form,
+    f = +1 where it is true (arXiv:1802.06002, section 2). The cost is up to 2**n gates.
 
     Example:
         >>> [term.qubits for term in reed_muller(3, 2).terms]

@@ -69,8 +69,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_iter: Maximum number of rounds (iterations, or passes over the rows); None is the solver's default.
         n_init: Random starts of exact training; the one with the lowest loss is kept. A single start may end in a
             local minimum.
-        init_scale: Standard deviation of the initial angles. With uniform angles f vanishes exponentially in n. Parity
-            needs a larger value, such as 1.5.
+        init_scale: Standard deviation of the initial angles. With uniform angles f vanishes exponentially in n, unless
+            the gates are diagonal and the inputs bit strings. Parity needs a larger value, such as 1.5.
         gradient: "auto", "adjoint" (dense simulation; exact training only) or "shift" (a parameter shift for every
             parameter; backend only).
         backend: None for exact values; otherwise a backend or name that `qcluster.execute` accepts, or a

@@ -92,8 +92,9 @@ class ReadoutSource(Protocol):
 class ContractedReadout:
     """A stand-in for a machine: the exact f times a contraction factor, sampled with a finite number of shots.
 
-    With the noise models of IBM machines, measured values agreed with contraction x ideal within shot noise
-    (docs/qnn.md), so that shots and training can be planned in milliseconds. There are no coherent errors and no drift.
+    On recorded IBM machines measured values followed contraction x ideal to a few hundredths (docs/qnn.md), so that
+    shots and training can be planned in milliseconds. All inputs have one contraction here, while on the machines those
+    of long circuits differ; there are no coherent errors and no drift.
 
     Example:
         >>> from qcluster.qnn import ansatz, encoding

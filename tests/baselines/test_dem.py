@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from qcluster.baselines import dem
-from qcluster.core.counts.bits import index_bits
+from qcluster.core.counts.bits import index_bits, pack, parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity, total_variation
+from qcluster.core.stats.walsh import LinearIndex
 from tests.conftest import read_records
 from tests.core.estimators.test_measured import ghz, measured
 
@@ -76,6 +77,15 @@ def test_wide_strings_are_inverted_through_a_hash():
     counts, noise = measured(ghz(40))
     fixed = dem(counts, noise.reference_counts, noise.expected, truncation=0.02)
     assert hellinger_fidelity(fixed, ghz(40)) > 0.9
+
+
+def test_wide_strings_that_are_hashed_alike_divide_their_probability():
+    """A stray shot does not get the probability of the string that shares its number."""
+    right, flipped, stray = "0" * 22, "0" * 21 + "1", "0100111011010001001000"
+    numbers = LinearIndex(22, 20).of(pack(parse_bitstrings([right, stray])))
+    assert numbers[0] == numbers[1]
+    fixed = dem({right: 899, stray: 1, flipped: 100}, {right: 900, flipped: 100}, right).to_probs()
+    assert fixed == pytest.approx({right: 899 / 900, stray: 1 / 900})
 
 
 def test_wide_counts_of_which_the_inversion_leaves_nothing_come_back():

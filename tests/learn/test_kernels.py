@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,6 +41,14 @@ def test_one_string_loses_what_the_kernel_says():
     assert found["few_loss"] == pytest.approx(found["kernel_flip"], abs=1e-9)
     assert found["few_rate"] == found["few_rate_2"] == pytest.approx(truth)
     assert found["few_strings"] == 0
+
+
+def test_the_flips_of_one_string_count_both_readout_errors():
+    """Whether measurements are twirled or not: the mean over all strings of the probability that no bit is flipped."""
+    uneven = replace(faults(4), readout=np.array([[0.01, 0.09], [0.02, 0.04], [0.05, 0.01], [0.03, 0.03]]))
+    found = kernel_features(read(certain(4, 9), uneven), uneven)
+    unflipped = np.trace(Kernel.of(uneven).forward(np.eye(16))) / 16
+    assert found["kernel_flip"] == pytest.approx(1 - unflipped ** (1 / 4), rel=1e-9)
 
 
 def test_twice_the_noise_undoes_what_a_drifted_machine_scatters():

@@ -1,8 +1,9 @@
 """Candidate answers to counts, as unit vectors of square roots over one support.
 
-The answer of the decision is ``p ~ (sum_i w_i sqrt(p_i))^2`` over the candidates i: under Hellinger fidelity the best
-compromise between distributions is a mean of their square roots. Its fidelity to an ideal q depends on the candidates
-only through their Gram matrix G and their overlaps g with sqrt(q): ``F = (w.g)^2 / (w' G w)``.
+The answer of the decision is ``p ~ (sum_i w_i sqrt(p_i))^2`` over the candidates i: of all distributions it has the
+largest weighted mean of the overlaps with them, ``sum_y sqrt(p p_i)``, the roots of the Hellinger fidelities. Its
+fidelity to an ideal q depends on the candidates only through their Gram matrix G and their overlaps g with sqrt(q):
+``F = (w.g)^2 / (w' G w)``.
 """
 
 from dataclasses import dataclass

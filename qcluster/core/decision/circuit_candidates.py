@@ -36,7 +36,8 @@ _LONG = 1 << 14
 """Length of vectors from which only the `COARSE` scales are used."""
 _ROOM, _LEAST, _MOST = 16.0, 12, 18
 """Least ratio of numbers to observed strings of a wide register, and fewest and most bits of a number. One string in
-17 to 33 then shares its number with another, and gets part of the probability of that number."""
+17 to 33 then shares its number with another, and gets part of the probability of that number; more do if the most bits
+give a smaller ratio."""
 
 NAMES = (
     *("raw", "counts alone", "strings", "readout"),
@@ -156,8 +157,8 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -
         alone: the decision from counts alone if it is there already; see `decide`.
 
     Returns:
-        The candidates. Cost: the decision without a circuit if `alone` is None, and some 3,000 Walsh transforms up to
-        12 bits, 200 beyond.
+        The candidates. Cost: the decision without a circuit if `alone` is None, and some 4,000 Walsh transforms up to
+        12 bits, 500 to 900 beyond.
     """
     kernel = kernel_of(d, faults)
     counts = kernel.index.vector(d.words, d.weights)

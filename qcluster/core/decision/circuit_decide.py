@@ -80,8 +80,8 @@ def decide_circuit(
         candidates: the result of `gather` if it is there already.
 
     Returns:
-        The answer. Cost: the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16 bits, of
-        2^12 to 2^18 numbers beyond: some seconds for 100,000 shots of 100 bits, and 100 MB.
+        The answer. Cost: that of `gather`, with transforms of 2^n_bits numbers up to 16 bits, of 2^12 to 2^18 numbers
+        beyond: some seconds for 100,000 shots of 100 bits, and 100 MB.
 
     Raises:
         ValueError: counts and faults differ in width, or there are no counts.

@@ -7,8 +7,8 @@ A hypothesis is a channel (flip rates) and a sparsity. Each explains the counts 
 with ``x`` the ideal distribution (symmetric Dirichlet prior), ``K`` independent flips of every bit, and ``b`` the share
 of shots from a *product of biased bits* ``u``, which is what decohered hardware returns, rather than uniform noise.
 Variational Bayes gives the posterior of ``x`` and ``b``; the bias of each bit is a point estimate near 1/2. Each
-hypothesis returns the posterior mean of ``sqrt(x)``, from which the answer of largest expected Hellinger fidelity is
-built.
+hypothesis returns the posterior mean of ``sqrt(x)``; scaled to unit length, it has the largest expected overlap with
+``sqrt(x)``, the root of the Hellinger fidelity.
 """
 
 from collections.abc import Sequence
@@ -68,8 +68,8 @@ class Posterior:
 def smooth(counts: Floats) -> Floats:
     """Return the posterior mean of the square root of the probabilities that the counts were drawn from.
 
-    No channel is undone: under Hellinger fidelity this is the best estimate of the noisy distribution itself. The
-    Dirichlet concentration is the one that makes the counts most probable.
+    No channel is undone: this estimate of the noisy distribution itself maximises the expected root of the Hellinger
+    fidelity. The Dirichlet concentration is the one that makes the counts most probable.
 
     Args:
         counts: ``(n_strings,)``, in shots, zeros included.

@@ -32,7 +32,7 @@ class Variational:
 
     ideal: Floats
     """``(2^m,)`` the estimate, sum 1: the square of the posterior mean of the roots, which maximises the expected
-    Hellinger fidelity."""
+    Bhattacharyya coefficient, the root of the Hellinger fidelity."""
     posterior: Floats
     """``(6,)`` posterior probability of each concentration, hedged."""
 

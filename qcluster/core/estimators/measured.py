@@ -224,17 +224,19 @@ def _clear(weights: Floats, share: float) -> bool:
 
 
 def outdone(few: FewStrings, others: FewStrings, counts: Distribution, noise: MeasuredNoise) -> bool:
-    """Return whether other strings, under another noise, explain the counts better than strings under measured noise.
+    """Return whether no more strings than these, and other ones, explain the counts better under another noise.
 
-    Where few shots of the reference have no flip, its few patterns tell apart less than the faults of a circuit do.
+    A reference that keeps few shots tells flips apart only roughly, so that many strings explain what one does under
+    the faults of the circuit. More strings than under the measured noise prove nothing: they also explain the errors of
+    those faults.
 
     Args:
         few: strings under the measured noise.
-        others: strings under the other noise, whose index their likelihoods are compared with.
+        others: strings under the other noise. Likelihoods are compared for its index.
         counts: the counts.
         noise: the measured noise.
     """
-    if {*map(bytes, few.words)} == {*map(bytes, others.words)}:
+    if others.length > few.length or {*map(bytes, few.words)} == {*map(bytes, others.words)}:
         return False
     index, net = others.kernel.index, few.net_log_likelihood
     if index.n_index != few.kernel.index.n_index:  # likelihoods of hashed strings depend on their index

@@ -26,8 +26,8 @@ def mitigate_by_default(
 
     A fault in the middle of a circuit flips other bits there than in the reference circuit. This hardly matters for a
     few strings, but it does for broad outputs. The fault patterns that a Run brings are those of its own circuit, with
-    the rates that its reference measured. If other strings explain the counts better under these, the measured patterns
-    do not decide. Without fault patterns only the measured ones are used; see `Method.unasked`.
+    the rates that its reference measured. If other strings, and no more of them, explain the counts better under these,
+    the measured patterns do not decide. Without fault patterns only the measured ones are used; see `Method.unasked`.
     """
 
     def by_faults(certain: FewStrings | None) -> Mitigation | None:

@@ -239,7 +239,7 @@ def _unexplained(rows: Rows, model: Model, gap: float) -> bool:
     """Tell whether a mixture leaves too much of the deviance of the counts from uniform noise unexplained.
 
     The explained share is ``2 (ln L - ln L_uniform) / (2 sum_y W ln(W 2^n / N) - E)``, where E is the expected deviance
-    of shot noise alone: McFadden's pseudo-R^2, relative to the saturated model.
+    of shot noise alone: the deviance R^2 of Cameron and Windmeijer (1997), less shot noise.
     """
     uniform = rows.shots * np.exp(-rows.log_unit)
     mean, spread = map(float, shot_noise(np.array([uniform])))

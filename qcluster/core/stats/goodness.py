@@ -52,8 +52,8 @@ def distance_from_uniform(bits: Bits, shots: Floats) -> float:
 
     Returns:
         The largest statistic. Under uniform noise each has mean 0 and standard deviation 1 (for a few bits, collisions
-        have less), and the largest has mean 0.5 to 0.8 and the tail of chi-square: it exceeds 4 in one of a hundred
-        sets of counts of one to three bits, in one of a thousand of 20 bits.
+        have less), and the largest has a mean of at most 0.9 and the tail of chi-square: it exceeds 4 in one of a
+        hundred sets of counts of one to three bits, in one of a thousand of 20 bits.
         Cost: one product of ``(n_bits, n_outcomes)`` matrices.
 
     Example:

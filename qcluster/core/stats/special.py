@@ -1,8 +1,8 @@
 """Array functions that NumPy lacks: gamma functions, and functions of probabilities.
 
-The gamma functions shift the argument upwards by the recurrence and use Stirling's series there (NIST DLMF 5.5.2,
-5.11.1, 5.11.2). `exp_digamma` and `mean_root`, in which the deconvolution spends most of its time, take at most a
-seventh of the time of SciPy's functions in single precision.
+The gamma functions shift the argument upwards by the recurrence and use Stirling's series there (NIST DLMF 5.5.1,
+5.5.2, 5.11.1, 5.11.2). `exp_digamma` and `mean_root`, in which the deconvolution spends most of its time, take at most
+a seventh of the time of SciPy's functions in single precision.
 """
 
 from typing import Any

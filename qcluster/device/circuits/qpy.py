@@ -44,6 +44,10 @@ def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes
     """
     from qiskit import qpy
 
+    for circuit in circuits:
+        for name in (circuit.name, *(register.name for register in (*circuit.qregs, *circuit.cregs))):
+            if len(name.encode()) >= 1 << 16:  # Qiskit would write a file that it cannot read
+                raise ValueError(f"names of circuits and registers must be shorter than 65,536 bytes; got {name:.9}...")
     buffer = io.BytesIO()
     with replacing_errors(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
         qpy.dump([_with_units(circuit) for circuit in circuits], buffer)

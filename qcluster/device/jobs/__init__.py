@@ -22,6 +22,7 @@ Example:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -43,11 +44,12 @@ from qcluster.device.jobs.parts import (
     part_states,
     raise_unless_done,
     read_part,
+    withdraw,
 )
 from qcluster.device.jobs.parts import Part as Part
-from qcluster.device.jobs.runtime import RuntimeService, Service
+from qcluster.device.jobs.runtime import LostJobError, RuntimeService, Service
 from qcluster.device.machines.machine import check_machine
-from qcluster.device.request import Options, Request, divide, request_digest
+from qcluster.device.request import Options, Request, divide, narrow, request_digest
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
 from qcluster.files import quote_for_shell
@@ -96,8 +98,23 @@ def submit(
     folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)
-        advance(folder, machine, open_jobs(service, machine))
+        try:
+            advance(folder, machine, open_jobs(service, machine))
+        except (JobError, AccountError) as error:
+            if folder.path.name != request.id:  # the caller chose the folder
+                raise
+            kept = f"the request and the jobs sent before are kept in {folder.path}"
+            command = f"qcluster jobs collect {quote_for_shell(folder.path)}"
+            raise type(error)(f"{str(error).rstrip('.')}; {kept}. To continue: {command}") from error
     return folder.path
+
+
+def saved_backend(backend: Any, directory: str | Path | None) -> Any:
+    """Return the machine of a saved request in place of "least_busy", and any other backend unchanged."""
+    if directory is None or not (isinstance(backend, str) and backend == "least_busy"):
+        return backend
+    folder = RunFolder(Path(directory))
+    return folder.request.backend if folder.has_request() else backend
 
 
 def saved_request(
@@ -196,8 +213,14 @@ def status(directory: str | Path, *, service: Any = None) -> list[Part]:
     return list(part_states(RunFolder(Path(directory)), open_jobs(service)))
 
 
-def read(directory: str | Path) -> list[Run]:
+def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
     """Read the runs of a directory whose results have all arrived; asks no service and changes nothing.
+
+    Args:
+        directory: the directory that `submit` returned.
+        partial: whether to read what has arrived even if other results are missing, such as those of a job that failed
+            on a machine that is gone. Circuits of which nothing has arrived are left out, and a run that lacks twirls
+            has a note. A run whose reference has not arrived has none.
 
     Returns:
         One `Run` per circuit, in the order of the request.
@@ -209,17 +232,17 @@ def read(directory: str | Path) -> list[Run]:
     folder = RunFolder(Path(directory))
     request = folder.request
     parts = divide(request)
-    missing = [part for part in range(len(parts)) if not folder.result_path(part).exists()]
-    if missing:
+    arrived = {part: places for part, places in enumerate(parts) if folder.result_path(part).exists()}
+    if len(arrived) < len(parts) and not partial:
         raise JobError(
-            f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
+            f"{len(parts) - len(arrived)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
             f"{quote_for_shell(folder.path)}"
         )
     ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
     calibrations: list[Calibration | None] = [None for _ in request.prepared]
-    for part, places in enumerate(parts):
+    for part, places in arrived.items():
         calibration = folder.read_calibration(part)
         result, job_id = read_part(folder, part, places), ids.get(part, "")
         for (i, _), pub in zip(places, result, strict=True):
@@ -227,7 +250,10 @@ def read(directory: str | Path) -> list[Run]:
             calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
-    return read_runs(request, counts, job_ids, calibrations)
+    if len(arrived) == len(parts):
+        return read_runs(request, counts, job_ids, calibrations)
+    reduced, kept = narrow(request, (place for places in arrived.values() for place in places))
+    return read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
 
 
 def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
@@ -272,22 +298,38 @@ def job_ids(directory: str | Path) -> tuple[str, ...]:
 def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
     """Cancel the jobs of a directory that are not done. Results that have arrived, or are done at the service, stay.
 
-    A job whose process was killed before it could write down the id is found by its tag.
+    A job whose process was killed before it could write down the id is found by its tag. Parts that were never sent are
+    logged as cancelled, so that `collect` does not send them.
 
     Returns:
         Ids of the jobs that were cancelled. `collect` reports them, and sends them again with ``resubmit``.
 
     Raises:
-        JobError: the service does not answer, or does not cancel a job; the message says which.
-        AccountError, StorageError: as `status`.
+        JobError: the service does not answer, or does not cancel a job; the message says which. All other jobs are
+            cancelled.
+        AccountError: as `status`.
+        StorageError: as `status`; or another process is sending jobs of this directory.
     """
     service = open_jobs(service)
     folder = RunFolder(Path(directory))
-    running = [part for part in part_states(folder, service) if part.status not in {"DONE", *FAILED}]
-    candidates = [part.job_id or find_announced(folder.request, part, service) for part in running]
-    ids = [job_id for job_id in candidates if job_id]
-    for job_id in ids:
-        service.cancel(job_id)
+    ids, unsent, refusals = [], [], []
+    for part in part_states(folder, service):
+        if part.status in {"DONE", *FAILED} or folder.request.kind != "hardware":
+            continue
+        try:
+            job_id = part.job_id or find_announced(folder.request, part, service)
+            if job_id is None:
+                unsent.append(part)
+            elif part.job_id or not service.state(job_id).final:
+                service.cancel(job_id)
+                ids.append(job_id)
+        except JobError as error:
+            refusals.append(error)
+    if unsent:
+        with folder.lock(existing=True):
+            withdraw(folder, unsent)
+    if refusals:
+        raise refusals[0]
     return ids
 
 
@@ -295,13 +337,25 @@ def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
     """Return the machine time charged for the jobs of a directory, as the service counts it.
 
     Returns:
-        Seconds by job id; 0 for a job that is not done. `estimate_usage` estimates the time beforehand.
+        Seconds by job id, for all jobs that were sent, including those that failed and were sent again; 0 for a job
+        that is not done, NaN for one that the service no longer has. `estimate_usage` estimates the time beforehand.
 
     Raises:
-        JobError, AccountError, StorageError: as `status`.
+        JobError: the service does not answer.
+        AccountError, StorageError: as `status`.
     """
-    service = open_jobs(service)
-    return {job_id: service.usage(job_id) for job_id in job_ids(directory)}
+    service, folder = open_jobs(service), RunFolder(Path(directory))
+    _ = folder.request
+    return {
+        event["job_id"]: _usage(service, event["job_id"]) for event in folder.events() if event["event"] == "submitted"
+    }
+
+
+def _usage(service: Service, job_id: str) -> float:
+    try:
+        return service.usage(job_id)
+    except LostJobError:
+        return math.nan
 
 
 def open_jobs(service: Any = None, machine: Machine | None = None) -> Service:

@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ class RunFolder:
             *lines, torn = (read_managed(self._log) if self._log.exists() else b"").split(b"\n")
             if torn:
                 logger.warning("%s: the last line is torn and left out", self._log)
-            return [_check_event(parse_json(line)) for line in lines]
+            return [_read_event(line) for line in lines]
         except (OSError, ValueError) as error:
             raise StorageError(f"{self._log} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
@@ -197,6 +197,12 @@ class RunFolder:
 
 _REQUIRED = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("status", "reason")}
 """Keys that each kind of event must have besides "part". Logs of version 0.1.0 lack the hashes of results."""
+
+
+@lru_cache(maxsize=1 << 15)
+def _read_event(line: bytes) -> dict[str, Any]:
+    """Read one line of the log. It is cached, since the log is read for each of a request's results."""
+    return _check_event(parse_json(line))
 
 
 def _check_event(line: Any) -> dict[str, Any]:

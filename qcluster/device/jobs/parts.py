@@ -21,6 +21,7 @@ from qcluster.errors import JobError, StorageError
 from qcluster.files import decode_saved, quote_for_shell
 
 if TYPE_CHECKING:
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
     from qcluster.device.request import Request
 
@@ -57,15 +58,8 @@ def _tag(request: Request, part: int, attempt: int) -> str:
 
 
 def find_announced(request: Request, part: Part, service: Service) -> str | None:
-    """Find, by its tag, the job of a part that was announced but has no id in the log.
-
-    Returns:
-        Its id; None if no job was sent, or if the job has ended.
-    """
-    if request.kind != "hardware" or not part.attempt:
-        return None
-    job_id = service.find(_tag(request, part.number, part.attempt))
-    return None if job_id is None or service.state(job_id).final else job_id
+    """Find, by its tag, the job of a part that was announced but has no id in the log; None if no job was sent."""
+    return service.find(_tag(request, part.number, part.attempt)) if part.attempt else None
 
 
 def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
@@ -78,8 +72,16 @@ def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
         elif event["event"] == "submitted":
             last.setdefault(part, {"attempt": 1})["job_id"] = event["job_id"]
         elif event["event"] == "failed":
-            last.setdefault(part, {"attempt": 1}).update(status=event["status"], reason=event["reason"])
+            first = {"attempt": event.get("attempt", 1)}
+            last.setdefault(part, first).update(status=event["status"], reason=event["reason"])
     return last
+
+
+def withdraw(folder: RunFolder, parts: Sequence[Part]) -> None:
+    """Log that parts which were never sent are cancelled, so that `advance` sends them only if asked to."""
+    for part in parts:
+        facts = {"attempt": part.attempt, "status": "CANCELLED", "reason": "cancelled before it was sent"}
+        folder.append("failed", part=part.number, **facts)
 
 
 def advance(folder: RunFolder, machine: Machine | None, service: Service, again: Sequence[int] = ()) -> None:
@@ -92,14 +94,15 @@ def advance(folder: RunFolder, machine: Machine | None, service: Service, again:
             if folder.result_path(part).exists():
                 continue
             previous = last.get(part)
-            if previous is not None and "job_id" in previous and part not in again:
+            settled = previous is not None and not previous.keys().isdisjoint(("job_id", "status"))
+            if settled and part not in again:
                 continue
             if request.kind != "hardware":
                 _simulate(folder, part, machine)
                 continue
             attempt = 1 if previous is None else previous["attempt"]
             job_id = None
-            if previous is not None and "job_id" in previous:
+            if settled:
                 attempt += 1
             elif previous is not None:
                 job_id = service.find(_tag(request, part, attempt))
@@ -173,26 +176,32 @@ def _store_result(folder: RunFolder, service: Service, part: Part) -> Part:
     """Fetch the result of a part into the folder, unless it is there; return the part, with the reason if it fails."""
     facts = {"attempt": part.attempt} | ({"job_id": part.job_id} if part.job_id else {})
     places = divide(folder.request)[part.number]
-    if folder.result_path(part.number).exists():
-        if not folder.has_hash(part.number):
-            read_part(folder, part.number, places)
-            folder.note_done(part.number, **facts)
+    if not folder.result_path(part.number).exists():
+        try:
+            result = service.result(part.job_id)
+        except JobError as error:
+            return replace(part, status=_status_of(error), reason=str(error))
+        text = encode_result(result, folder.request, part.number)
+        mismatch = find_mismatch(result, folder.request, places)
+        if mismatch:
+            path = folder.write_refused(part.number, part.attempt, text)
+            return replace(part, status="REFUSED", reason=f"{mismatch} (the result is kept in {path})")
+        folder.write_result(part.number, text)
+    elif folder.has_hash(part.number):
         return part
-    try:
-        result = service.result(part.job_id)
-    except JobError as error:
-        return replace(part, status=_status_of(error), reason=str(error))
-    text = encode_result(result, folder.request, part.number)
-    mismatch = find_mismatch(result, folder.request, places)
-    if mismatch:
-        path = folder.write_refused(part.number, part.attempt, text)
-        return replace(part, status="REFUSED", reason=f"{mismatch} (the result is kept in {path})")
-    folder.write_result(part.number, text)
-    folder.note_done(part.number, **facts)
-    calibration = service.calibration(part.job_id)
-    if calibration is not None:
+    else:  # another process was killed before it had logged the result
+        read_part(folder, part.number, places)
+    calibration = service.calibration(part.job_id) if part.job_id else None
+    if calibration is not None and _has_gates_of(calibration, folder.request.calibration):
         folder.write_calibration(part.number, calibration)
+    folder.note_done(part.number, **facts)
     return part
+
+
+def _has_gates_of(later: Calibration, earlier: Calibration) -> bool:
+    """True if a machine still publishes all qubits and gates that it had when the circuits were compiled for it."""
+    gates = ({*calibration.gates_1q, *calibration.gates_2q} for calibration in (earlier, later))
+    return later.n_qubits == earlier.n_qubits and next(gates) <= next(gates)
 
 
 _ENDS = {"LOST": "is lost", "REFUSED": "gave a result that does not belong to these circuits"}
@@ -205,9 +214,10 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
         first = failed[0]
         why = f": {first.reason}" if first.reason else ""
         raise JobError(
-            f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} "
+            f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; {_name_of(first)} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "
-            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit"
+            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit; to read the others without "
+            "them: --partial"
         )
     unknown = [part for part in parts if part.status == "UNKNOWN"]
     if unknown:
@@ -217,9 +227,14 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
     unfinished = [part for part in parts if part.status != "DONE"]
     if unfinished:
         raise JobError(
-            f"{len(unfinished)} of {len(parts)} jobs in {folder.path} are not done (job {unfinished[0].job_id} is "
+            f"{len(unfinished)} of {len(parts)} jobs in {folder.path} are not done ({_name_of(unfinished[0])} is "
             f"{unfinished[0].status}): collect again later, or wait with --wait"
         )
+
+
+def _name_of(part: Part) -> str:
+    """Name of a part in messages: its job, if it has one."""
+    return f"job {part.job_id}" if part.job_id else f"part {part.number}"
 
 
 def read_part(folder: RunFolder, part: int, places: Places) -> Any:

@@ -74,6 +74,8 @@ class Service(Protocol):
 
 _GONE = {404, 410}
 """HTTP status codes of things that no longer exist."""
+_REFUSED = {401, 403}
+"""HTTP status codes of things that the account may not use."""
 
 
 class RuntimeService:
@@ -98,10 +100,18 @@ class RuntimeService:
         return self._given_service or getattr(self._backend, "service", None) or open_service()
 
     def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
-        backend = self._backend or open_backend(request.backend, self._service)
+        backend = self._backend or self._open_again(request)
         with _as_job_errors(f"{request.backend} did not take the job", ""):
             job = sampler_job(self._mode(request, backend), request, circuits, shots, (request.id, tag))
             return str(job.job_id())
+
+    def _open_again(self, request: Request) -> Any:
+        """Open the machine of a request through the instance that it had, with fractional gates if it had them."""
+        account = getattr(self._service, "active_account", lambda: None)() or {}
+        instance = None if request.instance in ("", account.get("instance")) else request.instance
+        gates = {*request.calibration.gates_1q, *request.calibration.gates_2q}
+        fractional = not gates.isdisjoint(("rx", "rzz"))
+        return open_backend(request.backend, self._service, instance=instance, fractional=fractional)
 
     def _mode(self, request: Request, backend: Any) -> Any:
         """Execution mode of the Sampler: the given session, the backend, or one batch or session per request."""
@@ -129,14 +139,32 @@ class RuntimeService:
     def find(self, tag: str) -> str | None:
         with _as_job_errors("the service did not list its jobs"):
             jobs = self._service.jobs(job_tags=[tag], limit=1)
+            jobs = jobs or next(filter(None, self._in_other_instances(job_tags=[tag])), None)
         return str(jobs[0].job_id()) if jobs else None
+
+    def _in_other_instances(self, **which: Any) -> Iterator[Any]:
+        """List a job in each other instance of the account; by itself, the service looks only in those that it used.
+
+        Instances that the account may not use are left out: it cannot have sent a job there.
+        """
+        here = getattr(self._service, "active_instance", lambda: None)()
+        for instance in getattr(self._service, "instances", list)():
+            try:
+                if instance["crn"] != here:
+                    yield self._service.jobs(limit=1, instance=instance["crn"], **which)
+            except _failures() as error:
+                if getattr(error, "status_code", None) not in _REFUSED:
+                    raise
 
     def state(self, job_id: str) -> JobState:
         job = self._job(job_id)
         with _as_job_errors(f"the state of job {job_id} cannot be read"):
-            status = job.status()
+            try:
+                status = job.status()
+            except _failures():  # for a failed job it also reads the result, which may not exist
+                status = job.status()  # known by now, unless the job itself could not be read
             status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
-            return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
+            return JobState(status, _failure_of(job) if status == "ERROR" else "")
 
     def result(self, job_id: str) -> Any:
         job = self._job(job_id)
@@ -157,7 +185,10 @@ class RuntimeService:
             began = ((job.metrics() or {}).get("timestamps") or {}).get("running")
             if not began:
                 return None
-            return read_calibration(job.backend(), datetime.datetime.fromisoformat(began))
+            backend = job.backend()
+            if getattr(self._backend, "name", None) == backend.name:
+                backend = self._backend  # has its fractional gates, if it was opened with them
+            return read_calibration(backend, datetime.datetime.fromisoformat(began))
         except (QClusterError, NotImplementedError, *_failures()) as error:  # type: ignore[misc]
             logger.info("no calibration of the time of job %s: %s", job_id, _message(error))
             return None
@@ -186,6 +217,11 @@ class RuntimeService:
         with _as_job_errors(f"job {job_id} cannot be reached"):
             try:
                 return self._service.job(job_id)
+            except RuntimeJobNotFound:
+                for _ in self._in_other_instances():
+                    pass
+            try:
+                return self._service.job(job_id)
             except RuntimeJobNotFound as error:
                 raise LostJobError(
                     f"this account has no job {job_id!r}: check the id and the account; it may also have been deleted"
@@ -199,13 +235,32 @@ def sampler_job(
 
     The Sampler twirls them only with twirling="server"; circuits twirled by this package are not twirled again.
     """
+    from qiskit_ibm_runtime import Session
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
-    sampler = Sampler(mode=mode, options=sampler_options(request.options, list(tags)))
+    options = sampler_options(request.options, list(tags))
+    sampler = Sampler(mode=mode, options=options)
+    if sampler.mode is None:
+        # Given a backend, the runtime opens the machine again by its name, through the account's default instance.
+        # A session that is not created gives it the backend itself, and the job is one like any other.
+        sampler = Sampler(mode=Session(sampler.backend(), create_new=False), options=options)
     return sampler.run([(circuit,) for circuit in circuits], shots=shots)
 
 
+def _failure_of(job: Any) -> str:
+    """Why a job failed, in the service's words."""
+    if message := job.error_message():
+        return str(message)
+    try:
+        job.result()
+    except _failures() as error:  # the service's reason, where the job left no result
+        return str(getattr(error, "message", "") or error)
+    return ""
+
+
 _LATER = "try again later"
+_UNEXPECTED = (LookupError, TypeError, AttributeError)
+"""What the client's decoders raise for an answer that lacks a part, or is of another kind, such as an Estimator's."""
 
 
 @contextmanager
@@ -218,11 +273,11 @@ def _as_job_errors(refusal: str, default_advice: str = _LATER) -> Iterator[None]
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """The errors that the service's client may raise."""
+    """The errors that the service's client may raise; its decoders have none of their own for an unexpected answer."""
     from qiskit.exceptions import QiskitError
     from requests.exceptions import RequestException
 
-    return QiskitError, RequestException, OSError, ValueError
+    return QiskitError, RequestException, OSError, ValueError, *_UNEXPECTED
 
 
 _ADVICE = (
@@ -258,6 +313,8 @@ def _message(error: Exception, default_advice: str = "") -> str:
     """First line of an error, with any quoted credentials removed, followed by advice."""
     text = _CREDENTIALS.sub("***", str(getattr(error, "message", "") or error).strip().strip("'\""))
     line = (text.splitlines() or [""])[0][:300] or type(error).__name__
+    if isinstance(error, _UNEXPECTED):
+        line = f"the answer is not as expected ({type(error).__name__}: {line})"
     kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
     advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), default_advice)
     return f"{line}: {advice}" if advice else line

@@ -12,8 +12,11 @@ _SAVE = (
 )
 
 
-def open_service() -> Any:
+def open_service(instance: str | None = None) -> Any:
     """Open the IBM Quantum service with the account that is saved or set in the environment.
+
+    Args:
+        instance: name or CRN of the instance to use; by default that of the account.
 
     Raises:
         AccountError: there is no account, the service refuses it, or there is no network; the message says what to do.
@@ -23,7 +26,7 @@ def open_service() -> Any:
     from qiskit_ibm_runtime.exceptions import IBMError
 
     try:
-        return QiskitRuntimeService()
+        return QiskitRuntimeService() if instance is None else QiskitRuntimeService(instance=instance)
     except AccountNotFoundError as error:
         raise AccountError(f"there is no IBM Quantum account on this computer: {_SAVE}") from error
     except (IBMError, ValueError, OSError) as error:
@@ -33,25 +36,27 @@ def open_service() -> Any:
         ) from error
 
 
-def open_backend(name: str, service: Any = None, *, instance: str | None = None) -> Any:
+def open_backend(name: str, service: Any = None, *, instance: str | None = None, fractional: bool = False) -> Any:
     """Open a real machine by name, or the one with the shortest queue for "least_busy".
 
     Args:
         name: name of the machine, or "least_busy".
         service: a `QiskitRuntimeService`; by default that of the saved account.
         instance: name or CRN of the account's instance; by default any instance with access to the machine.
+        fractional: whether the machine offers its fractional gates, rx and rzz.
 
     Raises:
         AccountError: as in `open_service`, or the account has no access to such a machine.
     """
     from qiskit.exceptions import QiskitError
 
-    service = service if service is not None else open_service()
+    if service is None:  # the queues of an instance are known to a service that was opened for it
+        service = open_service(instance if name == "least_busy" else None)
     where = {} if instance is None else {"instance": instance}
     try:
         if name == "least_busy":
-            return service.least_busy(operational=True, simulator=False, **where)
-        return service.backend(name, **where)
+            return service.least_busy(operational=True, simulator=False)
+        return service.backend(name, **where, **({"use_fractional_gates": True} if fractional else {}))
     except (QiskitError, OSError) as error:
         inside = "" if instance is None else f" in the instance {instance!r}"
         raise AccountError(

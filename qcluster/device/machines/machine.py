@@ -41,6 +41,11 @@ class Machine:
         return str(self.backend.name)
 
     @property
+    def instance(self) -> str:
+        """CRN of the account's instance through which a real machine is used; empty for others."""
+        return str(getattr(self.backend, "_instance", None) or "")
+
+    @property
     def gates(self) -> Target | None:
         """The target that inserted gates must respect; None for a simulator that takes any gate on any qubits."""
         unrestricted = self.kind == "simulator" and getattr(self.backend, "coupling_map", None) is None

@@ -1,5 +1,6 @@
 """Which of two noises a Run with a reference is mitigated under: the measured flips, or the faults of its circuit."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_candidates import gather
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured
+from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured, outdone
 from qcluster.core.methods.measured import mitigate, mitigate_by_default
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
@@ -58,3 +60,13 @@ def test_strings_that_the_faults_of_the_circuit_explain_better_are_not_read_unde
     fixed = mitigate_by_default(counts, noise, True, None, partial(brings, faults))
     assert (fixed.method, fixed.centroids.tolist()) == ("circuit", [sent.tolist()])
     assert fixed.distribution.probabilities.max() > 0.99
+
+
+def test_only_other_and_no_more_strings_of_better_likelihood_outdo_those_under_the_measured_flips():
+    counts, noise = measured(ghz(6))
+    few = gather(counts, chain(6, 0.02, 0.03)).few
+    better = replace(few, words=few.words ^ np.uint64(1), net_log_likelihood=few.net_log_likelihood + 1e-3)
+    assert outdone(few, better, counts, noise)
+    assert not outdone(few, replace(better, words=few.words[::-1]), counts, noise), "the same strings"
+    assert not outdone(few, replace(better, length=few.length + 0.1), counts, noise), "more strings"
+    assert not outdone(few, replace(better, net_log_likelihood=few.net_log_likelihood), counts, noise), "no better"

@@ -1,0 +1,363 @@
+"""Jobs that fail, are cancelled or are charged for, machines that change meanwhile, and what is refused before."""
+
+import json
+import time
+
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend
+from typer.testing import CliRunner
+
+from qcluster.cli.main import app
+from qcluster.device import MitigatedSampler, jobs
+from qcluster.device.execute import execute
+from qcluster.device.jobs import folder as folder_module
+from qcluster.device.jobs.folder import RunFolder
+from qcluster.device.machines.machine import find_machine
+from qcluster.device.prepare import Options, prepare
+from qcluster.errors import JobError
+from tests.device.cloud import Client, Cloud, instance_of
+from tests.device.test_cloud import flip, right, submitted
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
+
+
+def save_account(cloud):
+    crn = instance_of("mine")["crn"]
+    QiskitRuntimeService.save_account(token="mine", instance=crn, channel="ibm_quantum_platform", set_as_default=True)
+
+
+def refuse_after(monkeypatch, number):
+    """Let the service take no more than a number of jobs."""
+    take = Client.program_run
+
+    def refuse(self, *arguments, **options):
+        if self._cloud.spent >= number:
+            raise RequestsApiError("429 Client Error: Too many jobs", 429)
+        return take(self, *arguments, **options)
+
+    monkeypatch.setattr(Client, "program_run", refuse)
+
+
+@pytest.mark.parametrize(("status", "code"), [("Failed", None), ("Cancelled", 1305)])
+def test_a_failed_job_without_a_result_is_a_failed_one(cloud, backend, tmp_path, monkeypatch, status, code):
+    """To say why, the runtime's client reads a result that does not exist; 1305 means that it ran too long."""
+    tell = Client.job_get
+
+    def with_code(self, job_id, exclude_params=True):
+        told = tell(self, job_id)
+        return told | {"state": told["state"] | ({"reasonCode": code} if told["state"]["reason"] else {})}
+
+    monkeypatch.setattr(Client, "job_get", with_code)
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c002"].update(status=status, reason="the fridge is warm", results=None)
+    with pytest.raises(JobError, match=r"1 of 3 jobs .* job c002 ended as ERROR: .*the fridge is warm\. Results that"):
+        jobs.collect(folder, service=service)
+    right(jobs.collect(folder, service=service, resubmit=True))
+    assert cloud.spent == 4
+
+
+def test_usage_counts_failed_jobs_and_tells_which_are_unknown(cloud, backend, tmp_path, monkeypatch):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    strange = cloud.jobs["c001"]["results"]
+    cloud.jobs["c001"]["results"] = execute([flip()], backend, shots=5, seed=1) and cloud.jobs["c004"]["results"]
+    right(jobs.collect(folder, service=service, resubmit=True))
+    assert strange != cloud.jobs["c001"]["results"]
+    assert jobs.usage(folder, service=service) == {"c001": 3, "c002": 3, "c003": 3, "c005": 3}
+    cloud.delete("c002")
+    assert jobs.usage(folder, service=service) == pytest.approx(
+        {"c001": 3, "c002": float("nan"), "c003": 3, "c005": 3}, nan_ok=True
+    )
+    monkeypatch.setattr(jobs, "open_jobs", lambda *_: jobs.RuntimeService(service=service))
+    said = CliRunner().invoke(app, ["jobs", "usage", str(folder)]).output
+    assert "c002  unknown: the service no longer has this job\n" in said
+    assert said.endswith("charged so far: 9 s\n")
+
+
+def test_one_job_that_cannot_be_cancelled_keeps_no_other_running(cloud, backend, tmp_path, monkeypatch):
+    cloud.begins_as = "Queued"
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    whole = service.job
+
+    def hiccup(job_id):
+        if job_id == "c001":
+            raise ConnectionError("no route")
+        return whole(job_id)
+
+    monkeypatch.setattr(service, "job", hiccup)
+    with pytest.raises(JobError, match="job c001 cannot be reached: no route"):
+        jobs.cancel(folder, service=service)
+    assert [job["status"] for job in cloud.jobs.values()] == ["Queued", "Cancelled", "Cancelled"]
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_what_was_cancelled_before_it_was_sent_is_sent_only_when_asked_for(cloud, backend, tmp_path, announced):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.delete("c003")
+    gone = {"submitted"} if announced else {"submitting", "submitted"}
+    log = folder / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(x) + "\n" for x in lines if x.get("part") != 2 or x["event"] not in gone))
+    assert jobs.cancel(folder, service=service) == []
+    for _ in range(2):
+        with pytest.raises(JobError, match=r"1 of 3 .*; part 2 ended as CANCELLED: cancelled before it was sent\."):
+            jobs.collect(folder, service=service)
+    assert cloud.spent == 3
+    right(jobs.collect(folder, service=service, resubmit=True))
+    tags = [tag.split(".", 1)[1] for job in cloud.jobs.values() for tag in job["tags"] if "." in tag]
+    assert tags == ["0.1", "1.1", "2.2" if announced else "2.1"]
+
+
+def test_a_job_that_is_done_but_has_no_id_is_not_cancelled(cloud, backend, tmp_path):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    *before, last = (folder / "log.jsonl").read_text().splitlines(keepends=True)
+    assert json.loads(last)["job_id"] == "c003"
+    (folder / "log.jsonl").write_text("".join(before))
+    assert jobs.cancel(folder, service=service) == []
+    right(jobs.collect(folder, service=service))
+    assert cloud.spent == 3
+
+
+def test_a_refusal_names_the_folder_that_keeps_the_jobs_sent_before(cloud, backend, monkeypatch):
+    with monkeypatch.context() as patch:
+        refuse_after(patch, 1)
+        with pytest.raises(JobError, match=r"429 .*To continue: qcluster jobs collect qcluster-jobs/") as caught:
+            execute([flip(), flip()], backend, shots=30, twirls=3, max_circuits=2, seed=4)
+        with pytest.raises(JobError, match=r"limits of the plan$"):  # one that the caller chose is known
+            execute([flip()], backend, shots=30, directory="chosen")
+    assert cloud.spent == 1
+    right(jobs.collect(str(caught.value).split()[-1], service=cloud.account("mine")))
+    assert cloud.spent == 3
+
+
+def test_a_sampler_that_is_refused_names_what_it_sent_before(cloud, backend, tmp_path, monkeypatch):
+    refuse_after(monkeypatch, 1)
+    sampler = MitigatedSampler(backend, seed=1, method="none")
+    with pytest.raises(JobError, match=r"429 .*sent before, from /.*qcluster-jobs/qcluster-\d+") as caught:
+        sampler.run([(flip(), None, 20), (flip(), None, 40)])
+    (run,) = jobs.collect(str(caught.value).split()[-1], service=cloud.account("mine"))
+    assert run.counts.to_counts() == {"01": 20}
+
+
+def test_the_working_directory_may_change_while_a_sampler_waits(cloud, backend, tmp_path, monkeypatch):
+    cloud.begins_as, sleep = "Queued", time.sleep
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: sleep(0.05))
+    job = MitigatedSampler(backend, seed=1, method="none").run([flip()], shots=20)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    cloud.finish()
+    assert job.result()[0].data.meas.get_counts() == {"01": 20}
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_process_killed_before_it_had_the_calibration_gets_it_later(cloud, backend, tmp_path, monkeypatch):
+    machine, service = find_machine(backend), cloud.account("mine")
+    folder = jobs.submit(prepare([flip()], machine, Options(shots=30), seed=4), machine, tmp_path / "run")
+
+    def killed(self, part, calibration):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_calibration", killed)
+        with pytest.raises(KeyboardInterrupt):
+            jobs.collect(folder, service=service)
+    assert (folder / "results" / "0000.json").exists()
+    (run,) = jobs.collect(folder, service=service)
+    assert (run.calibration_of, cloud.spent) == ("job", 1)
+
+
+@pytest.mark.parametrize("word", ["execute", "submit"])
+def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatch, word):
+    """The queues change, and the same call goes on all the same."""
+    queues, tell = {"ibm_manila": 1, "ibm_other": 2}, Client.backend_configuration
+    save_account(cloud)
+    monkeypatch.setattr(
+        Client,
+        "list_backends",
+        lambda self, _mocks=False: [
+            {"name": name, "status": {"name": "online"}, "queue_length": queue} for name, queue in queues.items()
+        ],
+    )
+    monkeypatch.setattr(
+        Client,
+        "backend_configuration",
+        lambda self, backend_name, **how: tell(self, backend_name) | {"backend_name": backend_name},
+    )
+    circuit, folder = tmp_path / "flip.qasm", tmp_path / "run"
+    circuit.write_text('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; creg c[1]; x q[0]; measure q -> c;')
+    for _ in range(2):
+        if word == "execute":
+            (run,) = execute([flip()], "least_busy", shots=30, seed=1, directory=folder)
+            assert run.backend == "ibm_manila"
+        else:
+            arguments = ["jobs", "submit", str(circuit), "-d", str(folder), "--backend", "least_busy", "--seed", "1"]
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, result.exception
+        queues["ibm_other"] = 0
+    assert [job["backend"] for job in cloud.jobs.values()] == ["ibm_manila"]
+    assert execute([flip()], "least_busy", shots=30, seed=1)[0].backend == "ibm_other"
+
+
+def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, monkeypatch):
+    """The machine is gone, and with it the only way to the missing results."""
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")  # two circuits of three twirls, two a job
+    cloud.jobs["c003"].update(status="Failed", reason="the fridge is warm")
+    with pytest.raises(JobError, match=r"to read the others without them: --partial"):
+        jobs.collect(folder, service=service)
+    first, second = jobs.read(folder, partial=True)
+    assert (first.counts.to_counts(), second.counts.to_counts()) == ({"01": 30}, {"01": 10})
+    assert first.notes == ()
+    assert second.notes == ("2 of 3 twirls missing",)
+    assert (second.flips == jobs.RunFolder(folder).request.prepared[1].flips[:1]).all()
+    assert second.job_ids == ("c002",)
+    monkeypatch.setattr(jobs, "open_jobs", lambda *_: jobs.RuntimeService(service=service))
+    assert CliRunner().invoke(app, ["jobs", "collect", str(folder)]).exit_code == 1
+    result = CliRunner().invoke(app, ["jobs", "collect", str(folder), "--partial"])
+    assert result.exit_code == 0
+    assert "the fridge is warm" in result.stderr
+    assert "note: 2 of 3 twirls missing" in result.stdout
+    right(jobs.collect(folder, service=service, resubmit=True))
+    right(jobs.read(folder, partial=True))
+
+
+@pytest.mark.parametrize(("lost", "shots"), [(0, [30, 30]), (1, [30, 30]), (2, [None, 30]), (3, [30, None])])
+def test_what_has_arrived_keeps_its_reference(cloud, backend, tmp_path, lost, shots):
+    """Two circuits, each with a reference of its own, in four jobs."""
+    two = QuantumCircuit(2, name="other")
+    two.h(0)
+    two.cx(0, 1)
+    two.measure_all()
+    options = Options(shots=30, twirls=3, max_circuits=3, reference=True)
+    request = prepare([flip(), two], find_machine(backend), options, seed=4)
+    assert [prepared.serves for prepared in request.prepared] == [(), (), (0,), (1,)]
+    folder = jobs.submit(request, find_machine(backend), tmp_path / "run")
+    cloud.delete(f"c00{lost + 1}")
+    with pytest.raises(JobError, match="1 of 4 jobs"):
+        jobs.collect(folder, service=cloud.account("mine"))
+    runs = jobs.read(folder, partial=True)
+    wanted = [(name, shots[i]) for i, name in enumerate(("flip", "other")) if lost != i]
+    assert [(run.profile.name, run.reference and run.reference.counts.shots) for run in runs] == wanted
+
+
+@pytest.mark.parametrize("answer", ["[1]", "null", '"x"', "{}", '{"schema_version": "v2.0"}'])
+def test_a_result_that_cannot_be_decoded_holds_up_no_other(cloud, backend, tmp_path, answer):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c001"]["results"] = answer
+    with pytest.raises(JobError, match=r"1 of 3 jobs .*: the result of job c001 cannot be fetched"):
+        jobs.collect(folder, service=service)
+    assert sorted(path.name for path in (folder / "results").iterdir()) == ["0001.json", "0002.json"]
+
+
+@pytest.fixture
+def fractional(monkeypatch, tmp_path):
+    """A service whose machine offers rx and rzz to those who ask for them, and a circuit that uses them."""
+    monkeypatch.chdir(tmp_path)
+    cloud = Cloud(FakeFractionalBackend()).install(monkeypatch, tmp_path)
+    circuit = QuantumCircuit(2, name="fractional")
+    circuit.rx(0.2, 0)
+    circuit.rzz(0.3, 0, 1)
+    circuit.measure_all()
+    return cloud, circuit
+
+
+def test_the_calibration_of_a_job_has_the_fractional_gates_of_its_circuits(fractional, tmp_path):
+    """The runtime opens the machine of a job without them."""
+    cloud, circuit = fractional
+    backend = cloud.account("mine").backend(cloud.name, use_fractional_gates=True)
+    (run,) = execute([circuit], backend, shots=30, seed=1, directory=tmp_path / "run")
+    assert "rzz" in run.profile.circuit.count_ops()
+    assert (run.calibration_of, run.calibration.gates_2q) == ("job", ("cx", "rzz"))
+    machine = find_machine(backend)
+    directory = jobs.submit(prepare([circuit], machine, Options(shots=30), seed=1), machine, tmp_path / "other")
+    (run,) = jobs.collect(directory, service=cloud.account("mine"))
+    assert (run.calibration_of, run.calibration.gates_2q) == ("request", ("cx", "rzz"))
+
+
+def test_a_killed_request_with_fractional_gates_is_decoupled_and_sent(fractional, tmp_path):
+    cloud, circuit = fractional
+    machine = find_machine(cloud.account("mine").backend(cloud.name, use_fractional_gates=True))
+    request = prepare([circuit], machine, Options(shots=30, dd="XX"), seed=1)
+    RunFolder(tmp_path / "run").write_request(request)
+    (run,) = jobs.collect(tmp_path / "run", service=cloud.account("mine"))
+    assert run.counts.shots == 30
+
+
+def feed_forward():
+    circuit = QuantumCircuit(2, 2, name="forward")
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    return circuit
+
+
+def overwritten():
+    circuit = QuantumCircuit(2, 1, name="overwritten")
+    circuit.measure([0, 1], [0, 0])
+    return circuit
+
+
+@pytest.mark.parametrize(
+    ("circuit", "options", "said"),
+    [
+        (feed_forward, {"dd": "XX"}, "'forward': Dynamical decoupling is not compatible with dynamic circuits"),
+        (feed_forward, {"twirls": 3, "twirling": "server"}, "'forward': .*if_else.* is not supported"),
+        (overwritten, {"twirls": 3, "twirling": "server"}, "'overwritten': Cannot twirl more than one measurement"),
+    ],
+)
+def test_what_the_runtime_refuses_is_refused_before_anything_is_paid(cloud, backend, circuit, options, said):
+    with pytest.raises(ValueError, match=f"the runtime's Sampler cannot run {said}"):
+        execute([flip(), circuit()], backend, shots=30, seed=1, max_circuits=1, **options)
+    assert cloud.spent == 0
+    (run,) = execute([circuit()], backend, shots=30, seed=1)
+    assert run.shots == 30
+
+
+def test_names_that_the_runtime_or_qpy_cannot_carry_are_refused(cloud, backend):
+    register = ClassicalRegister(1, "measurement_flips.c")
+    strange = QuantumCircuit(QuantumRegister(1), register, name="strange")
+    strange.measure(0, 0)
+    with pytest.raises(ValueError, match=r"may not begin with 'measurement_flips\.'"):
+        execute([strange], backend, shots=30)
+    long = flip()
+    long.name = "ψ" * 40_000
+    with pytest.raises(ValueError, match=r"names of circuits and registers must be shorter than 65,536 bytes; got ψψ"):
+        execute([long], backend, shots=30)
+    long.name = "ψ" * 30_000
+    (run,) = execute([long], backend, shots=30, seed=1)
+    assert run.profile.name == long.name
+    assert cloud.spent == 1
+
+
+def test_a_sampler_cancels_all_that_it_can(cloud, backend, monkeypatch):
+    cloud.begins_as, sleep, cancelled = "Queued", time.sleep, Client.job_cancel
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: sleep(0.05))
+
+    def refuse(self, job_id):
+        if job_id == "c001":
+            raise RequestsApiError("503 Service Unavailable", 503)
+        cancelled(self, job_id)
+
+    job = MitigatedSampler(backend, seed=1, method="none").run([(flip(), None, 20), (flip(), None, 40)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "job_cancel", refuse)
+        with pytest.raises(JobError, match=r"job c001 was not cancelled: .*503"):
+            job.cancel()
+    assert [job["status"] for job in cloud.jobs.values()] == ["Queued", "Cancelled"]
+    cloud.finish()
+    with pytest.raises(JobError, match="job c002 ended as CANCELLED"):
+        job.result()
+
+
+def test_each_line_of_the_log_is_parsed_once(cloud, backend, tmp_path, monkeypatch):
+    """The log is read for each result, so that the time would grow with the square of their number."""
+    folder_module._read_event.cache_clear()
+    parsed, parse = [], folder_module.parse_json
+    monkeypatch.setattr(folder_module, "parse_json", lambda line: parsed.append(line) or parse(line))
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    for _ in range(2):
+        right(jobs.collect(folder, service=service))
+    assert sorted(parsed) == sorted((folder / "log.jsonl").read_bytes().splitlines())
