@@ -21,6 +21,8 @@ from qcluster.errors import AccountError, CalibrationError, JobError, QClusterEr
 
 if TYPE_CHECKING:
     from qcluster import baselines
+    from qcluster import device as device
+    from qcluster import qnn as qnn
     from qcluster.batch import mitigate_many
     from qcluster.device.circuits.profile import Profile, read_profile
     from qcluster.device.circuits.twirl import twirl
@@ -53,8 +55,8 @@ _LAZY = {
 }
 """Public names whose import needs more than NumPy, and their modules."""
 
-_MODULES = ("baselines", "plot")
-"""Public names that are modules; `qcluster.plot` can be called."""
+_MODULES = ("baselines", "device", "plot", "qnn")
+"""Modules that are imported on first use; `qcluster.plot` can be called."""
 
 __all__ = [
     "AccountError",
@@ -100,7 +102,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_MODULES})
+    return sorted({*__all__, *_MODULES, "__version__"})
 
 
 def _call(module: str, function: str, *args: Any, **options: Any) -> Any:
@@ -110,8 +112,8 @@ def _call(module: str, function: str, *args: Any, **options: Any) -> Any:
 
 # The core must not import these modules, so its methods call them through the functions registered here.
 register_hook("plot", partial(_call, "plot", "plot_mitigation"))
-for name in ("show_distribution", "show_mitigation"):
-    register_hook(name, partial(_call, "notebook", name))
-for name in ("to_bit_array", "to_quasi"):
-    register_hook(name, partial(_call, "handover", name))
+for _name in ("show_distribution", "show_mitigation"):
+    register_hook(_name, partial(_call, "notebook", _name))
+for _name in ("to_bit_array", "to_quasi"):
+    register_hook(_name, partial(_call, "handover", _name))
 register_later(partial(import_module, "qcluster.baselines"))

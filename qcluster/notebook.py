@@ -35,7 +35,8 @@ def show_mitigation(fixed: Mitigation) -> str:
     if fixed.applied:
         facts += f", {fixed.share:.0%} of the answer is mitigated"
     if fixed.confidence is not None:
-        facts += f"; nearer to the ideal than the counts with probability {fixed.confidence:.2f}"
+        facts += "; " if fixed.applied else "; the rejected answer is "
+        facts += f"nearer to the ideal than the counts with probability {fixed.confidence:.2f}"
     shown = {"raw": fixed.raw} | ({"mitigated": fixed.distribution} if fixed.applied else {})
     table = _table(list(fixed.distribution.top(ROWS)), shown, tuple(shown))
     verdict = "Mitigated" if fixed.applied else "Left as measured"
@@ -72,7 +73,11 @@ def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Seq
     columns = {name: {string: one.get(string, 0.0) for string in strings} for name, one in shown.items()}
     top = max((value for column in columns.values() for value in column.values()), default=0.0) or 1.0
     head = f'<th style="{_CELL};text-align:left">bitstring</th>'
-    head += "".join(f'<th style="{_NUMBER}">{name}</th>' for name in names) + f'<th style="{_CELL}"></th>'
+    head += "".join(
+        f'<th style="{_NUMBER};border-bottom:3px solid {_COLOURS[role]}">{name}</th>'
+        for role, name in zip(shown, names, strict=True)
+    )
+    head += f'<th style="{_CELL}"></th>'
     lines = []
     for string, label in zip(strings, short_labels(strings, _WHOLE), strict=True):
         values = {name: column[string] for name, column in columns.items()}
@@ -80,8 +85,7 @@ def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Seq
         bars = "".join(_bar(value / top, _COLOURS[name]) for name, value in values.items())
         name = f'<td style="{_CELL};text-align:left" title="{string}"><code>{label}</code></td>'
         lines.append(f'<tr>{name}{cells}<td style="{_CELL};width:12em">{bars}</td></tr>')
-    n_others = max(one.n_outcomes for one in shown.values()) - len(strings)
-    if n_others > 0:
+    if any(one.n_outcomes > sum(string in one for string in strings) for one in shown.values()):
         others = [max(0.0, 1 - sum(column.values())) for column in columns.values()]
         cells = "".join(f'<td style="{_NUMBER}">{value:.4f}</td>' for value in others)
         name = f'<td style="{_CELL};text-align:left">all others</td>'

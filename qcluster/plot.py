@@ -1,4 +1,4 @@
-"""Figures, in which raw, mitigated and ideal distributions always have the same three colours.
+"""Figures, in which raw, mitigated and ideal distributions always have the same three colours, lighter on dark axes.
 
 The module can be called like its function `plot`. The name `qcluster.plot` refers to this module once anything has
 imported it, and must still work as the function that users call.
@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Words, format_bitstrings, hamming
@@ -29,9 +31,19 @@ from qcluster.files import check_place, write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
 """The colour of each role, in every figure of this package."""
+_ON_DARK = COLOURS | {"mitigated": "#78a9ff", "ideal": "#f4f4f4"}
+"""The same on dark axes, as in the pages of campaigns."""
 
 _BARS = 16
 """Default number of bitstrings drawn as bars."""
+_FONT = 10
+"""Size of the labels of bars, in points."""
+_ADVANCE = 0.602 * _FONT / 72
+"""Width of one of their characters in inches; a character of DejaVu Sans Mono is 0.602 of its size wide."""
+_HEIGHT = 4.2
+"""Height of a figure in inches, with labels of up to 14 characters, as those of up to 48 bits are."""
+_PLACES = 12
+"""Largest number of places drawn of the report of a reference."""
 _MIN_SHARE = 0.5
 """A curve by rank replaces the bars if they would show less than this share of every distribution."""
 
@@ -98,25 +110,28 @@ def plot(
     series = _series(shown, labels, errors)
     pooled = _pool([one.distribution for one in series])
     rows = np.sort(np.argsort(-pooled.weights, kind="stable")[: top or _BARS])
+    strings = format_bitstrings(pooled.bits[rows])
     heights = np.array([_probabilities(one.distribution, pooled.words[rows]) for one in series])
     ranked = top is None and bool((heights.sum(axis=1) < _MIN_SHARE).all())
     if ax is None:
         width = 8.0 if ranked else max(5.0, 0.45 * len(rows) + 1.5)
-        figure = NotebookFigure(figsize=(width, 4.2), layout="constrained")
+        longest = 0 if ranked else max(map(len, short_labels(strings)), default=0)
+        height = _HEIGHT + _ADVANCE * max(0, longest - 14)
+        figure = NotebookFigure(figsize=(width, height), layout="constrained")
         ax = figure.add_subplot()
     if ranked:
         _draw_ranks(ax, series)
         title = f"No few strings stand out among {pooled.n_outcomes:,}: all are drawn, by rank"
     else:
-        _draw_bars(ax, series, format_bitstrings(pooled.bits[rows]), heights)
-        share = heights.sum(axis=1).max()
-        title = f"The {len(rows)} likeliest of {pooled.n_outcomes:,} strings, {share:.0%} of the shots"
+        _draw_bars(ax, series, strings, heights)
+        shares = (f"{share:.0%} of {one.name}" for one, share in zip(series, heights.sum(axis=1), strict=True))
+        title = f"The {len(rows)} likeliest of {pooled.n_outcomes:,} strings: {', '.join(shares)}"
     if len(rows) == pooled.n_outcomes:
         title = f"All {len(rows)} strings that were read or expected" if len(rows) > 1 else "One string was read"
         title = title if len(rows) else "No string was read"
     _title(ax, title)
     ax.set_ylabel("probability")
-    ax.legend(frameon=False)
+    ax.legend(framealpha=0.9, edgecolor="none")  # bars may fill the axes, and must not hide it
     ax.spines[["top", "right"]].set_visible(False)
     whole_figure: Figure = ax.figure.figure  # ax.figure may be a subfigure
     return whole_figure
@@ -172,11 +187,11 @@ def _draw_bars(ax: Any, series: Sequence[_Series], strings: list[str], heights: 
     width, names = 0.8 / len(series), short_labels(strings)
     for i, (one, height) in enumerate(zip(series, heights, strict=True)):
         lengths = None if one.errors is None else _error_lengths(one.errors(strings), height)
-        style = {"yerr": lengths, "error_kw": {"elinewidth": 0.8, "ecolor": "#525252"}}
+        style = {"yerr": lengths, "error_kw": {"elinewidth": 0.8, "ecolor": "#c6c6c6" if _is_dark(ax) else "#525252"}}
         positions = np.arange(len(strings)) + (i + 0.5) * width - 0.4
-        ax.bar(positions, height, width, label=one.name, color=COLOURS.get(one.name), **style)
+        ax.bar(positions, height, width, label=one.name, color=_colour(ax, one.name), **style)
     rotation = {"rotation": 90} if any(len(name) > 4 for name in names) else {}
-    ax.set_xticks(np.arange(len(strings)), names, family="monospace", fontsize=10, **rotation)
+    ax.set_xticks(np.arange(len(strings)), names, family="monospace", fontsize=_FONT, **rotation)
     n_bits = series[0].distribution.n_bits
     ax.set_xlabel("bitstring" if n_bits <= FULL_WIDTH else f"bitstring of {n_bits} bits, in hexadecimal")
 
@@ -186,15 +201,26 @@ def _draw_ranks(ax: Any, series: Sequence[_Series]) -> None:
     for one in series:
         probabilities = -np.sort(-one.distribution.probabilities)
         ranks = np.arange(1, len(probabilities) + 1)
-        ax.plot(ranks, probabilities, label=one.name, color=COLOURS.get(one.name), linewidth=1.8)
+        ax.plot(ranks, probabilities, label=one.name, color=_colour(ax, one.name), linewidth=1.8)
     ax.set_xscale("log")
     ax.set_xlabel("rank of the string in each distribution")
+
+
+def _colour(ax: Any, name: str) -> str | None:
+    """Return the colour of a role on axes; None for other names, to which matplotlib gives its own."""
+    return (_ON_DARK if _is_dark(ax) else COLOURS).get(name)
+
+
+def _is_dark(ax: Any) -> bool:
+    """Return whether the text of axes is light, as in dark themes; the axes themselves may be transparent."""
+    luminance = np.dot(to_rgb(ax.yaxis.label.get_color()), (0.2126, 0.7152, 0.0722))  # of ITU-R BT.709
+    return bool(luminance > 0.5)
 
 
 def _title(ax: Any, text: str) -> None:
     """Write a sentence above axes, wrapped to their width."""
     inches = ax.bbox.width / ax.figure.dpi  # works for a subfigure too, which has no width in inches
-    ax.set_title(fill(text, max(24, int(14 * inches))), fontsize=10, loc="left")
+    ax.set_title(fill(text, max(24, int(14 * inches))), fontsize=10, loc="left", parse_math=False)
 
 
 def plot_mitigation(fixed: Mitigation, ideal: Any = None, *, top: int | None = None, ax: Any = None) -> Figure:
@@ -277,26 +303,40 @@ def plot_reference(report: Any) -> Any:
     Returns:
         The matplotlib figure.
     """
-    places = report.places[:12]
+    places = report.places[:_PLACES]
     figure = NotebookFigure(figsize=(9, max(3.0, 0.3 * len(places) + 1.2)), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    left, *right = figure.subplots(1, 1 + bool(places), squeeze=False)[0]
     bits = np.arange(len(report.flips))
-    left.bar(bits - 0.2, report.flips[:, 0], 0.4, color=COLOURS["raw"], label="measured")
-    title = "no errors are published"
+    left.bar(bits - 0.2, report.flips[:, 0], 0.4, color=_colour(left, "raw"), label="measured")
+    title = "No errors are published"
     if report.published:
-        left.bar(bits + 0.2, report.flips[:, 1], 0.4, color=COLOURS["mitigated"], label="calibration")
-        title = f"{report.ratio:.1f} times the calibrated faults"
-    left.set(xlabel="classical bit", ylabel="flipped", title=title)
-    left.legend()
-    rows = np.arange(len(places))
-    factors = np.array([place.factor for place in places])
-    ends = np.array([[place.factor - place.low, place.high - place.factor] for place in places]).reshape(-1, 2).T
-    right.errorbar(factors, rows, xerr=ends, fmt="o", color=COLOURS["ideal"])
-    right.axvline(1.0, color=COLOURS["raw"])
-    right.set_yticks(rows, [place.name for place in places])
-    right.invert_yaxis()
-    right.set(xscale="log", xlabel="faults, measured over calibrated")
+        left.bar(bits + 0.2, report.flips[:, 1], 0.4, color=_colour(left, "mitigated"), label="calibration")
+        title = "No shot read the expected string"
+        if report.survival:
+            title = f"{report.ratio:.1f} times the calibrated faults"
+        title += "" if places else ", and no place has a significantly different rate"
+    _title(left, title)
+    left.set(xlabel="classical bit", ylabel="share of the shots that flip it")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    left.legend(framealpha=0.9, edgecolor="none")
+    for ax in right:
+        _draw_places(ax, places)
+        if len(places) < len(report.places):
+            _title(ax, f"The {len(places)} most significant of {len(report.places)} places that differ")
     return figure
+
+
+def _draw_places(ax: Any, places: Sequence[Any]) -> None:
+    """Draw the factors on the calibrated faults of some places, with their ranges."""
+    rows = np.arange(len(places))
+    factors, low, high = np.array([(place.factor, place.low, place.high) for place in places]).T
+    ax.errorbar(factors, rows, xerr=[factors - low, high - factors], fmt="o", color=_colour(ax, "ideal"))
+    ax.axvline(1.0, color=_colour(ax, "raw"))
+    ax.set_yticks(rows, [place.name for place in places])
+    ax.invert_yaxis()
+    ax.set(xscale="log", xlabel="faults, measured over calibrated\n(lines: one standard deviation)")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
 
 
 class _Callable(ModuleType):

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from numbers import Integral
 from typing import Any, TypeVar
 
@@ -72,7 +73,7 @@ def spread(
 
     Raises:
         ValueError: invalid number of workers.
-        QClusterError: a process on this machine died, or no scheduler answers.
+        QClusterError: a worker died, or the scheduler does not answer or no longer does.
     """
     if dask is not None:
         yield from _on_dask(work, items, dask, lost)
@@ -99,7 +100,7 @@ def _on_dask(
     work: Callable[[T], R], items: Sequence[T], address: str, lost: Callable[[T, str], R] | None
 ) -> Iterator[R]:
     with requiring_extra("bench"):
-        from distributed import Client, as_completed
+        from distributed import Client, KilledWorker, as_completed
 
     try:
         client = Client(address, timeout=DASK_SECONDS)
@@ -107,10 +108,17 @@ def _on_dask(
         raise QClusterError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         futures = {client.submit(work, item, pure=False): item for item in items}
-        for future in as_completed(list(futures)):
-            failure = future.exception()  # the workers died repeatedly: Dask tries an item elsewhere first
-            yield future.result() if failure is None or lost is None else lost(futures[future], str(failure))
-            future.release()
+        try:
+            for future in as_completed(list(futures)):
+                failure = future.exception()  # the workers died repeatedly: Dask tries an item elsewhere first
+                yield future.result() if failure is None or lost is None else lost(futures[future], str(failure))
+                future.release()
+        except KilledWorker as error:
+            raise QClusterError(f"Dask workers died; finished work is saved: run again. {error}") from error
+        except CancelledError as error:
+            raise QClusterError(
+                f"the Dask scheduler at {address} answers no longer; finished work is saved: run again"
+            ) from error
 
 
 def _begin_worker(parent: int, folder: str) -> None:

@@ -186,8 +186,17 @@ def test_every_public_name_is_there_and_described():
     for name in qcluster.__all__:
         assert getattr(qcluster, name).__doc__, name
     assert set(qcluster.__all__) <= set(dir(qcluster))
+    assert [name for name in dir(qcluster) if not hasattr(qcluster, name)] == []
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = qcluster.nothing
+
+
+@pytest.mark.parametrize("room", ["baselines", "device", "qnn"])
+def test_rooms_with_public_names_are_attributes_at_once(room):
+    """Messages and pages say qcluster.device.fault_masks, which was there only after something else had imported it."""
+    code = f"import qcluster; print(len(qcluster.{room}.__all__) > 5, 'name' in dir(qcluster))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True False"
 
 
 def test_only_bits_reverses_text():

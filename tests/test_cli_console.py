@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -74,15 +75,35 @@ def test_what_a_pipe_cannot_hold_is_written_as_ascii(monkeypatch):
     assert r"T1 (\xb5s)" in shown.stdout
 
 
-def test_a_terminal_has_its_own_width(tmp_path):
+def shown_in_a_terminal(code, columns):
+    """What a program writes to a terminal of this width."""
     leader, follower = pty.openpty()
-    os.set_blocking(leader, False)
-    code = "import os, sys; os.environ['COLUMNS'] = '40'; from qcluster.cli.console import open_console as o"
-    subprocess.run([sys.executable, "-c", f"{code}; o().print('word ' * 20)"], stdout=follower, check=True)
+    code = f"import os; os.environ |= {{'COLUMNS': '{columns}', 'TERM': 'dumb'}}; {code}"
+    subprocess.run([sys.executable, "-c", code], stdout=follower, check=True)
     os.close(follower)
-    lines = os.read(leader, 4096).decode().splitlines()
-    assert len(lines) > 1
-    assert max(map(len, lines)) <= 40
+    os.set_blocking(leader, False)
+    return os.read(leader, 100_000).decode()
+
+
+def test_a_terminal_has_its_own_width():
+    lines = shown_in_a_terminal("from qcluster.cli.console import open_console as o; o().print('word ' * 20)", 40)
+    assert len(lines.splitlines()) > 1
+    assert max(map(len, lines.splitlines())) <= 40
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_no_number_of_a_table_is_cut_off_in_a_terminal(tmp_path, columns):
+    """Intervals lost their ends to an ellipsis, and the numbers of samples all their digits."""
+    campaign = tmp_path / "plan.toml"
+    campaign.write_text(PLAN.replace('"hammer"', '"hammer", "circuit", "mixture_unguarded"'))
+    assert piped("bench", "run", campaign, "--out", tmp_path / "out").returncode == 0
+    words = ["qcluster", "bench", "report", str(tmp_path / "out"), "--no-figures"]
+    shown = shown_in_a_terminal(f"import sys; sys.argv = {words}; from qcluster.cli.main import main; main()", columns)
+    assert "\u2026" not in shown
+    report = (tmp_path / "out" / "report.md").read_text()
+    (row,) = [line.split(" | ") for line in report.splitlines() if line.startswith("| mixture_unguarded |")]
+    for number in (row[1], *re.findall(r"[\d.]+%?", row[10])):
+        assert number in shown
 
 
 def test_the_words_of_a_service_are_no_markup(monkeypatch):

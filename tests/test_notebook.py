@@ -1,6 +1,8 @@
 """What notebooks show, and what other libraries take: HTML, the mapping protocol, Qiskit's types, pandas."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -62,6 +64,10 @@ def test_counts_that_are_left_say_so_and_are_shown_once():
     assert "<script>" not in html
     assert "a &lt;script&gt; &amp; more" in html
     assert "Left as measured" in html
+    assert "probability" not in html
+    html = left(raw, "none", "so", confidence=0.4)._repr_html_()
+    assert "; the rejected answer is nearer to the ideal than the counts with probability 0.40" in html
+    assert "rejected" not in qc.mitigate(COUNTS, 0.08)._repr_html_()
 
 
 def test_a_table_sums_what_it_does_not_list():
@@ -71,6 +77,22 @@ def test_a_table_sums_what_it_does_not_list():
     assert "20 strings of 5 bits, 20 shots" in qc.Distribution.of(many)._repr_html_()
     assert "all others" not in qc.Distribution.of(COUNTS)._repr_html_()
     assert "<table" in qc.Distribution(np.zeros((0, 3), dtype=bool), [])._repr_html_()
+
+
+def test_every_column_of_a_table_sums_to_one():
+    """The answer has as many strings as the counts, but not the same ones: `10` was in no row."""
+    fixed = qc.mitigate({"00": 60, "10": 40}, 0.05, method="paper")
+    other = replace(fixed, distribution=qc.Distribution.of({"00": 70, "11": 30}))
+    cells = Page(other._repr_html_()).cells
+    assert cells[-4:-1] == ["all others", "0.4000", "0.0000"]
+    for column in (5, 6):
+        assert sum(map(float, cells[column::4])) == pytest.approx(1)
+
+
+def test_the_colours_of_the_bars_are_explained_by_the_head():
+    head, body = qc.mitigate(COUNTS, 0.08, method="paper")._repr_html_().split("</tr>", 1)
+    bars = re.findall(r"background:(#\w+)", body)[:2]
+    assert re.findall(r"solid (#\w+)\">(\w+)", head) == list(zip(bars, ["raw", "mitigated"], strict=True))
 
 
 def test_a_run_shows_where_its_counts_come_from():

@@ -107,7 +107,8 @@ def test_plot_is_called_whatever_was_imported_before(first):
 
 
 def test_the_title_is_a_sentence_and_tells_the_fidelity_where_the_ideal_is_known():
-    assert said(qc.plot(COUNTS, top=2)) == "The 2 likeliest of 3 strings, 92% of the shots"
+    assert said(qc.plot(COUNTS, top=2)) == "The 2 likeliest of 3 strings: 92% of raw"
+    assert said(qc.plot(COUNTS, {"00": 1, "11": 1}, labels=["raw", "$x"], top=2)).endswith(": 92% of raw, 100% of $x")
     assert said(qc.plot(COUNTS)) == "All 3 strings that were read or expected"
     fixed = qc.mitigate(COUNTS, 0.05, method="paper")
     ideal = {"00": 0.5, "11": 0.5}
@@ -124,6 +125,75 @@ def test_long_strings_are_short_below_the_axis():
     figure.draw_without_rendering()
     axes = figure.axes[0].get_window_extent()
     assert axes.height > 0.6 * figure.bbox.height
+
+
+@pytest.mark.parametrize("n_bits", [100, 300])
+def test_long_labels_leave_room_for_the_bars(n_bits):
+    """Labels of strings that differ in the middle keep all of it; the axes above them shrank to nothing."""
+    rows = np.vstack([np.zeros(n_bits, dtype=bool), np.eye(n_bits, dtype=bool)[:: n_bits // 20]])
+    figure = qc.plot(qc.Distribution(rows, [500] + [20] * (len(rows) - 1)))
+    figure.draw_without_rendering()
+    assert figure.axes[0].bbox.height > 1.5 * figure.dpi
+    assert figure.axes[0].get_tightbbox().height <= figure.bbox.height
+
+
+def test_the_legend_can_be_read_above_bars():
+    """Bars of one string fill the axes."""
+    frame = qc.plot({"0": 1}).axes[0].get_legend().get_frame()
+    assert frame.get_visible()
+    assert frame.get_facecolor()[3] >= 0.9
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+@pytest.mark.parametrize("top", [None, 4])
+def test_every_role_stands_out_from_its_axes(style, top):
+    """The ideal was nearly black on the black axes of a dark notebook."""
+    import matplotlib.style
+    from matplotlib.colors import to_rgb
+
+    def luminance(colour):  # WCAG 2
+        channels = np.array(to_rgb(colour))
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    flat = {format(i, "06b"): 1 for i in range(64)}
+    with matplotlib.style.context(style):
+        axes = qc.plot(flat, flat, flat, top=top).axes[0]
+    drawn = [bars.patches[0].get_facecolor() for bars in axes.containers] or [line.get_color() for line in axes.lines]
+    assert len(drawn) == 3
+    for colour in drawn:
+        dark, light = sorted(map(luminance, (colour, axes.get_facecolor())))
+        assert (light + 0.05) / (dark + 0.05) > 2.5
+
+
+def report_of(n_bits, n_places, published=True):
+    from qcluster.device.noise.audit import Place, ReferenceReport
+
+    flips = np.full((n_bits, 2), [0.02, 0.01 if published else np.nan])
+    places = tuple(Place(f"gates on qubits {i}-{i + 1}", 2.0, 1.5, 2.7, 9.0) for i in range(n_places))
+    return ReferenceReport("one", 0.8, 0.9 if published else np.nan, flips, places, ())
+
+
+def test_a_reference_without_wrong_places_has_no_empty_axes():
+    for published, expected in ((True, "2.1 times the calibrated faults, and no place has"), (False, "No errors are")):
+        figure = report_of(3, 0, published).plot()
+        assert len(figure.axes) == 1
+        assert said(figure).startswith(expected)
+
+
+def test_a_reference_draws_whole_bits_and_plain_factors():
+    figure = report_of(1, 14).plot()
+    figure.draw_without_rendering()
+    bits, places = figure.axes
+    low, high = bits.get_xlim()
+    assert [tick for tick in bits.get_xticks() if low <= tick <= high] == [0]
+    assert bits.get_title(loc="left") == "2.1 times the calibrated faults"
+    assert " ".join(places.get_title(loc="left").split()) == "The 12 most significant of 14 places that differ"
+    assert len(places.get_yticklabels()) == 12
+    numbers = {text.get_text() for text in places.get_xticklabels() + places.get_xticklabels(minor=True)}
+    assert {"1", "2"} <= numbers
+    assert not any("$" in number for number in numbers)
+    assert len(report_of(2, 3).plot().axes[1].get_yticklabels()) == 3
 
 
 def test_many_strings_are_drawn_by_rank_unless_bars_are_asked_for():

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from joblib import delayed
 
+from qcluster.errors import QClusterError
 from qcluster.workers import parallel, spread
 
 MANY = """
@@ -81,3 +83,26 @@ def test_all_cores_may_work():
 
 def _work(item):
     return item, os.getpid()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_that_dies_is_named():
+    """Its errors were of Dask's own classes, which no caller expects."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        with pytest.raises(QClusterError, match=r"Dask workers died; .* run again"):
+            list(spread(_die, [1], dask=cluster.scheduler_address))
+        found = spread(time.sleep, [0, 10], dask=cluster.scheduler_address)
+        next(found)
+        cluster.close()
+        with pytest.raises(QClusterError, match=r"scheduler at .* answers no longer; .* run again"):
+            next(found)
+
+
+def _die(_):
+    from distributed import KilledWorker
+
+    raise KilledWorker("of 4", SimpleNamespace(address="of the last"), 3)

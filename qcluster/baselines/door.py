@@ -22,7 +22,12 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
     """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs and uses as in `Method`.
 
     The method raises TypeError if `answer` does not return a distribution, and ValueError if its width differs.
+
+    Raises:
+        ValueError, TypeError: as for `Method` and `register`.
     """
+    if not callable(answer):
+        raise TypeError(f"answer must be callable; got {answer!r}")
 
     def mitigate(raw: Distribution, noise: Any, guard: Any, settings: Any) -> Mitigation:
         rates = noise if isinstance(noise, np.ndarray) else None

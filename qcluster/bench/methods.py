@@ -143,8 +143,12 @@ def _with_wrong_calibration(method: Method, how: str, sample: Sample) -> Distrib
     return method(replace(sample, run=run, **run_figures(run)))
 
 
-def _import_method(name: str) -> Method:
-    """Import a user's method; every worker process does so."""
+def import_named(name: str) -> Any:
+    """Import ``MODULE:ATTRIBUTE``, from a module in the working directory or an installed one.
+
+    Raises:
+        ValueError: the module cannot be imported, or has no such attribute.
+    """
     module, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # an installed command does not look there by itself
@@ -154,9 +158,14 @@ def _import_method(name: str) -> Method:
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"method {name!r} must be in the working directory or installed, and import: {why}") from error
     try:
-        user_method = getattr(imported, attribute)
+        return getattr(imported, attribute)
     except AttributeError as error:
         raise ValueError(f"method {name!r} must name a function of module {module}: {error}") from error
+
+
+def _import_method(name: str) -> Method:
+    """Import a user's method; every worker process does so."""
+    user_method = import_named(name)
     if isinstance(user_method, Registered):
         return partial(_registered, user_method.name)
     if not callable(user_method):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from qcluster.bench.campaign import Progress, follow
+from qcluster.bench.circuits.case import USER
 from qcluster.bench.rate_plan import MACHINES, Job
 from qcluster.bench.rate_runs import Simulated, n_drawn, redrawn, simulate_runs
 from qcluster.bench.store import read_tasks
@@ -144,7 +145,7 @@ def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int, int]:
     Returns:
         The number of rows added; the number of these that lack columns, because the circuit or the calibration is
         unknown; and the number of runs left out: already in the table, without counts or a measured bit, or without a
-        known ideal.
+        known ideal. If a machine has run the same task again, in another folder, that is another run.
 
     Raises:
         StorageError: the folder holds no runs, the folder or the table cannot be read or written, or another process is
@@ -160,19 +161,22 @@ def _add_runs(folder: str | Path, path: Path) -> tuple[int, int, int]:
     from qcluster.bench.store import load_samples
 
     table = Table(path, TABLE_COLUMNS)
-    known_seeds = {row["seed"] for row in table.rows()}
+    present = {(row["seed"], row["entropy"]) for row in table.rows()}  # tasks, and their counts
     rows, incomplete, skipped = [], 0, 0
     for sample in load_samples(folder):
         # the label uses only the measured bits, as the features do
         measured = np.ones(sample.n_bits, dtype=bool) if sample.profile is None else sample.profile.measured >= 0
-        if sample.identity in known_seeds or sample.ideal is None or not sample.counts.n_outcomes or not measured.any():
+        if sample.ideal is None or not sample.counts.n_outcomes or not measured.any():
             skipped += 1
             continue
         read = np.flatnonzero(measured).tolist()
         counts, ideal = sample.counts.marginal(read), sample.ideal.marginal(read)
+        if (sample.identity, format_number(entropy(counts, normalised=True))) in present:
+            skipped += 1
+            continue
         facts = {
             "circuit": sample.case,
-            "family": sample.family,
+            "family": "" if sample.family == USER else sample.family,
             "machine": sample.machine,
             "snapshot": "" if sample.calibration is None else sample.calibration.date[:10],
             "seed": sample.identity,

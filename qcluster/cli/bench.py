@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.errors import StorageError
 from qcluster.files import quote_for_shell
@@ -146,11 +146,11 @@ def report(
     overall = summarise(latest(read_scores(folder)), "all")
     unscored = [name for name in ("skipped", "failed") if any(getattr(summary, name) for summary in overall)]
     for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]", *unscored):
-        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "method" else "right")
     for summary in overall:
         counts = [str(getattr(summary, name) or "") for name in unscored]
         table.add_row(summary.method, str(summary.n), short(summary.mean), gain(summary), harm(summary), *counts)
-    console.print(table)
+    show_table(table)
     if few := few_circuits(overall):
         console.print(few)
     for path in paths:

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from qcluster.cli.console import echo, open_console
+from qcluster.cli.console import echo, open_console, show_table
 from qcluster.cli.options import to_write
 
 calibration_app = typer.Typer(
@@ -52,7 +52,7 @@ def show(source: Source) -> None:
         )
     console = open_console()
     console.print(f"{calibration.backend}, {calibration.n_qubits} qubits, {calibration.date or 'no date'}")
-    console.print(table)
+    show_table(table)
     dead = [f"qubit {q}" for q in np.flatnonzero(calibration.dead_qubits)]
     dead += [f"({a}, {b})" for a, b in calibration.couplings[calibration.dead_couplings].tolist()]
     console.print(f"dead: {', '.join(dead) or 'nothing'}")
@@ -85,7 +85,7 @@ def diff(
         )
     table = Table()
     for name in ("figure", "median before", "after", "changed most"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     later = {name: dict(zip(places, values, strict=True)) for name, values, places in _figures(new)}
     for name, values, places in _figures(old):
         pairs = {
@@ -99,7 +99,7 @@ def diff(
         changes = [f"{p}: {pairs[p][0]:.3g} to {pairs[p][1]:.3g}" for p in ranked[:top] if pairs[p][0] != pairs[p][1]]
         medians = np.median(np.array(list(pairs.values())), axis=0)
         table.add_row(name, f"{medians[0]:.3g}", f"{medians[1]:.3g}", "; ".join(changes) or "nothing")
-    open_console().print(table)
+    show_table(table)
     for change, qubits in (
         ("died", new.dead_qubits & ~old.dead_qubits),
         ("came back", old.dead_qubits & ~new.dead_qubits),

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
 from rich.text import Text
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -45,6 +46,13 @@ class _Console(Console):
 class _Description(TextColumn):
     def render(self, task: Task) -> Text:
         return Text(visible(task.description))
+
+
+def show_table(table: Table) -> None:
+    """Print a table. On a narrow terminal its cells are folded, so that no number loses its end."""
+    for column in table.columns:
+        column.overflow = "fold"
+    open_console().print(table)
 
 
 def open_bar(console: Console, *columns: ProgressColumn) -> Progress:

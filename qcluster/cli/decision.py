@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 
 decision_app = typer.Typer(
@@ -147,4 +147,4 @@ def score(
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:
         grid.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row))
-    open_console().print(grid)
+    show_table(grid)

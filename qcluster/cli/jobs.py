@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from qcluster.cli.console import echo, open_console, show_run
+from qcluster.cli.console import echo, show_run, show_table
 from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
@@ -199,12 +199,12 @@ def fetch(
 def _show(parts: list[Any]) -> None:
     table = Table()
     for name in ("part", "circuits", "job", "attempt", "status", "reason"):
-        table.add_column(name, no_wrap=name == "job")
+        table.add_column(name)
     for part in parts:
         table.add_row(
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
         )
-    open_console().print(table)
+    show_table(table)
 
 
 def _top(counts: Distribution, k: int = 4) -> None:

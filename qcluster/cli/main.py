@@ -12,7 +12,7 @@ from rich.table import Table
 from qcluster import __version__
 from qcluster.cli.bench import bench_app
 from qcluster.cli.calibration import calibration_app
-from qcluster.cli.console import echo, open_console, show_run
+from qcluster.cli.console import echo, open_console, show_run, show_table
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
@@ -22,7 +22,7 @@ from qcluster.cli.options import Bits, Point, keep_apart, refuse, to_draw, to_wr
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.methods.registry import every, find
+from qcluster.core.methods.registry import Method, every, find
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
@@ -35,7 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-_METHODS = f"One of: {', '.join(method.name for method in every())}."
+_METHODS = f"One of: {', '.join(method.name for method in every())}, or MODULE:METHOD for one of yours."
 
 app.add_typer(jobs_app)
 app.add_typer(calibration_app)
@@ -49,6 +49,18 @@ app.command()(doctor)
 def _method_names(incomplete: str) -> list[str]:
     """Names of methods that begin with the given letters, for completion in the shell."""
     return [method.name for method in every() if method.name.startswith(incomplete)]
+
+
+def _method_name(name: str) -> str:
+    """Return the name of a method; for ``MODULE:METHOD``, that of the Method in a module, which is imported."""
+    if ":" not in name:
+        return name
+    from qcluster.bench.methods import import_named
+
+    method = import_named(name)
+    if not isinstance(method, Method):
+        raise ValueError(f"method {name!r} must be a Method, as enter and register return it; got {method!r:.60}")
+    return method.name
 
 
 def _version(wanted: bool) -> None:
@@ -115,6 +127,7 @@ def mitigate_file(
     from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
 
     keep_apart({"--json": json_out, "--plot": plot}, {"the counts": file, "--noise": noise, "--reference": reference})
+    method = None if method is None else _method_name(method)
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
     if reference is None and expected is not None:
@@ -185,7 +198,7 @@ def _show(
     for string, interval in shown.items():
         cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(interval)]
         table.add_row(string, *cells, *([f"{ideal.get(string, 0.0):.4f}"] if ideal is not None else []))
-    console.print(table)
+    show_table(table)
     confidence = "" if fixed.confidence is None else f", confidence {fixed.confidence:.2f}"
     console.print(
         f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'}: share {fixed.share:.2f}{confidence}"
@@ -201,14 +214,14 @@ def _show_averages(fixed: Mitigation, averages: dict[str, Interval], level: floa
     for name, mitigated in averages.items():
         raw = fixed.raw.expectation(name).value
         table.add_row(name, f"{raw:.4f}", f"{mitigated.value:.4f}", _ends(mitigated))
-    open_console().print(table)
+    show_table(table)
 
 
 def _table(first: str, level: float, *more: str) -> Table:
     table = Table()
-    table.add_column(first, overflow="fold")
+    table.add_column(first)
     for name in ("raw", "mitigated", f"{100 * level:g}% interval", *more):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     return table
 
 

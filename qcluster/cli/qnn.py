@@ -12,7 +12,7 @@ import typer
 from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.table import Table
 
-from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import keep_apart, refuse, to_draw, to_write
 from qcluster.core.words import plural
 from qcluster.files import write_whole
@@ -199,7 +199,7 @@ def evaluate(
                 note = f"calibrated on {plural(slope.n_circuits, 'training image')}: slope {slope.value:.3f}"
                 console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
             content |= {"reference": row} if way == "reference" and reference else row
-    console.print(table)
+    show_table(table)
     console.print(f"{plural(len(test_rows), 'sample')}, {plural(len(np.unique(X, axis=0)), 'distinct input')}")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")

@@ -101,7 +101,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, judged: ArrayLike | None = None) -> Self:
-        """Grow the trees for the columns that are known in the training rows.
+        """Keep the training rows, and grow the trees for the columns that most of them have.
 
         Args:
             X: ``(n_rows, n_columns)``, NaN where unknown.
@@ -133,8 +133,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._forests: dict[Key, list[Any]] = {}
         self._conformals: dict[Key, Conformal] = {}
         self._ranges: dict[Key, Any] = {}
-        usual = self._in_use(np.atleast_2d(~np.isnan(rows).all(axis=0)))
-        self._trees(tuple(np.flatnonzero(usual).tolist()))
+        patterns, counts = np.unique(self._in_use(~np.isnan(rows)), axis=0, return_counts=True)
+        self._trees(tuple(np.flatnonzero(patterns[counts.argmax()]).tolist()))
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -228,7 +228,9 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Return the training rows that have these columns: columns, roots of rates, roots of the base, and a mask."""
         complete = np.asarray(~np.isnan(self._rows[:, columns]).any(axis=1))
         if not columns or complete.sum() < 2:
-            raise ValueError("no training row has the columns that this row has: there is nothing to compare it with")
+            raise ValueError(
+                "fewer than two training rows have the columns that this row has: there is nothing to compare it with"
+            )
         rows = self._rows[complete]
         return rows[:, columns], root(self._rates[complete]), self._base_roots(columns, rows), complete
 

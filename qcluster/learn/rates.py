@@ -13,6 +13,7 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.estimators.q_cluster import q_cluster
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
@@ -27,7 +28,7 @@ TRIED = np.arange(0.0, HIGHEST, 0.02)
 
 
 @dataclass(frozen=True, eq=False)
-class Rates:
+class Rates(Frozen):
     """An estimated effective flip rate.
 
     Pass it to `mitigate` as ``noise=``: the default method uses `per_bit`, ``method="paper"`` uses `clustering`.
@@ -54,6 +55,9 @@ class Rates:
     clustering: Floats = field(kw_only=True)
     """``(n_bits,)``: the single rate at which the published Q-Cluster comes nearest to the mitigated answer, see
     `clustering_rate`. Equal to `value` without counts; 0 for bits that are not measured."""
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Return `per_bit`, so that rates can be passed on as an array."""

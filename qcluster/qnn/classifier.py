@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from qcluster.core.arrays import Floats
 from qcluster.qnn import on_backend, samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
-from qcluster.qnn.encoding import Kind
+from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts
 from qcluster.qnn.simulation.compress import compress
 from qcluster.qnn.simulation.exact import Form
@@ -118,10 +118,20 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         True
     """
 
+    classes_: npt.NDArray[Any]
+    ansatz_: Ansatz
+    theta_: Floats
+    threshold_: Floats
+    phases_: Floats | None
+    amplitude_: float | None
     loss_curve_: Floats
+    validation_curve_: Floats
     n_iter_: int
     n_circuits_: int
     n_shots_: int
+    contraction_: float
+    calibration_: Inputs
+    n_features_in_: int
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.plot import NotebookFigure
@@ -42,9 +43,10 @@ def plot_loss(model: QNNClassifier, *, ax: Any = None) -> Figure:
         if len(curve):
             style = "o" if len(curve) == 1 else "-"
             ax.plot(np.arange(1, len(curve) + 1), curve, style, label=name, color=colour)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlabel("round")
     ax.set_ylabel("mean loss")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    figure: Figure = ax.figure
-    return figure
+    whole_figure: Figure = ax.figure.figure  # ax.figure may be a subfigure
+    return whole_figure

@@ -128,6 +128,25 @@ class ContractedReadout:
         return Readouts(values, np.sqrt(np.maximum(0, 1 - values**2) / shots), len(inputs), shots * len(inputs))
 
 
+def measure_checked(
+    source: ReadoutSource, ansatz: Ansatz, thetas: Floats, inputs: Inputs, *, shots: int, rng: np.random.Generator
+) -> Readouts:
+    """Measure f of each circuit, and check what the source returned, which may be one of the user's.
+
+    Raises:
+        TypeError: It is not a Readouts.
+        ValueError: It does not have one value and one standard error for each circuit.
+    """
+    readouts = source.measure(ansatz, thetas, inputs, shots=shots, rng=rng)
+    name = f"{type(source).__name__}.measure"
+    if not isinstance(readouts, Readouts):
+        raise TypeError(f"{name} must return Readouts; got {type(readouts).__name__}")
+    values, errors = np.shape(readouts.values), np.shape(readouts.standard_errors)
+    if not values == errors == (len(inputs),):
+        raise ValueError(f"{name} must return ({len(inputs)},) values and standard errors; got {values} and {errors}")
+    return readouts
+
+
 class MeasuredForm:
     """Compute f and its gradient from measurements only, with one batch per call, and count circuits and shots.
 
@@ -162,7 +181,9 @@ class MeasuredForm:
         shifts += [sign * _SHIFT * np.eye(len(theta))[k] for k in shifted for sign in (1, -1)]
         thetas = np.repeat(theta + np.array(shifts), len(inputs), axis=0)
         rows = np.tile(np.arange(len(inputs)), len(shifts))
-        readouts = self._source.measure(self._ansatz, thetas, inputs.take(rows), shots=self._shots, rng=self._rng)
+        readouts = measure_checked(
+            self._source, self._ansatz, thetas, inputs.take(rows), shots=self._shots, rng=self._rng
+        )
         self.n_circuits += readouts.n_circuits
         self.n_shots += readouts.n_shots
         table = readouts.values.reshape(len(shifts), len(inputs))

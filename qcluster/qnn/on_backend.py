@@ -14,7 +14,7 @@ from qcluster.core.words import short_repr
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
 from qcluster.qnn.encoding import Inputs, Kind
-from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
+from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource, measure_checked
 from qcluster.qnn.rescale import draw_calibration_rows, rescale, sum_of_squares
 from qcluster.qnn.samples import Classifier
 from qcluster.qnn.simulation.compress import compress, phases
@@ -33,7 +33,8 @@ def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     machine = source(model)
 
     def run(batch: Inputs) -> Readouts:
-        return machine.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=model.shots, rng=rng)
+        thetas = np.tile(theta, (len(batch), 1))
+        return measure_checked(machine, ansatz, thetas, batch, shots=model.shots, rng=rng)
 
     if getattr(machine, "mitigation", None) == "rescale":
         known = model.calibration_

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from qcluster.bench.faults import MISREPORTS, misreport
 from qcluster.bench.machines import run_task
@@ -13,6 +14,7 @@ from qcluster.bench.methods import check_methods
 from qcluster.bench.scores import score
 from qcluster.bench.store import read_scores
 from qcluster.bench.tasks import Task, find_case, parse_campaign
+from qcluster.cli.main import app
 from qcluster.core.methods import registry
 from tests.bench.test_cli_bench import call
 from tests.bench.test_scores import sample
@@ -76,6 +78,22 @@ def test_functions_and_registered_methods_score(module, name):
     row, result = score(sample({"00": 90, "01": 10}, {"00": 1}), f"{module}:{name}")
     assert row["status"] == "ok", row["note"]
     assert result.shots == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("{}:made", "left as is: this method changes nothing here"),
+        ("{}:same", "must be a Method, as enter and register return it; got <function same"),
+        ("{}:absent", "must name a function of module"),
+        ("no_such_module:f", "must be in the working directory or installed"),
+    ],
+)
+def test_a_file_of_counts_is_mitigated_by_a_method_of_the_users(module, tmp_path, name, said):
+    """The guide said that a registered method works on the command line, which had no way to import it."""
+    (tmp_path / "counts.json").write_text('{"00": 90, "01": 10}')
+    done = CliRunner().invoke(app, ["mitigate", "counts.json", "--method", name.format(module)])
+    assert said in " ".join(done.output.split()) or said in str(done.exception)
 
 
 def test_two_processes_find_the_module(module, tmp_path):

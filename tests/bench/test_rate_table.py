@@ -298,3 +298,32 @@ def test_your_campaigns_become_rows(tmp_path):
     table = read_table(tmp_path / "mine.csv")
     assert table.facts["circuit"].tolist() == ["ghz:3", "bv:4"]
     assert np.allclose(table.rates, 0.1, atol=0.01)
+
+
+def test_a_circuit_of_a_file_is_a_family_of_its_own(tmp_path):
+    """All of them were one family, and a table of nothing else could not be fitted."""
+    from qiskit import qasm2
+
+    from qcluster.bench.campaign import run
+    from qcluster.bench.tasks import parse_campaign
+
+    for name in ("ghz:2", "bv:2"):
+        (tmp_path / f"{name[:-2]}.qasm").write_text(qasm2.dumps(make_case(name).circuit))
+    plan = {"files": ["ghz.qasm", "bv.qasm"], "machines": "flips:0.1", "shots": 500, "methods": "identity"}
+    list(run(parse_campaign(plan, tmp_path), tmp_path / "toy"))
+    add_runs(tmp_path / "toy", tmp_path / "mine.csv")
+    table = read_table(tmp_path / "mine.csv")
+    assert table.groups.tolist() == [f"file:{tmp_path / name}.qasm#0" for name in ("ghz", "bv")]
+
+
+def test_a_task_that_was_run_again_is_another_run(tmp_path, monkeypatch):
+    """The same campaign on the same machine, a week later: no run of it was added."""
+    ideal = Distribution.of({"00": 1})
+    one, other = (
+        Sample("a", "idle", "idle", "ibm_torino", Distribution.of({"00": 90, "01": n, "11": 10 - n}), ideal)
+        for n in (10, 4)
+    )
+    monkeypatch.setattr("qcluster.bench.rate_table.read_tasks", lambda folder: [one])
+    for sample, wanted in ((one, (1, 1, 0)), (other, (1, 1, 0)), (one, (0, 0, 1)), (other, (0, 0, 1))):
+        monkeypatch.setattr("qcluster.bench.store.load_samples", lambda folder, sample=sample: [sample])
+        assert add_runs(tmp_path, tmp_path / "mine.csv") == wanted

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from qcluster.bench.campaign import run, score_samples
+from qcluster.bench.methods import METHODS
 from qcluster.bench.records import read_records
 from qcluster.bench.reports import figures
 from qcluster.bench.reports.about import read_about
 from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
+from qcluster.bench.reports.page import _description
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
 from qcluster.bench.reports.summary import few_circuits, group_rows, summarise
 from qcluster.bench.scores import SCORE_COLUMNS
@@ -191,6 +193,18 @@ def test_names_of_methods_are_no_formulas_in_figures(tmp_path):
     assert all(path.exists() for path in draw_figures(tmp_path, rows, summarise(rows, "all")))
 
 
+def test_every_column_of_the_scatter_plots_has_numbers_below_it(tmp_path, monkeypatch):
+    """Of nine methods, the last is alone in its line; the others of the line above had no numbers."""
+    rows = [ran(case, method, 0.5) for case in "ab" for method in ("identity", *"abcdefghi")]
+    kept = {}
+    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
+    draw_figures(tmp_path, rows, summarise(rows, "all"))
+    figure = kept["fidelity.png"]
+    figure.draw_without_rendering()
+    numbered = [any(label.get_visible() for label in axes.get_xticklabels()) for axes in figure.axes]
+    assert numbered[:9] == [False] * 5 + [True] * 4
+
+
 @pytest.mark.parametrize("length", [60, 300])
 def test_long_names_of_methods_stay_beside_and_above_what_they_name(tmp_path, monkeypatch, length):
     """Users' methods are called by module and function: titles ran into each other, and axes shrank to nothing."""
@@ -345,6 +359,12 @@ def test_the_page_says_what_was_run_with_what_and_explains_every_method(folder):
     assert all(sentence.endswith(".") and "your own" not in sentence for sentence in told.values())
 
 
+def test_only_methods_of_users_are_called_their_own():
+    told = {name: _description(name) for name in (*METHODS, "circuit@high", "mine:method", "mine:method@low")}
+    assert [name for name, sentence in told.items() if "your own" in sentence] == ["mine:method"]
+    assert told["mine:method@low"] == "mine:method with a wrong calibration (low)."
+
+
 def test_the_heading_is_the_campaigns_own(tmp_path):
     content = {"name": "Two coins", "description": "Nothing to win.", "cases": ["ghz:3"], "machines": ["flips:0.05"]}
     list(run(parse_campaign({**content, "shots": 50, "twirls": 1, "methods": ["identity"]}), tmp_path))
@@ -425,6 +445,8 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
       document.getElementById("find").value = "qaoa"; document.getElementById("find").dispatchEvent(new Event("input"));
       const found = table.tBodies[0].rows.length;
       table.tBodies[0].rows[0].click();
+      table.tHead.rows[0].cells[0].querySelector("button").click();
+      const chosen = [...document.querySelectorAll("#tasks tr.chosen")].map(row => row.cells[0].textContent);
       const method = document.getElementById("method");
       method.value = "plurality"; method.dispatchEvent(new Event("change"));
       const note = document.getElementById("note").textContent, groups = document.getElementById("group");
@@ -433,7 +455,7 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
       groups.value = [...groups.options].find(option => option.text === "machine=flips:0.1").value;
       groups.dispatchEvent(new Event("change"));
       const part = document.querySelector(`#methods td:nth-child(${n})`).textContent;
-      document.title = JSON.stringify({ note, all, part, few: document.getElementById("few").textContent,
+      document.title = JSON.stringify({ chosen, note, all, part, few: document.getElementById("few").textContent,
         before, after, found, name: document.getElementById("name").textContent,
         bars: document.querySelectorAll("#bars code").length,
         methods: document.querySelectorAll("#methods tbody tr").length });
@@ -445,6 +467,7 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
     assert seen["after"] == sorted(seen["before"], reverse=True)
     assert seen["found"] == 2
     assert "qaoa:4" in seen["name"]
+    assert seen["chosen"] == ["qaoa:4"]  # also after another sort
     assert seen["bars"] == 16
     assert seen["methods"] == 4
     assert re.search(r"\(raw 0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\] by its shots\)", seen["note"])
@@ -510,6 +533,28 @@ def test_the_page_fits_wide_and_narrow_screens_in_light_and_dark(folder, tmp_pat
         assert abs(dark - light) > 500
         assert (dark < light) is (scheme == "dark")
     assert seen["390"]["columns"] < seen["1280"]["columns"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROME is None, reason="needs Chromium on the path")
+def test_strings_of_many_bits_leave_room_for_their_bars(tmp_path):
+    """Strings of 600 bits took the whole width of the page, and more."""
+    counts = {"0" * 600: 48, "1" * 600: 47}
+    record = {"id": "wide", "family": "ghz", "counts": counts, "ideal": dict.fromkeys(counts, 0.5)}
+    (tmp_path / "wide.jsonl").write_text(json.dumps(record) + "\n")
+    list(score_samples(read_records(tmp_path / "wide.jsonl"), tmp_path / "scored", ("identity", "hammer")))
+    write_report(tmp_path / "scored", figures=False)
+    driver = """<script>
+    window.addEventListener("load", () => {
+      const root = document.documentElement, bar = document.querySelector("#bars .fixed");
+      document.title = JSON.stringify([root.scrollWidth - root.clientWidth, bar.clientWidth / root.clientWidth]);
+    });
+    </script></body>"""
+    page = tmp_path / "page.html"
+    page.write_text((tmp_path / "scored" / "report.html").read_text().replace("</body>", driver))
+    over, share = json.loads(dump(page))
+    assert over == 0
+    assert share > 0.3
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ def records():
     yield "faults", FaultMasks(2, masks, np.full(2, 0.1), np.zeros(2, np.uint8), np.full((2, 2), 0.02)), (
         "masks", "rates", "readout",
     )  # fmt: skip
+    yield "rates", qc.estimate_rates(counts={"000": 430, "001": 20, "111": 450}), ("per_bit", "clustering")
     yield "measured", qc.MeasuredNoise({"01": 90, "00": 10}, "01"), ("flips",)
 
 

@@ -203,3 +203,22 @@ def test_several_two_qubit_gates():
 def test_qubits_outside_are_named(calibration):
     with pytest.raises(ValueError, match=r"0\.\.132 on fake_torino; got 133"):
         calibration.error("sx", [133])
+    for qubit in (None, "0", 0.5):
+        with pytest.raises(ValueError, match=f"on fake_torino; got {qubit}"):
+            calibration.coherence(qubit)
+
+
+@pytest.mark.parametrize("figure", ["error", "duration", "is_dead", "assumed_error"])
+def test_qubits_are_a_sequence_and_one_for_a_measurement(calibration, figure):
+    """A pair was answered for its first qubit, and a number ended in Python's own words."""
+    ask = getattr(calibration, figure)
+    for gate, qubits in (("sx", 0), ("measure", 0), ("measure", ()), ("cz", ())):
+        with pytest.raises(ValueError, match=r"qubits must be a sequence of qubits, such as \(0,\) or \(0, 1\); got"):
+            ask(gate, qubits)
+    with pytest.raises(ValueError, match=r"a measurement must have one qubit, such as \(0,\); got \(0, 1\)"):
+        ask("measure", (0, 1))
+
+
+def test_it_introduces_itself_in_one_line(calibration):
+    assert repr(calibration) == f"Calibration('fake_torino', 133 qubits, 300 couplings, {calibration.date})"
+    assert repr(Calibration.ideal(1)) == "Calibration('ideal', 1 qubit, 0 couplings)"

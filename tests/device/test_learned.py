@@ -152,6 +152,10 @@ def test_the_report_names_the_pair_that_is_worse():
     assert 4 < report.places[0].factor < 14
     assert report.ratio > 1.3
     assert "(0.0 times the faults)" in str(dataclasses.replace(report, survival=1.0))
+    lost = dataclasses.replace(report, survival=0.0)  # so many faults that no shot counts them
+    assert np.isnan(lost.ratio)
+    assert f"0.0% measured, {report.expected_survival:.1%} by the calibration\n" in str(lost)
+    assert lost.plot().axes[0].get_title(loc="left") == "No shot read the expected string"
     assert "times too good for gates on qubits" in str(report)
     assert report.flips.shape == (4, 2)
     assert abs(plain.reference.report().ratio - 1) < 0.25
@@ -196,7 +200,7 @@ def test_where_no_errors_are_published_nothing_is_said_of_a_calibration():
     assert f"{kept:.1%} measured, nothing to compare it with: the machine publishes no errors" in str(report)
     assert str(report).splitlines()[2:4] == ["bit   flipped", f"  0   {reference.noise.flips[0]:7.2%}"]
     assert (report.places, report.published) == ((), False)
-    assert report.plot().axes[0].get_title() == "no errors are published"
+    assert report.plot().axes[0].get_title(loc="left") == "No errors are published"
     isa = transpile(_measured(ghz(3)), find_machine("fake_mumbai").backend, seed_transpiler=1)
     assert qc.reference_circuit(isa, silent).visible is None
     assert qc.reference_circuit(isa, run.calibration).visible > 0.9

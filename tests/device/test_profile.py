@@ -106,6 +106,9 @@ def test_delays_in_dt_need_dt():
     circuit.delay(5, 0)
     with pytest.raises(ValueError, match="dt"):
         read_profile(circuit)
+    for wrong in (-1e-9, float("nan"), "1e-9", True):
+        with pytest.raises(ValueError, match="dt must be a finite number of at least 0; got"):
+            read_profile(circuit, dt=wrong)
 
 
 def test_empty_circuit():

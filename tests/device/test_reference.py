@@ -686,6 +686,9 @@ def test_references_of_circuits_with_delays_are_chosen_by_the_calibration(length
     isa, calibration = transpile(circuit, backend, seed_transpiler=1), find_machine("fake_mumbai").calibration
     assert reference_circuit(isa, calibration).visible is None
     assert reference_circuit(isa, calibration, dt=backend.dt).visible > 0.9
+    for wrong in (-1e-9, float("nan"), "1e-9"):
+        with pytest.raises(ValueError, match="dt must be a finite number of at least 0; got"):
+            reference_circuit(isa, calibration, dt=wrong)
 
 
 def test_several_references_run_together_and_travel_as_one():

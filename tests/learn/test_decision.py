@@ -25,7 +25,18 @@ from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import answers, balanced, raw, scores, wide_rows
-from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, recorded, tabulate, write
+from qcluster.learn.decision.table import (
+    SOURCES,
+    build,
+    build_part,
+    joined,
+    plan,
+    read,
+    read_all,
+    recorded,
+    tabulate,
+    write,
+)
 from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate
 
 
@@ -229,6 +240,11 @@ def test_ideals_beside_records_with_faults_are_found(tmp_path, read, number):
     [
         ({"ideal": {"000": 1}}, "the ideal must have strings of 2 bits, as the counts; got 3"),
         ({"faults": FAULTS | {"readout": [[0.01, 0.02]] * 3}}, "the readout of faults must have 2 pairs"),
+        (
+            {"faults": FAULTS | {"masks": [8]}},
+            "the masks of faults must be integers of 2 bits, as the counts have; got 8",
+        ),
+        ({"faults": FAULTS | {"masks": [-1]}}, "the masks of faults must be integers of 2 bits, .*; got -1"),
     ],
 )
 def test_counts_ideal_and_faults_have_one_width(tmp_path, read, changed, said):
@@ -386,6 +402,21 @@ def test_a_table_is_built_in_parts_and_only_once(tmp_path):
     table = read_all(tmp_path)
     assert len(table) == 6
     assert (~table.drawn).sum() == 1
+
+
+def test_parts_go_to_the_folder_that_was_named_wherever_they_are_built(tmp_path, monkeypatch):
+    """The workers of a cluster have other current folders: their parts went there, and were reported as built."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    Path("mine.jsonl").write_text(json.dumps({"counts": {"00": 60, "11": 40}, "ideal": {"00": 0.5, "11": 0.5}}))
+    built = build(Path("table"), {"sharp": 1}, [Path("mine.jsonl")])
+    parts = [next(built)]
+    monkeypatch.chdir("elsewhere")
+    parts += built
+    assert parts == [tmp_path / "table" / name for name in ("records-mine.npz", "sharp-0000000.npz")]
+    monkeypatch.setattr("qcluster.learn.decision.table.build_part", lambda part: part[-1])
+    with pytest.raises(StorageError, match=r"workers must see the same folder .*full-0000000\.npz is not there"):
+        list(build(tmp_path / "table", {"full": 1}, []))
 
 
 def test_a_table_of_more_cases_makes_the_last_part_of_a_smaller_one_again(tmp_path):

@@ -154,6 +154,19 @@ def test_columns_that_training_lacks_are_ignored(rows):
     assert np.array_equal(forest.predict(X), forest.predict(lacking))
 
 
+def test_rows_of_two_kinds_need_no_row_that_has_all_columns(rows):
+    """Each half could be fitted; together they were refused."""
+    X, y, groups = rows
+    X = X.copy()
+    X[:100, 0] = X[100:, 2] = np.nan
+    forest = RateForest(trees=10).fit(X, y, groups)
+    for kind, columns in (slice(100), [1, 2]), (slice(100, None), [0, 1]):
+        alone = RateForest(trees=10).fit(X[kind][:, columns], y[kind], groups[kind])
+        assert np.array_equal(forest.predict(X[kind]), alone.predict(X[kind][:, columns]))
+    with pytest.raises(ValueError, match="fewer than two training rows have the columns that this row has"):
+        forest.predict(np.ones((1, 3)))
+
+
 def test_a_spare_column_is_used_only_where_the_better_one_is_unknown(rows):
     X, y, groups = rows
     forest = RateForest((0,), ((2, 0),), trees=10).fit(X, y, groups)

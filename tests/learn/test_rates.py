@@ -163,6 +163,22 @@ def test_a_bit_that_is_never_measured_changes_no_other_rate(machine, mixed):
     assert before.per_bit.tolist() == [*estimate_rates(ghz(), machine).per_bit, 0, 0, 0]
 
 
+@pytest.mark.parametrize("counts", [None, {"00": 480, "01": 60, "10": 50, "11": 410}])
+def test_the_noise_of_a_machine_that_publishes_no_errors_is_unknown(counts):
+    """A simulator counted as a machine without errors: every flip was put down to the circuit, and the rate to 0."""
+    circuit = qiskit.QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    found, blind = estimate_rates(circuit, "aer", counts), estimate_rates(circuit, None, counts)
+    assert (found.value, found.low, found.high) == (blind.value, blind.low, blind.high)
+    assert found.high > 0.01
+    machine = find_machine("aer").calibration
+    assert estimate_rates(circuit, machine, counts).value == blind.value
+    if counts:
+        assert estimate_rates(None, machine, counts).value == estimate_rates(counts).value
+
+
 def test_a_run_without_noise_gives_its_measured_bits_one_rate():
     (run,) = qc.execute([ghz(3, spare=1)], "aer", shots=500, seed=1)
     rates = estimate_rates(run)

@@ -233,3 +233,25 @@ def test_the_stand_in_takes_circuits_in_any_order():
     assert abs(found.values - noiseless).max() < 6e-3
     none = ContractedReadout(1.0).measure(ansatz, thetas[:0], bits.take(np.arange(0)), shots=10, rng=rng)
     assert none.values.shape == (0,)
+
+
+@pytest.mark.parametrize("train_on", ["exact", "backend"])
+@pytest.mark.parametrize(
+    ("returned", "error", "said"),
+    [
+        (np.zeros(3), TypeError, r"Fixed\.measure must return Readouts; got ndarray"),
+        (Readouts(np.zeros(1), np.zeros(1), 1, 9), ValueError, r"must return \(\d+,\) values and .* \(1,\) and \(1,\)"),
+        (Readouts(0.5, 0.1, 1, 9), ValueError, r"must return \(\d+,\) values and standard errors; got \(\) and \(\)"),
+    ],
+)
+def test_a_source_of_the_users_that_returns_something_else_is_named(train_on, returned, error, said):
+    """It ended in "index 3 is out of bounds" or "has no attribute 'raw'"."""
+
+    class Fixed:
+        def measure(self, ansatz, thetas, inputs, *, shots, rng):
+            return returned
+
+    digits = load_digits_4x4(3, 6)
+    model = QNNClassifier(random_state=1, backend=Fixed(), train_on=train_on, n_init=1)
+    with pytest.raises(error, match=said):
+        model.fit(digits.X[:40], digits.y[:40]).decision_function(digits.X[:5])

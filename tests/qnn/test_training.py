@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, parity_angles, plot_loss
@@ -252,6 +253,10 @@ def test_the_loss_is_drawn():
     drawn = {line.get_label(): line.get_ydata() for line in plot_loss(model).axes[0].lines}
     assert drawn["training"] == pytest.approx(model.loss_curve_)
     assert drawn["validation"] == pytest.approx(model.validation_curve_)
+    left = Figure().subfigures(1, 2)[0].subplots()
+    short = QNNClassifier(solver="adam", max_iter=2, n_init=1, random_state=0).fit(X, y)
+    assert plot_loss(short, ax=left) is left.figure.figure
+    assert all(tick == round(tick) for tick in left.get_xticks())  # a round is a whole number
     with pytest.raises(ValueError, match="made from angles"):
         plot_loss(QNNClassifier.from_angles(*parity_angles([1])))
 

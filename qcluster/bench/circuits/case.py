@@ -19,6 +19,8 @@ from qcluster.core.counts.metrics import entropy
 
 SIMULATED_QUBITS = 22
 """Widest circuit whose ideal output is simulated (64 MB of amplitudes)."""
+USER = "user"
+"""Family of all circuits from users' files, whose kind is unknown."""
 _ABRIDGED = 1000
 """Number of array entries above which NumPy abridges the printed array."""
 
@@ -64,7 +66,7 @@ class Case:
     def fingerprint(self) -> str:
         """Hash of the instructions: it changes with the circuit, and is the same on any machine and in any process."""
         digest = hashlib.sha256(f"{self.n_qubits},{self.n_bits}".encode())
-        for text in _instructions(self.circuit, complete=self.family == "user"):
+        for text in _instructions(self.circuit, complete=self.family == USER):
             digest.update(text.encode())
         return digest.hexdigest()[:16]
 

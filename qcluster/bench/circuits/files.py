@@ -5,7 +5,7 @@ from pathlib import Path
 from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
-from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
+from qcluster.bench.circuits.case import SIMULATED_QUBITS, USER, Case, simulate
 from qcluster.core.counts.distribution import read_with_width
 from qcluster.core.words import plural
 from qcluster.device.circuits.files import read_circuits
@@ -49,10 +49,10 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
                 raise ValueError(f"its strings must have the {needed} of {name}; got {ideal.n_bits}")
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(f"cannot read the ideal output from {ideal_path}: {error}") from error
-        return Case(name, "user", circuit, ideal, given=True)
+        return Case(name, USER, circuit, ideal, given=True)
     if circuit.num_qubits > SIMULATED_QUBITS:
-        return Case(name, "user", circuit, None)
+        return Case(name, USER, circuit, None)
     try:
-        return Case(name, "user", circuit, simulate(circuit))
+        return Case(name, USER, circuit, simulate(circuit))
     except (ValueError, QiskitError):
-        return Case(name, "user", circuit, None)
+        return Case(name, USER, circuit, None)

@@ -102,8 +102,9 @@ def _scatter(path: Path, rows: Sequence[Mapping[str, str]], shown: Sequence[Summ
         axes.plot([0, 1], [0, 1], color="#888888", linewidth=0.8)
         axes.scatter(*np.array(pairs).T, s=9, alpha=0.6, color="#0f62fe")
         axes.set_title(fill(summary.method, _ABOVE), fontsize=10, parse_math=False)
-    for axes in grid.ravel()[len(shown) :]:
-        axes.set_visible(False)
+    for k in range(len(shown), grid.size):
+        grid.flat[k].set_visible(False)
+        grid.flat[k - columns].tick_params(labelbottom=True)  # sharing axes leaves numbers in the last line only
     figure.supxlabel("raw HF")
     figure.supylabel("mitigated HF")
     return _save(figure, path)

@@ -22,6 +22,7 @@ _VARIANTS = {
     "mixture_unguarded": "The mixture of a few strings, whatever the evidence for it.",
     "paper": "Q-Cluster as published (arXiv:2504.10801), at a flip rate that is estimated.",
     "paper_given": "Q-Cluster as published, at the flip rate that follows from the calibration.",
+    "reference": "Everything that a run knows: its counts, compiled circuit, calibration and reference circuit.",
 }
 """Descriptions of methods that are not in the registry, or that get different data here."""
 _PACKAGES = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "mthree", "numpy")
@@ -60,16 +61,24 @@ def write_page(
             for group in groups
         ],
     }
-    descriptions = {method.name: method.summary for method in every()} | _VARIANTS
     pages = Environment(loader=PackageLoader("qcluster.bench.reports", "."), autoescape=True, undefined=StrictUndefined)
     page = pages.get_template("page.html.j2").render(
         title=about.title,
         description=about.description,
         facts=list(_facts(rows)),
-        methods=[(name, descriptions.get(name, "A method of your own.")) for name in methods],
+        methods=[(name, _description(name)) for name in methods],
         data=content,
     )
     write_managed(path, page)
+
+
+def _description(name: str) -> str:
+    """Describe a method in a sentence."""
+    base, _, how = name.rpartition("@")
+    if base:
+        return f"{base} with a wrong calibration ({how})."
+    descriptions = {method.name: method.summary for method in every()} | _VARIANTS
+    return descriptions.get(name, "A method of your own.")
 
 
 def _facts(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +60,10 @@ class Distribution(Mapping[str, float]):
     """``(n_outcomes, n_words) uint64``: the packed rows, see `qcluster.core.counts.bits`."""
     n_bits: int = field(init=False)
     """Number of classical bits."""
+
+    if TYPE_CHECKING:  # the weights are required, and of any type of number
+
+        def __init__(self, bits: Bits, weights: ArrayLike) -> None: ...
 
     @default_errstate
     def __post_init__(self) -> None:
@@ -146,7 +150,7 @@ class Distribution(Mapping[str, float]):
             {'001': 0.75, '010': 0.25}
         """
         read = intake.read(source, num_bits)
-        return read if isinstance(read, cls) else cls.from_words(*read)
+        return read if isinstance(read, Distribution) else cls.from_words(*read)
 
     from_counts = of
 
@@ -237,7 +241,7 @@ class Distribution(Mapping[str, float]):
         rows = np.argsort(-self.weights, kind="stable")[:k]
         return dict(zip(format_bitstrings(self.bits[rows]), self.probabilities[rows].tolist(), strict=True))
 
-    def marginal(self, bits: Sequence[int]) -> "Distribution":
+    def marginal(self, bits: Iterable[SupportsIndex]) -> "Distribution":
         """Return the marginal over some classical bits: column j of the result is classical bit ``bits[j]``.
 
         Raises:

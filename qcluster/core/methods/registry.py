@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.checks import EXPECT
+from qcluster.core.checks import EXPECT, check_whole
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.noise_argument import DESCRIPTIONS, kind_of
@@ -62,7 +62,13 @@ class Method:
             raise ValueError(f"summary must be a sentence; got {self.summary!r}")
         if not callable(self.function):
             raise TypeError(f"function must be callable; got {self.function!r}")
-        unknown = [kind for kind in self.takes if kind not in DESCRIPTIONS]
+        if self.unasked is not None and not callable(self.unasked):
+            raise TypeError(f"unasked must be callable, or None; got {self.unasked!r}")
+        if self.settings is not None and not isinstance(self.settings, type):
+            raise TypeError(f"settings must be a class, or None; got {self.settings!r}")
+        if self.widest is not None:
+            check_whole("widest", self.widest, 1)
+        unknown = [kind for kind in self.takes if kind not in list(DESCRIPTIONS)]
         if unknown:
             raise ValueError(f"needs and uses must be among {', '.join(DESCRIPTIONS)}; got {unknown[0]!r}")
 
@@ -98,7 +104,7 @@ class Method:
         """
         if not isinstance(guard, (bool, np.bool_)):
             raise TypeError(f"guard must be True or False; got {guard!r}")
-        if expect not in (None, *EXPECT):
+        if expect is not None and not (isinstance(expect, str) and expect in EXPECT):
             raise ValueError(f"expect must be {' or '.join(map(repr, EXPECT))}, or None; got {expect!r}")
         if expect is not None and not (self.guarded and guard):
             raise ValueError(

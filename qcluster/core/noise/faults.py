@@ -11,6 +11,7 @@ from qcluster.core.checks import check_real, check_whole, real_array
 from qcluster.core.counts.bits import Words, pack, unique_words
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
+from qcluster.core.words import plural
 
 KINDS = ("gate", "idle", "readout", "crosstalk")
 """Sources of flip patterns; `FaultMasks.kind` holds indices into this tuple."""
@@ -74,6 +75,10 @@ class FaultMasks(Frozen):
         readout = np.array(as_rates(readout.reshape(self.n_bits, 2), self.n_bits))
         for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
+
+    def __repr__(self) -> str:
+        size = f"{plural(len(self.masks), 'mask')} of {plural(self.n_bits, 'bit')}"
+        return f"FaultMasks({size}, {self.expected_faults:.3g} faults per shot)"
 
     @property
     def expected_faults(self) -> float:

@@ -7,11 +7,12 @@ noisy distribution of a circuit with the same two-qubit gates is the XOR-convolu
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, read_only
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
 from qcluster.core.counts.distribution import Distribution, are_probabilities, read_with_width
 from qcluster.core.frozen import Frozen
@@ -70,6 +71,10 @@ class MeasuredNoise(Frozen):
     expected: str = ""
     """Noiseless output of the reference, such as ``"0110"``, or ``(n_bits,) bool``: entry j is classical bit j. It
     may be omitted for a `Run.reference`, which has it."""
+
+    if TYPE_CHECKING:  # the fields are what these arguments are read as
+
+        def __init__(self, reference_counts: Any, expected: str | Bits = "") -> None: ...
 
     def __post_init__(self) -> None:
         pooled = getattr(self.reference_counts, "noise", None)
@@ -183,12 +188,12 @@ class MeasuredNoise(Frozen):
         ``ln E^`` and may be negative; multiples of the noise are powers of E^.
 
         Args:
-            n_index: strings wider than this are hashed (see `qcluster.core.stats.walsh`).
+            n_index: strings wider than this are hashed (see `qcluster.core.stats.walsh`); at least 1.
 
         Returns:
             Kernel. Cost: a hundred transforms of ``2^n_index`` numbers: milliseconds for 10 bits, 5 s for 20.
         """
-        index = LinearIndex(self.n_bits, n_index)
+        index = LinearIndex(self.n_bits, check_whole("n_index", n_index, 1))
         return kernel_of(index, index.vector(self.patterns.words, self.patterns.weights))
 
 

@@ -174,7 +174,8 @@ def read_profile(
         dt: seconds per unit of a delay given in "dt"; needed only if there are such delays.
 
     Raises:
-        ValueError: blocks of control flow may measure different qubits into the same bit, or dt is missing.
+        ValueError: blocks of control flow may measure different qubits into the same bit, or dt is missing
+            or negative.
         TypeError: `circuit` is not a circuit, or `calibration` is not a calibration.
 
     Example:
@@ -188,6 +189,7 @@ def read_profile(
     timeline.check_circuit(circuit)
     if calibration is not None:
         timeline.check_calibration(calibration)
+    dt = timeline.check_dt(dt)
     measured, mid = timeline.measurements(circuit)
     gates, used, depth = timeline.census(circuit)
     lengths = timeline.lengths(circuit, calibration, dt)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_real
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -39,6 +40,11 @@ def check_calibration(calibration: Any) -> None:
     if not hasattr(calibration, "readout"):
         came = _kind(calibration)
         raise TypeError(f"calibration must be a Calibration; got {came}: make it by qcluster.read_calibration(backend)")
+
+
+def check_dt(dt: Any) -> float | None:
+    """Return the seconds per unit of a delay, or None; ValueError unless they are a finite number of at least 0."""
+    return None if dt is None else check_real("dt", dt, 0)
 
 
 def _kind(came: Any) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.words import plural, short_repr
 from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
 from qcluster.device.machines.names import check_backend, open_named
@@ -128,6 +130,10 @@ class Calibration(Frozen):
         if len(outside):
             raise ValueError(f"couplings of a calibration must join qubits 0..{n - 1}; got {outside[0].tolist()}")
 
+    def __repr__(self) -> str:
+        size = f"{plural(self.n_qubits, 'qubit')}, {plural(len(self.couplings), 'coupling')}"
+        return f"Calibration({', '.join([repr(self.backend), size, *([self.date] if self.date else [])])})"
+
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:
         """Make the calibration of a machine without errors, such as a plain simulator: no gates, and all errors 0."""
@@ -177,24 +183,22 @@ class Calibration(Frozen):
 
         Args:
             gate: name of the gate, or "measure" for the mean of both readout errors.
-            qubits: one or two physical qubits, in either order.
+            qubits: one or two physical qubits, in either order, such as ``(0,)``; one for "measure".
 
         Returns:
             The published error; 0 on a noiseless machine; NaN if the machine lists no such gate there.
 
         Raises:
-            ValueError: a qubit lies outside the machine.
+            ValueError: a qubit lies outside the machine, or `qubits` is not a sequence of qubits.
         """
         if gate == "measure":
-            self._check(qubits)
-            return float(self.readout[qubits[0]].mean())
+            return float(self.readout[self._measured(qubits)].mean())
         return self._lookup(self.errors_1q, self.errors_2q, gate, qubits)
 
     def duration(self, gate: str, qubits: Sequence[int]) -> float:
         """Return the duration of a gate or measurement, in seconds; arguments and errors as in `error`."""
         if gate == "measure":
-            self._check(qubits)
-            return float(self.readout_duration[qubits[0]])
+            return float(self.readout_duration[self._measured(qubits)])
         return self._lookup(self.durations_1q, self.durations_2q, gate, qubits)
 
     def assumed_error(self, gate: str, qubits: Sequence[int]) -> float:
@@ -268,8 +272,7 @@ class Calibration(Frozen):
         """True if a gate or "measure" is dead on these qubits: its published error is 1 or more, or the gate or one of
         its qubits is reported as faulty."""
         if gate == "measure":
-            (qubit,) = qubits
-            self._check(qubits)
+            qubit = self._measured(qubits)
             return bool((self.readout[qubit] >= 1).any() or self._faulty[qubit])
         if self.error(gate, qubits) >= 1 or self._faulty[list(qubits)].any():
             return True
@@ -298,9 +301,18 @@ class Calibration(Frozen):
         return np.where(times > 0, times, medians)
 
     def _check(self, qubits: Sequence[int]) -> None:
+        if not isinstance(qubits, Sized) or not len(qubits):
+            raise ValueError(f"qubits must be a sequence of qubits, such as (0,) or (0, 1); got {short_repr(qubits)}")
         for qubit in qubits:
-            if not 0 <= qubit < self.n_qubits:
+            if not isinstance(qubit, Integral) or not 0 <= qubit < self.n_qubits:
                 raise ValueError(f"qubits must lie in 0..{self.n_qubits - 1} on {self.backend}; got {qubit}")
+
+    def _measured(self, qubits: Sequence[int]) -> int:
+        """Return the single qubit of a measurement; ValueError if there are several."""
+        self._check(qubits)
+        if len(qubits) > 1:
+            raise ValueError(f"a measurement must have one qubit, such as (0,); got {short_repr(qubits)}")
+        return qubits[0]
 
     def _pair_columns(self, qubits: Sequence[int]) -> list[int]:
         """Indices of the couplings of a pair of qubits: in the given direction, then in the other one."""

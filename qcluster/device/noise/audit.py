@@ -61,10 +61,12 @@ class ReferenceReport:
     def ratio(self) -> float:
         """Measured number of faults divided by the calibrated one: the ratio of the logarithms of the survivals.
 
-        It is nan where the machine publishes no errors.
+        It is nan where the machine publishes no errors, or no shot read the expected string.
         """
+        if not self.survival:
+            return np.nan
         expected = float(np.clip(self.expected_survival, 1e-9, 1 - 1e-9))
-        return abs(float(np.log(max(self.survival, 1e-9)) / np.log(expected)))  # abs: without any fault, 0, not -0
+        return abs(float(np.log(self.survival) / np.log(expected)))  # abs: without any fault, 0, not -0
 
     @property
     def published(self) -> bool:
@@ -74,7 +76,8 @@ class ReferenceReport:
     def __str__(self) -> str:
         comparison = "nothing to compare it with: the machine publishes no errors"
         if self.published:
-            comparison = f"{self.expected_survival:.1%} by the calibration ({self.ratio:.1f} times the faults)"
+            comparison = f"{self.expected_survival:.1%} by the calibration"
+            comparison += f" ({self.ratio:.1f} times the faults)" if self.survival else ""
         lines = [
             self.title,
             f"expected string: {self.survival:.1%} measured, {comparison}",

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import check_flag, check_real, check_whole, make_rng
+from qcluster.core.checks import check_flag, check_whole, make_rng
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution, read_with_width
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
-from qcluster.device.circuits.timeline import check_calibration, check_circuit, measurements
+from qcluster.device.circuits.timeline import check_calibration, check_circuit, check_dt, measurements
 from qcluster.device.noise.backward import Backward, is_clifford
 from qcluster.device.noise.walk import walk
 from qcluster.device.runtime_options import flips_served
@@ -173,7 +173,7 @@ def _propagate(
     check_circuit(circuit)
     check_calibration(calibration)
     draws, idle = check_whole("draws", draws, 1), check_flag("idle", idle)
-    dt = None if dt is None else check_real("dt", dt, 0)
+    dt = check_dt(dt)
     if counts is not None:
         counts = read_with_width(counts, circuit.num_clbits)
         if counts.n_bits != circuit.num_clbits:

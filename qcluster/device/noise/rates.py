@@ -40,7 +40,8 @@ def estimate_rates(
         known: a `Run`, which includes everything else; or counts, in any form that `Distribution.of` takes; or a
             circuit or a `Profile`, with its machine as `machine`; or None.
         machine: a backend or its name, for which a circuit is compiled unless it uses only the machine's gates; or the
-            `Calibration` of the machine that the circuit is already compiled for; None if it is not known.
+            `Calibration` of the machine that the circuit is already compiled for; None if it is not known. The noise
+            of a machine that publishes no errors, such as a simulator, counts as unknown.
         counts: counts of the circuit; None before the run.
         model: a model from `qcluster.learn.rates.rate_model`; by default one fitted on the shipped table, which takes
             some seconds once.
@@ -74,7 +75,7 @@ def estimate_rates(
         if machine is not None or counts is not None:
             raise ValueError("a run has its machine and its counts: give the run alone, or its parts")
         _check_measures(known.profile)
-        calibration = None if known.calibration.harmless else known.calibration
+        calibration = _with_errors(known.calibration)
         return predict_rates(known.profile, calibration, known.counts, known.faults, model=model, coverage=coverage)
     if isinstance(known, QuantumCircuit):
         if machine is None or isinstance(machine, Calibration):
@@ -99,8 +100,14 @@ def estimate_rates(
         compiled_here = isinstance(known, QuantumCircuit) and calibration is not machine  # by `compiled_profile`
         if isinstance(calibration, Calibration) and not compiled_here:
             _check_compiled(profile, calibration)
+    calibration = _with_errors(calibration)
     faults = _faults(profile, calibration, counts)
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
+
+
+def _with_errors(calibration: Any) -> Any:
+    """Return a calibration, or None if it publishes no error: then nothing is known of the machine's noise."""
+    return None if getattr(calibration, "harmless", False) else calibration
 
 
 def _check_measures(profile: Any) -> None:

@@ -23,7 +23,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import format_bitstrings, unpack
 from qcluster.device.circuits.pauli import images
-from qcluster.device.circuits.timeline import check_calibration, check_circuit, has_blocks, steps
+from qcluster.device.circuits.timeline import check_calibration, check_circuit, check_dt, has_blocks, steps
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.noise.faults import Located, located_faults
 from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
@@ -121,7 +121,7 @@ def reference_circuit(
         Reference. Cost: some 30 microseconds per gate and try, up to 24 tries; with a calibration a millisecond.
 
     Raises:
-        ValueError: the circuit has control flow or another gate, or measures nothing.
+        ValueError: the circuit has control flow or another gate, or measures nothing; or dt is negative.
         TypeError: `circuit` is not a circuit, or `calibration` is not a calibration.
 
     Example:
@@ -165,6 +165,7 @@ def reference_circuits(
     check_circuit(circuit)
     if calibration is not None:
         check_calibration(calibration)
+    dt = check_dt(dt)
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)

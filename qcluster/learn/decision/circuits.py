@@ -420,11 +420,14 @@ def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks
     """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``.
 
     Raises:
-        ValueError: they do not have `n_bits` bits.
+        ValueError: they do not have `n_bits` bits, or a mask has a bit beyond.
     """
     n = len(record["readout"])
     if n_bits not in (None, n):
         raise ValueError(f"the readout of faults must have {n_bits} pairs, as the counts have bits; got {n}")
+    beyond = [mask for mask in record["masks"] if mask >> n]
+    if beyond:
+        raise ValueError(f"the masks of faults must be integers of {n} bits, as the counts have; got {beyond[0]}")
     texts = [[(mask >> bit) & 1 == 1 for bit in range(n)] for mask in record["masks"]]
     masks = pack(np.array(texts, dtype=bool).reshape(-1, n))
     kind = np.array(record["kind"], dtype=np.uint8)

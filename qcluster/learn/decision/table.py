@@ -377,13 +377,19 @@ def build(
             (``"circuit..."``) or all of counts.
         records: files of recorded counts; with fault patterns for a table of circuits.
         workers: number of processes on this machine.
-        dask: address of a scheduler to use instead; its workers must see the same folder.
+        dask: address of a scheduler to use instead; its workers must see the same folder and records under the same
+            paths.
 
     Raises:
-        StorageError: as `build_part` does.
+        StorageError: as `build_part` does; or a worker has written its part elsewhere.
         QClusterError: the worker processes died, or no scheduler answers.
     """
-    return spread(build_part, plan(folder, many, records), workers=workers, dask=dask)
+    # workers of a cluster have other current folders
+    missing = plan(folder.absolute(), many, [path.absolute() for path in records])
+    for path in spread(build_part, missing, workers=workers, dask=dask):
+        if not path.exists():
+            raise StorageError(f"workers must see the same folder as this process; {path} is not there")
+        yield path
 
 
 def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Path:

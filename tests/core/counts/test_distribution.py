@@ -278,3 +278,14 @@ def test_bitstrings_are_looked_up_with_spaces_between_registers_too():
     assert 5 not in d
     assert d.expectation("1 01").value == 0.75
     assert d.expectation("Z II").value == d.expectation({"Z II": 1.0}).value == -0.5
+
+
+def test_a_subclass_reads_a_distribution():
+    """It took the bitstrings of the distribution for the arguments of `from_words`."""
+
+    class Mine(Distribution):
+        pass
+
+    counts = Distribution.of({"00": 6, "11": 4})
+    assert Mine.of(counts) == counts
+    assert type(Mine.of({"00": 6, "11": 4})) is Mine

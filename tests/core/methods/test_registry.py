@@ -157,6 +157,10 @@ def test_a_name_belongs_to_the_module_that_took_it(apart):
         ({"name": None}, ValueError, "got None"),
         ({"summary": " "}, ValueError, "summary must be a sentence"),
         ({"function": "mine"}, TypeError, "function must be callable; got 'mine'"),
+        ({"unasked": "mine"}, TypeError, "unasked must be callable, or None; got 'mine'"),
+        ({"settings": qc.PaperSettings()}, TypeError, "settings must be a class, or None; got PaperSettings"),
+        ({"widest": 1.5}, ValueError, "widest must be a whole number of at least 1; got 1.5"),
+        ({"needs": ["rates"]}, ValueError, r"needs and uses must be among rates, .*; got \['rates'\]"),
         ({"needs": "luck"}, ValueError, "needs and uses must be among rates, measured, faults; got 'luck'"),
         ({"uses": ("luck",)}, ValueError, "got 'luck'"),
     ],
@@ -164,6 +168,16 @@ def test_a_name_belongs_to_the_module_that_took_it(apart):
 def test_a_declaration_without_sense_is_refused(changed, error, said):
     with pytest.raises(error, match=said):
         Method(**{"name": "mine", "summary": "Does nothing.", "function": nothing} | changed)
+
+
+def test_a_short_method_is_a_function():
+    with pytest.raises(TypeError, match="answer must be callable; got 3"):
+        enter("mine", "Does nothing.", 3)
+
+
+def test_an_expectation_is_a_word():
+    with pytest.raises(ValueError, match="expect must be 'sparse' or 'dense', or None; got array"):
+        qc.mitigate(COUNTS, expect=np.array(["sparse", "dense"]))
 
 
 def test_rates_of_another_shape_are_no_answer():

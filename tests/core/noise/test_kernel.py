@@ -12,6 +12,12 @@ from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from tests.core.noise.oracle_circuit import noisy_distribution, random_faults
 
 
+def test_faults_introduce_themselves_in_one_line():
+    masks = np.arange(1, 128, dtype=np.uint64)[:, None]
+    faults = FaultMasks(7, masks, np.full(127, 0.01), np.zeros(127, np.uint8), np.zeros((7, 2)))
+    assert repr(faults) == "FaultMasks(127 masks of 7 bits, 1.27 faults per shot)"
+
+
 @given(n=st.integers(1, 7), seed=st.integers(0, 99))
 def test_forward_is_flipping_with_each_mask_in_turn(n, seed):
     rng = np.random.default_rng(seed)

@@ -116,6 +116,12 @@ def test_a_kernel_of_wide_patterns_is_hashed_unless_asked_otherwise(n):
     assert kernel.index.n_index == 20
 
 
+def test_the_width_of_an_index_is_at_least_one_bit():
+    for wrong in (0, -1, 1.5, None):
+        with pytest.raises(ValueError, match="n_index must be a whole number of at least 1"):
+            MeasuredNoise({"00": 9}, "00").kernel(wrong)
+
+
 def test_a_mitigated_reference_is_refused_or_doubted():
     """The error said to give its distribution, which has lost the noise."""
     fixed = qc.mitigate({"00": 900, "01": 60, "10": 40})
