@@ -30,6 +30,8 @@ from qcluster.core.stats.goodness import distance_from_uniform
 from qcluster.core.stats.special import perplexity
 from qcluster.core.words import plural
 
+NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
+"""Why counts are left whose shots are unknown."""
 _STRUCTURE = 4.0
 """Distance from uniform noise, in standard deviations, from which candidates are computed. Shot noise alone gets there
 in about one set of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred;
@@ -150,7 +152,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if are_probabilities(d):
-        return "weights that sum to 1 are probabilities; only counts of shots can be mitigated", 0.0
+        return NO_SHOTS, 0.0
     if d.shots < _FEWEST:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)

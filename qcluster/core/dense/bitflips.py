@@ -173,7 +173,8 @@ class Ascent:
         self.prior = concentration[:, None].astype(self.dtype)
         shots = reduce(np.add, (b.counts.sum(axis=1, keepdims=True, dtype=np.float64) for b in self.blocks))
         self.total = shots + 2.0
-        self.beta, self.largest_beta = 1 + 0.3 * shots, self.total - 1.0
+        self.beta = 1 + 0.3 * shots
+        self.largest_beta = np.minimum(self.total - 1.0, np.nextafter(self.total, 0))  # beyond 2^53 shots, 1 is lost
         self.largest_shape = self.prior + self.total.astype(self.dtype)
         sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
         self.shape = self.prior + self.dtype.type(0.5) * ((shots / sent.shape[1]).astype(self.dtype) + sent)

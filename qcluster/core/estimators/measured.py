@@ -16,8 +16,8 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
-from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import distributed, strings_explain, unchanged
+from qcluster.core.counts.distribution import Distribution, are_probabilities
+from qcluster.core.decision.decide import NO_SHOTS, distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -96,6 +96,8 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
+    if are_probabilities(counts):
+        return left(counts, "measured", NO_SHOTS, noise.rates)
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
     few, certain = _few_strings(fit, seen) if noise.clear else (None, False)

@@ -1,5 +1,7 @@
 """Responses against refits of every resample, with the choices held."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,20 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
     refitted = np.array([weigh(draw)[:3] / weigh(draw)[:3].sum() for draw in draws])
     np.testing.assert_allclose(stepped.std(axis=0), refitted.std(axis=0), rtol=0.1)
     np.testing.assert_allclose(stepped, refitted, atol=0.01)
+
+
+def test_counts_are_scored_once_for_all_batches_of_resamples(read):
+    """The information of 100,000 strings takes a second: it must not be computed again for every few resamples."""
+    found = fit_mixture(read.bits, read.weights)
+    strings = flip_response(read, found.centroids, found.weights, found.background, found.rates)
+    scored = []
+    counted = replace(strings, scores=lambda rows: scored.append(rows) or strings.scores(rows))
+    draws = np.random.default_rng(4).multinomial(3000, read.probabilities, 9).astype(float)
+    first = counted.reweighted(draws[:1])
+    once = len(scored)
+    rest = np.vstack([counted.reweighted(draw[None]) for draw in draws[1:]])
+    assert len(scored) == once
+    np.testing.assert_allclose(np.vstack([first, rest]), strings.reweighted(draws), rtol=1e-12)
 
 
 def test_levels_choose_hypotheses_by_their_probability():
