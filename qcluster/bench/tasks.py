@@ -12,10 +12,10 @@ from typing import Any
 
 from qcluster.bench.circuits import Case, make_case, names_of_suite, read_cases
 from qcluster.bench.methods import check_methods
-from qcluster.core.checks import check_choice, check_twirls
+from qcluster.core.checks import check_choice
 from qcluster.core.words import short_repr, suggestion
 from qcluster.device.circuits.schedule import DECOUPLING
-from qcluster.device.request import MOST
+from qcluster.device.request import MOST, check_twirls
 from qcluster.errors import StorageError
 from qcluster.files import read_whole
 

@@ -93,12 +93,6 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, Number) and not isinstance(value, (bool, complex, np.complexfloating))
 
 
-def check_twirls(twirls: int, shots: int) -> None:
-    """Raise ValueError if there are fewer shots than twirls, among which they are divided."""
-    if twirls > shots:
-        raise ValueError(f"twirls must not exceed shots, which they share; got {twirls} and {shots}")
-
-
 def check_flag(name: str, value: Any) -> bool:
     """Return a boolean; ValueError for anything else, even though Python could interpret it as one."""
     if not isinstance(value, (bool, np.bool_)):

@@ -105,7 +105,14 @@ def mitigate_steps(
         answer = chosen.unasked(raw, known, guard, settings, other_noise, **expected)
     else:
         answer = chosen.function(raw, known, guard, settings, **expected)
-    fixed = yield from _run_to_end(chosen.name, answer)
+    fixed = (yield from answer) if isinstance(answer, Generator) else answer
+    if not isinstance(fixed, Mitigation):
+        raise TypeError(f"method={chosen.name!r} must return a Mitigation; got {type(fixed).__name__}")
+    return _with_remarks(fixed, counts, noise, method, known)
+
+
+def _with_remarks(fixed: Mitigation, counts: Any, noise: Any, method: str | None, known: Any) -> Mitigation:
+    """Add to the reason what the user must know of the counts and of their noise: `known`, as given or from a Run."""
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing and isinstance(missing, str):  # a register of a DataBin may have this name
         prefix = f"no fault patterns of the circuit ({missing}); by the counts alone: "
@@ -117,14 +124,6 @@ def mitigate_steps(
     if reference is not None and fixed.method != "measured":  # that method reports doubts itself
         remarks = [*((reference.refusal,) if reference.refusal else reference.doubts), *remarks]
     return replace(fixed, reason="; ".join([fixed.reason, *remarks])) if remarks else fixed
-
-
-def _run_to_end(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
-    """Run the remaining steps of a method, if any; raise TypeError if its answer is not a Mitigation."""
-    fixed = (yield from answer) if isinstance(answer, Generator) else answer
-    if not isinstance(fixed, Mitigation):
-        raise TypeError(f"method={name!r} must return a Mitigation; got {type(fixed).__name__}")
-    return fixed
 
 
 def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:

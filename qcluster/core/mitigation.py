@@ -100,7 +100,7 @@ class Mitigation(Valued, Frozen):
 
         Returns:
             An Interval. Cost: milliseconds; if a full vector is deconvolved, a tenth of a second up to 8 bits, and a
-            second for 12.
+            second for 12; about a minute for wider counts of 100,000 distinct strings.
 
         Raises:
             ValueError, TypeError: the observable is not diagonal or has another width; the level is outside (0, 1).

@@ -19,7 +19,7 @@ def plural(number: float, noun: str, form: str = ".12g") -> str:
     return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
 
 
-def suggestion(name: str, known: Iterable[str], most: int = 3) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a suggestion of known names with a similar spelling, to be appended to a message; empty if there is none.
 
     Example:
@@ -28,7 +28,7 @@ def suggestion(name: str, known: Iterable[str], most: int = 3) -> str:
     """
     import difflib  # only messages need it, so it is not loaded with the package
 
-    matches = difflib.get_close_matches(name, list(known), n=most)
+    matches = difflib.get_close_matches(name, list(known))
     return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 

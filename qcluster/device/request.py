@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
+from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.words import plural
@@ -242,6 +242,12 @@ class Request(Frozen):
 def reference_shots(options: Options) -> int:
     """Number of shots of each reference: at least one per twirl."""
     return max(options.twirls, round(options.shots * options.reference_share))
+
+
+def check_twirls(twirls: int, shots: int) -> None:
+    """Raise ValueError if there are fewer shots than twirls, among which they are divided."""
+    if twirls > shots:
+        raise ValueError(f"twirls must not exceed shots, which they share; got {twirls} and {shots}")
 
 
 def check_share(reused: MeasuredReference | None, share: float) -> None:

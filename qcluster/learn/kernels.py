@@ -9,7 +9,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import ROUNDS, kernel_of, words_of
+from qcluster.core.decision.circuit_candidates import kernel_of, words_of
 from qcluster.core.dense.richardson_lucy import Deconvolved, deconvolve
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.scales import ScaledKernels
@@ -46,13 +46,13 @@ def kernel_features(counts: Distribution, faults: FaultMasks) -> dict[str, float
         return {}
     kernel, n, shots = kernel_of(counts, faults), counts.n_bits, counts.shots
     read = kernel.index.vector(counts.words, counts.weights)
-    deconvolved = deconvolve(ScaledKernels.of(kernel, SCALES), read, ROUNDS, None if kernel.index.exact else read > 0)
+    deconvolved = deconvolve(ScaledKernels.of(kernel, SCALES), read, None if kernel.index.exact else read > 0)
     words, row = words_of(counts, kernel), dict[str, float]()
     # Whether a bit is misread depends on its value: the mean over all strings is that of symmetric readout.
     unflipped = ScaledKernels.of(kernel_of(counts, faults.symmetrised()), SCALES).spectrum.mean(axis=1)
     for place, end in enumerate(_ENDS):
         ideal = deconvolved.ideals[place]
-        strings = few_strings(kernel, ideal, SCALES[place], read, words)
+        strings = few_strings(kernel.scaled(SCALES[place]), ideal, read, words)
         noiseless = strings.noiseless
         expected = strings.kernel.forward(strings.ideal)  # with the uniform share and the fitted rates
         beyond, _ = excess_deviance(read, expected)

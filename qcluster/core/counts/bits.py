@@ -28,13 +28,7 @@ _RADIX_SORT_FROM = 1 << 10
 
 
 def parse_bitstrings(texts: Sequence[str]) -> Bits:
-    """Parse bitstrings of equal length.
-
-    Args:
-        texts: strings of the characters 0 and 1, all of the same length.
-
-    Returns:
-        ``(len(texts), n_bits) bool``, column j is classical bit j.
+    """Parse bitstrings of equal length to *bits*, ``(len(texts), n_bits) bool``.
 
     Raises:
         ValueError: the strings differ in length, or contain another character.
@@ -60,10 +54,7 @@ def parse_bitstrings(texts: Sequence[str]) -> Bits:
 
 
 def format_bitstrings(bits: Bits) -> list[str]:
-    """Format bitstrings as text, with classical bit 0 rightmost.
-
-    Args:
-        bits: ``(n_strings, n_bits) bool``.
+    """Format *bits* as text, with classical bit 0 rightmost.
 
     Example:
         >>> format_bitstrings(np.array([[True, False, False]]))
@@ -75,14 +66,7 @@ def format_bitstrings(bits: Bits) -> list[str]:
 
 
 def integers_to_bits(values: Sequence[int], n_bits: int) -> Bits:
-    """Convert integers of any width to bits: classical bit j is the j-th binary digit.
-
-    Args:
-        values: non-negative integers below ``2**n_bits``.
-        n_bits: width of the result.
-
-    Returns:
-        ``(len(values), n_bits) bool``.
+    """Convert integers from 0 to ``2**n_bits - 1``, of any size, to *bits*: classical bit j is the j-th binary digit.
 
     Example:
         >>> integers_to_bits([1, 6], 3).astype(int)
@@ -95,15 +79,10 @@ def integers_to_bits(values: Sequence[int], n_bits: int) -> Bits:
 
 
 def big_endian_to_words(packed: Bytes, n_bits: int) -> Words:
-    """Convert rows of bytes in the layout of Qiskit's ``BitArray``: the last byte holds classical bits 0 to 7.
+    """Convert rows of bytes, ``(n_strings, ceil(n_bits / 8))``, in the layout of Qiskit's ``BitArray`` to *words*.
 
-    Args:
-        packed: ``(n_strings, ceil(n_bits / 8)) uint8``.
-        n_bits: number of classical bits. Padding bits at the top of byte 0 are cleared: inverting or XOR-ing a
-            ``BitArray`` sets them, and equal strings would then differ.
-
-    Returns:
-        ``(n_strings, n_words) uint64``.
+    The last byte holds classical bits 0 to 7. Padding bits at the top of byte 0 are cleared: inverting or XOR-ing a
+    ``BitArray`` sets them, and equal strings would then differ.
     """
     words = _words_of_little_bytes(packed[:, ::-1])
     if n_bits % 64:
@@ -116,13 +95,7 @@ def _from_little_bytes(packed: Bytes, n_bits: int) -> Bits:
 
 
 def pack(bits: Bits) -> Words:
-    """Pack bits into 64-bit words.
-
-    Args:
-        bits: ``(n_strings, n_bits) bool``.
-
-    Returns:
-        ``(n_strings, ceil(n_bits / 64)) uint64``; a width of zero gives one word of zeros.
+    """Pack *bits* into *words*, ``(n_strings, ceil(n_bits / 64)) uint64``; a width of zero gives one word of zeros.
 
     Example:
         >>> pack(np.array([[True, True, False]]))
@@ -150,8 +123,7 @@ def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
 def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Sort packed strings by value, the highest classical bit being the most significant, and find the distinct ones.
 
-    Returns:
-        The order of rows that sorts them, and the positions in that order at which a new string starts.
+    Returns the order of rows that sorts them, and the positions in that order at which a new string starts.
     """
     if len(words) >= _RADIX_SORT_FROM:
         order, new = _radix_sort(words)
@@ -229,14 +201,7 @@ def _words_of_little_bytes(packed: Bytes) -> Words:
 
 
 def hamming(left: Words, right: Words) -> NDArray[np.int64]:
-    """Return the Hamming distances between packed strings.
-
-    Args:
-        left: ``(n_left, n_words) uint64``.
-        right: ``(n_right, n_words) uint64``.
-
-    Returns:
-        ``(n_left, n_right) int64``, the number of bits in which each pair differs.
+    """Return the Hamming distance of each pair of packed strings, ``(n_left, n_right) int64``.
 
     Example:
         >>> hamming(pack(np.array([[True, False]])), pack(np.array([[True, True], [False, True]])))
@@ -254,27 +219,21 @@ def hamming(left: Words, right: Words) -> NDArray[np.int64]:
 
 
 def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
-    """Return the distance of each string, except the first, to the nearest string before it, ``(k - 1,)``.
-
-    Args:
-        words: ``(k, n_words)``, packed.
-        n_bits: width of the strings, which is also the largest possible distance.
+    """Return the distance of each of k packed strings, except the first, to the nearest one before it, ``(k - 1,)``.
 
     Example:
         >>> nearest_earlier(pack(np.array([[True, True], [False, False], [False, True]])), 2).tolist()
         [2, 1]
     """
     distances = hamming(words[1:], words[:-1])
-    distances[upper_triangle(len(distances))] = n_bits  # ignores strings that come later
+    distances[upper_triangle(len(distances))] = n_bits  # the largest distance: ignores strings that come later
     return np.asarray(distances.min(axis=1, initial=n_bits), dtype=np.intp)
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum, for each bit, the weights of the rows in which it is 1: ``weights @ bits``, computed in chunks.
+    """Sum, for each bit, the weights ``(..., n_rows)`` of the rows in which it is 1, to ``(..., n_bits)``.
 
-    Args:
-        bits: ``(n_rows, n_bits) bool``.
-        weights: ``(..., n_rows)``; the sums are ``(..., n_bits)``.
+    This is ``weights @ bits``, computed in chunks.
 
     Example:
         >>> weight_of_ones(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))

@@ -366,12 +366,8 @@ def are_probabilities(d: Distribution) -> bool:
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
-    """Round weights to whole numbers that sum to `total`, by the largest remainder method.
-
-    Args:
-        weights: ``(n,)``, not negative and not all zero; n may be 0.
-        total: sum of the result.
-    """
+    """Round weights ``(n,)``, not negative and not all zero, to whole numbers that sum to `total`, by the largest
+    remainder method; n may be 0."""
     exact = np.asarray(weights, dtype=np.float64)
     if not exact.size:
         return np.zeros(0, dtype=np.int64)
@@ -396,13 +392,9 @@ def histogram(d: Distribution) -> Floats:
 
 
 def align(left: Distribution, right: Distribution) -> tuple[Words, Floats, Floats]:
-    """Put two distributions of equal width on their joint support.
+    """Put two distributions on their joint support; ValueError if their widths differ.
 
-    Returns:
-        The strings, packed ``(n, n_words)``, and the probabilities ``(n,)`` in each, zero where a string is absent.
-
-    Raises:
-        ValueError: the widths differ.
+    Returns the strings, packed ``(n, n_words)``, and the probabilities ``(n,)`` in each, zero where a string is absent.
     """
     if left.n_bits != right.n_bits:
         raise ValueError(f"distributions must have one width to be compared; got {left.n_bits} and {right.n_bits} bits")

@@ -90,11 +90,9 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
 
 
 def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
-    """Return a weighted sum of Pauli-Z strings, whose values are the signs of parities.
+    """Return a sum of Pauli-Z strings, whose values are the signs of parities, with ``(n_terms,)`` coefficients.
 
-    Args:
-        masks: ``(n_terms, n_words)``, packed; the bits on which each term has a Z.
-        coefficients: ``(n_terms,)``.
+    The packed masks are the bits on which each term has a Z.
     """
 
     def values(words: Words) -> Floats:

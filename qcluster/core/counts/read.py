@@ -139,11 +139,8 @@ def read_point(source: Any, point: tuple[int, ...], num_bits: int | None = None)
 
 
 def notes_on(source: Any, *, pooled: bool = True) -> list[str]:
-    """Return notes on a source of counts, for facts that matter to its user but do not show in the counts.
-
-    Args:
-        source: the counts.
-        pooled: whether all its parameter sets are read together.
+    """Return notes on a source of counts, for facts that matter to its user but do not show in the counts; `pooled`
+    tells whether all its parameter sets are read together.
 
     Example:
         >>> from qiskit.primitives import BitArray

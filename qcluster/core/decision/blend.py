@@ -1,6 +1,7 @@
 """How a decided answer changes when the shots are redrawn; see `qcluster.core.uncertainty.response`."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
 from qcluster.core.noise.prior import PRIOR_SHOTS
 from qcluster.core.sparse.fit import MixtureFit
-from qcluster.core.uncertainty.response import Observables, flip_response, sampled_hypotheses
+from qcluster.core.uncertainty.response import NewtonResponse, Observables, flip_response, sampled_hypotheses
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class Blend:
 
     def roots(self, draws: Floats, levels: Floats) -> Floats:
         """Return the answers to redrawn shots as unit vectors of square roots over the support, ``(n_draws, m)``."""
-        raw, fit, support, weights = self.raw, self.fit, self.support, self.weights
+        raw, support, weights = self.raw, self.support, self.weights
         counts = np.zeros((len(draws), len(support.words)))
         counts[:, support.seen] = draws
         read = np.sqrt(counts / raw.shots)
@@ -73,8 +74,7 @@ class Blend:
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
             roots += weights[SMOOTH] * np.where(observed > 0, read * smoothed, smoothed)
         if weights[MIXTURE]:
-            strings = flip_response(raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
-            roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
+            roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(self._strings.reweighted(draws))
         for index, weight in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
             roots[:, index] += weight
         dense = weights[self.hypotheses.slots]
@@ -82,6 +82,12 @@ class Blend:
             sampled = sampled_hypotheses(dense / dense.sum(), levels)
             roots += dense.sum() * self._deconvolved(counts, draws, sampled)
         return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-150))
+
+    @cached_property
+    def _strings(self) -> NewtonResponse:
+        """Response of the mixture's strings."""
+        fit = self.fit
+        return flip_response(self.raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
 
     def _deconvolved(self, counts: Floats, draws: Floats, sampled: Indices) -> Floats:
         """Deconvolve each redraw under its sampled hypothesis: ``(n_draws, m)`` unit vectors of square roots."""

@@ -121,23 +121,16 @@ class Candidates:
 
 
 def gather(d: Distribution, known: Floats | None = None) -> Candidates:
-    """Compute every candidate answer.
+    """Compute every candidate answer to counts of at least one shot on at least one bit.
 
-    Args:
-        d: the counts, at least one shot on at least one bit.
-        known: ``(n, 2)`` flip rates known beforehand, if any.
-
-    Returns:
-        The candidates. Cost: one mixture and one batch of deconvolutions.
+    `known` are ``(n, 2)`` flip rates known beforehand, if any. Cost: one mixture and one batch of deconvolutions.
     """
-    return run_one(gather_steps(d, known))
+    return run_one(gather_steps(d, known, MixtureSettings()))
 
 
-def gather_steps(
-    d: Distribution, known: Floats | None, settings: MixtureSettings | None = None
-) -> Stepwise[Candidates]:
+def gather_steps(d: Distribution, known: Floats | None, settings: MixtureSettings) -> Stepwise[Candidates]:
     """Run `gather` as a computation in steps, for `qcluster.core.lockstep`; `settings` are those of the mixture."""
-    fit = yield from fit_mixture_steps(d.bits, d.weights, known, settings or MixtureSettings())
+    fit = yield from fit_mixture_steps(d.bits, d.weights, known, settings)
     string, odds = single_string(d.bits, d.weights)
     counts = histogram(d) if d.n_bits <= WIDEST else None
     posterior, hypotheses = _on_observed(d) if counts is None else (yield from _on_all(counts, fit, known))
@@ -186,7 +179,7 @@ def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[t
 def _on_observed(d: Distribution) -> tuple[Posterior, Hypotheses]:
     """Deconvolve over the most frequent strings, at each flip rate of `OBSERVED`."""
     rates = np.array([GRID[index][0] for index in OBSERVED])
-    posterior, rows = deconvolve_observed(d.bits, d.weights, rates, np.array([STRINGS]), steps=STEPS_OBSERVED)
+    posterior, rows = deconvolve_observed(d.bits, d.weights, rates, STRINGS, steps=STEPS_OBSERVED)
     rates_of_bits = np.broadcast_to(rates[:, None, None], (len(rates), d.n_bits, 2))
     concentration = np.full(len(rates), STRINGS / len(rows))
     return posterior, Hypotheses(DENSE + np.array(OBSERVED), rates_of_bits, concentration, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from qcluster.core.decision.circuit_candidates import (
     LOG_LINEAR,
     LOG_LINEAR_SCALED,
     RAW,
-    ROUNDS,
     SCALED,
     STRINGS,
     WARY,
@@ -28,7 +28,7 @@ from qcluster.core.dense.unknown_scale import redeconvolved
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.under_kernel import FewStrings
-from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
+from qcluster.core.uncertainty.response import NewtonResponse, Observables, sampled_hypotheses
 
 _MOVING = 0.02
 """Least weight of a model of the whole output that is fitted again to redrawn shots; lighter ones hardly matter."""
@@ -106,8 +106,7 @@ class CircuitBlend:
         if alone is not None and weights[ALONE]:
             roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
-            strings = self.few.response(self.kernel.index.of(self.raw.words), self.raw.weights)
-            roots[:, self.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
+            roots[:, self.strings] += weights[STRINGS] * np.sqrt(self._reweighing.reweighted(draws))
         seen = self._frequencies(draws)
         shots = seen * self.raw.shots
         for weight, scale, model in self.log_linear:
@@ -120,12 +119,22 @@ class CircuitBlend:
         if deconvolved.sum() > 0:
             sampled = sampled_hypotheses(deconvolved / deconvolved.sum(), levels)
             observed = None if self.kernel.index.exact else seen > 0
-            again = redeconvolve(kernels.take(sampled), seen, ROUNDS, self.rounds[sampled], observed)
+            again = redeconvolve(kernels.take(sampled), seen, self.rounds[sampled], observed)
             roots += deconvolved.sum() * support.spread(again)
         return np.asarray(roots)
+
+    @cached_property
+    def _numbers(self) -> Indices:
+        """``(n_outcomes,)`` number of each string that was read."""
+        return self.kernel.index.of(self.raw.words)
+
+    @cached_property
+    def _reweighing(self) -> NewtonResponse:
+        """Response of the few strings."""
+        return self.few.response(self._numbers, self.raw.weights)
 
     def _frequencies(self, draws: Floats) -> Floats:
         """Return the frequency of each number, ``(n_draws, 2^k)``, summed over strings that share it."""
         seen = np.zeros((self.kernel.size, len(draws)))
-        np.add.at(seen, self.kernel.index.of(self.raw.words), draws.T)
+        np.add.at(seen, self._numbers, draws.T)
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))

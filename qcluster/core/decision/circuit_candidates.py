@@ -26,10 +26,6 @@ SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Multiples of the calibrated noise that are undone."""
 COARSE = (1, 3, 5, 7)
 """Indices into `SCALES` of the multiples that are undone if vectors are long."""
-ROUNDS = 20
-"""Rounds of accelerated Richardson-Lucy."""
-MISFIT = 0.01
-"""Deviance per shot, beyond shot noise, that comes from errors of the kernel itself."""
 WIDEST = 16
 """Most bits for which every string has its own number; wider strings are hashed (see `qcluster.core.stats.walsh`)."""
 _LONG = 1 << 14
@@ -149,25 +145,19 @@ class Candidates:
 
 
 def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -> Candidates:
-    """Compute every candidate answer.
+    """Compute every candidate answer to counts of at least one shot on at least one bit.
 
-    Args:
-        d: the counts, at least one shot on at least one bit.
-        faults: fault patterns of the circuit.
-        alone: the decision from counts alone if it is there already; see `decide`.
-
-    Returns:
-        The candidates. Cost: the decision without a circuit if `alone` is None, and some 4,000 Walsh transforms up to
-        12 bits, 500 to 900 beyond.
+    `alone` is the decision from counts alone if it is there already; see `decide`. Cost: that decision if it is not,
+    and some 4,000 Walsh transforms up to 12 bits, 500 to 900 beyond.
     """
     kernel = kernel_of(d, faults)
     counts = kernel.index.vector(d.words, d.weights)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
     kernels = ScaledKernels.of(kernel, [SCALES[index] for index in scales], readout=True)
-    deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
-    fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots, MISFIT)
-    few = few_strings(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
+    deconvolved = deconvolve(kernels, counts, observed)
+    fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots)
+    few = few_strings(kernel.scaled(SCALES[scales[fits]]), deconvolved.ideals[fits], counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     models = _models(kernel, kernels, counts) if d.n_bits <= BROAD else None

@@ -112,17 +112,18 @@ def decide_circuit(
         if trusted and candidates.models is not None:
             weights = _trusting(weights, faults)
         share = 1 - float(weights[[*candidates.kept]].sum())
+        root, why = weights @ candidates.roots, None
         credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
         drowned = credible and _faultless_share(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
-            why = _reason_to_leave(faults, "what the circuit's faults explain may just as well be the ideal output")
-            return left(d, "circuit", why, calibrated, confidence)
+            why = "what the circuit's faults explain may just as well be the ideal output"
+        elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
+            why = "undoing the circuit's faults changes nothing"
+        if why is not None:
+            return left(d, "circuit", _reason_to_leave(faults, why), calibrated, confidence)
     else:
         weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
-    root = weights @ candidates.roots
-    if guard and unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
-        why = _reason_to_leave(faults, "undoing the circuit's faults changes nothing")
-        return left(d, "circuit", why, calibrated, confidence)
+        root = candidates.roots[SCALED + candidates.fits]
     sparse = weights[STRINGS] > 0.5
     chosen = candidates.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(candidates)[int(np.argmax(weights[LOG_LINEAR:]))]
@@ -212,12 +213,9 @@ def _undone(candidates: Candidates) -> Floats:
 def _agreement(candidates: Candidates, answer: Floats) -> str:
     """Say whether the raw fidelity that the calibration predicts agrees with the one that the counts show.
 
-    Both are computed for the blended answer. Richardson-Lucy's estimate at the calibrated noise would be no test: it
-    counts shot noise and excess noise as output, so that any prediction would agree.
-
-    Args:
-        candidates: the candidate answers.
-        answer: ``(m,)`` probability of each string of the support.
+    Both are computed for the blended answer, ``(m,)`` probabilities of the strings of the support. Richardson-Lucy's
+    estimate at the calibrated noise would be no test: it counts shot noise and excess noise as output, so that any
+    prediction would agree.
     """
     ideal = np.bincount(candidates.support.numbers, answer, len(candidates.counts)).astype(np.float64)
     predicted, observed = (_overlap(ideal, read) for read in (candidates.kernel.forward(ideal), candidates.counts))

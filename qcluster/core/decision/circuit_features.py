@@ -25,11 +25,6 @@ _TYPICAL = 0.5
 def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Floats:
     """Describe counts, calibration and candidates to the gate.
 
-    Args:
-        d: the counts.
-        faults: fault patterns of the circuit.
-        candidates: candidate answers to the counts.
-
     Returns:
         ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; noise
         that the calibration predicts; for each multiple of the noise, how surprising the counts are, the raw fidelity
@@ -158,7 +153,7 @@ def _few(few: FewStrings, candidates: Candidates, shots: float, uniform: float) 
         np.log(len(few.weights)),
         np.log(perplexity(few.weights)) / uniform,
         few.uniform,
-        np.log(few.scale),
+        np.log(SCALES[candidates.fits]),
         np.arcsinh(beyond / spread / 3),
         np.log(max(beyond / shots, 0) + _FAINT),
         few.net_log_likelihood,

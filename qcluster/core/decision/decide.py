@@ -30,6 +30,8 @@ from qcluster.core.stats.goodness import distance_from_uniform
 from qcluster.core.stats.special import perplexity
 from qcluster.core.words import plural
 
+NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
+"""Why counts are left whose shots are unknown."""
 _STRUCTURE = 4.0
 """Distance from uniform noise, in standard deviations, from which candidates are computed. Shot noise alone gets there
 in about one set of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred;
@@ -91,6 +93,7 @@ def decide_steps(
     why, structure = screened(d)
     if why is not None:
         return Decision(left(d, "mixture", why, known), None, None)
+    settings = settings or MixtureSettings()
     candidates = yield from gather_steps(d, known, settings)
     inputs = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
     gate = gate or shipped(wide=candidates.counts is None)
@@ -106,8 +109,7 @@ def decide_steps(
     if why is not None:
         as_read = left(d, "mixture", why + hint, fit.rates, confidence)
         return Decision(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
-    prior_shots = (settings or MixtureSettings()).prior_shots
-    blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, prior_shots)
+    blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, settings.prior_shots)
     answer = Mitigation(
         distribution=distributed(d, candidates.support.words, root * root),
         raw=d,
@@ -150,7 +152,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if are_probabilities(d):
-        return "weights that sum to 1 are probabilities; only counts of shots can be mitigated", 0.0
+        return NO_SHOTS, 0.0
     if d.shots < _FEWEST:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)

@@ -21,11 +21,8 @@ def features(
 ) -> Floats:
     """Describe counts and candidates to the gate.
 
-    Args:
-        d: the counts.
-        candidates: candidate answers to the counts.
-        known: ``(n, 2)`` flip rates known beforehand, or None.
-        structure: `distance_from_uniform` of the counts, if it was computed already.
+    `known` are ``(n, 2)`` flip rates known beforehand; `structure` is `distance_from_uniform` of the counts, if it was
+    computed already.
 
     Returns:
         ``(f,)``, every entry within [-20, 20]; what the user expects (`expectation`) is not included. In the order of

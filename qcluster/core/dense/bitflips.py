@@ -69,13 +69,8 @@ def smooth(counts: Floats) -> Floats:
     """Return the posterior mean of the square root of the probabilities that the counts were drawn from.
 
     No channel is undone: this estimate of the noisy distribution itself maximises the expected root of the Hellinger
-    fidelity. The Dirichlet concentration is the one that makes the counts most probable.
-
-    Args:
-        counts: ``(n_strings,)``, in shots, zeros included.
-
-    Returns:
-        ``(n_strings,)``, unit length.
+    fidelity. The Dirichlet concentration is the one that makes the counts most probable. From ``(n_strings,)`` shots,
+    zeros included, to a unit vector.
 
     Example:
         >>> np.round(smooth(np.array([60.0, 40, 50, 50])) ** 2, 2)
@@ -178,7 +173,8 @@ class Ascent:
         self.prior = concentration[:, None].astype(self.dtype)
         shots = reduce(np.add, (b.counts.sum(axis=1, keepdims=True, dtype=np.float64) for b in self.blocks))
         self.total = shots + 2.0
-        self.beta, self.largest_beta = 1 + 0.3 * shots, self.total - 1.0
+        self.beta = 1 + 0.3 * shots
+        self.largest_beta = np.minimum(self.total - 1.0, np.nextafter(self.total, 0))  # beyond 2^53 shots, 1 is lost
         self.largest_shape = self.prior + self.total.astype(self.dtype)
         sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
         self.shape = self.prior + self.dtype.type(0.5) * ((shots / sent.shape[1]).astype(self.dtype) + sent)

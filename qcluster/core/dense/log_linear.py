@@ -52,14 +52,9 @@ class LogLinear:
 
 
 def log_linear(kernel: Kernel, counts: Floats) -> LogLinear:
-    """Deconvolve counts by a log-linear model.
+    """Deconvolve counts, ``(2^m,)`` shots, by a log-linear model. In the kernel, every string has its own number.
 
-    Args:
-        kernel: the noise, in which every string has its own number.
-        counts: ``(2^m,)`` shots, at least one.
-
-    Returns:
-        The model. Cost: some 500 Walsh transforms: 0.02 s for 10 bits, 0.04 s for 12.
+    Cost: some 500 Walsh transforms: 0.02 s for 10 bits, 0.04 s for 12.
 
     Example:
         >>> from qcluster.core.noise.faults import FaultMasks
@@ -115,12 +110,8 @@ def _most_probable(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats,
 
 
 def minimise(function: Callable[[Floats], tuple[float, Floats]], x: Floats, steps: int) -> Floats:
-    """Minimise by limited-memory BFGS with backtracking (Nocedal, 1980).
-
-    Args:
-        function: maps a vector to its value and gradient.
-        x: the start.
-        steps: most steps.
+    """Minimise a function, which returns value and gradient, from x by limited-memory BFGS with backtracking (Nocedal,
+    1980), in at most some steps.
 
     Example:
         >>> minimise(lambda x: (float((x - 3) @ (x - 3)), 2 * (x - 3)), np.zeros(2), 20).round(3).tolist()

@@ -24,33 +24,32 @@ _WHOLE, _ROWS = 1 << 13, 1 << 10
 
 
 def deconvolve_observed(
-    bits: Bits, weights: Floats, rates: Floats, strings: Floats, *, steps: int = 40
+    bits: Bits, weights: Floats, rates: Floats, strings: float, *, steps: int = 40
 ) -> tuple[Posterior, NDArray[np.intp]]:
-    """Compute the posterior of the ideal over the most frequent strings, for every pair of flip rate and sparsity.
+    """Compute the posterior of the ideal over the most frequent strings, at each flip rate.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``, the observed strings.
         weights: ``(n_outcomes,)``, in effective shots.
         rates: ``(n_rates,)``, flips per bit, the same for all bits and for 0 and 1.
-        strings: ``(n_each,)``, Dirichlet mass of the whole ideal: about the number of strings that matter.
+        strings: Dirichlet mass of the whole ideal: about the number of strings that matter.
         steps: as in `deconvolve`.
 
     Returns:
-        The posterior, whose roots are ``(n_rates * n_each, n_candidates)``, and the candidates' rows in `bits`.
+        The posterior, whose roots are ``(n_rates, n_candidates)``, and the candidates' rows in `bits`.
 
-    Cost: ``2 steps n_rates n_each n_candidates n_outcomes`` multiplications; 0.3 s for 5 rates, 2 sparsities and 4,000
-    strings.
+    Cost: ``2 steps n_rates n_candidates n_outcomes`` multiplications; 0.3 s for 10 rates and 4,000 strings.
 
     Example:
         >>> read = np.array([[False] * 14, [True] * 14, [True] * 13 + [False]])
-        >>> posterior, rows = deconvolve_observed(read, np.array([50.0, 40, 5]), np.array([0.02]), np.array([1.0]))
+        >>> posterior, rows = deconvolve_observed(read, np.array([50.0, 40, 5]), np.array([0.02]), 1.0)
         >>> rows.tolist(), (posterior.roots**2).round(1).tolist()
         ([0, 1, 2], [[0.5, 0.4, 0.0]])
     """
     most = max(16, min(_MOST, _PAIRS // len(bits)))
     rows = np.sort(np.argsort(-weights, kind="stable")[:most])
-    concentration = np.tile(strings / len(rows), len(rates))
-    posterior = Ascent(_blocks(bits, weights, rows, rates, len(strings)), concentration).run(steps)
+    concentration = np.full(len(rates), strings / len(rows))
+    posterior = Ascent(_blocks(bits, weights, rows, rates, 1), concentration).run(steps)
     cost = max(bits.shape[1] * np.log(2) - np.log(len(rows)), 0.0)  # nats: the counts chose them among all 2^n
     evidence = posterior.evidence - cost * np.minimum(posterior.shapes, 1.0).sum(axis=1)
     return replace(posterior, evidence=evidence), rows
@@ -59,15 +58,14 @@ def deconvolve_observed(
 def redeconvolve(
     bits: Bits, weights: Floats, rows: NDArray[np.intp], rate: float, concentration: float, steps: int
 ) -> Floats:
-    """Deconvolve many resamples of the same strings under one hypothesis.
+    """Deconvolve many resamples of the same strings under one hypothesis; see `deconvolve_observed`.
 
     Args:
-        bits: ``(n_outcomes, n_bits) bool``, the observed strings.
+        bits, steps: as there.
         weights: ``(n_resamples, n_outcomes)``, in effective shots, all of one total.
         rows: ``(n_candidates,)`` rows of `bits` that the ideal may consist of.
         rate: flips per bit.
         concentration: Dirichlet parameter of each candidate.
-        steps: as in `deconvolve`.
 
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.

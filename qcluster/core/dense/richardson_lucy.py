@@ -11,6 +11,10 @@ from qcluster.core.noise.model import NoiseModel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.goodness import deviance, expected_deviance, shot_noise
 
+_ROUNDS = 20
+"""Most rounds, accelerated, of a deconvolution at several multiples of the noise."""
+_MISFIT = 0.01
+"""Deviance per shot, beyond shot noise, that comes from errors of a kernel that is right to first order."""
 _FAINT = 1e-12
 """Probability added to every string before the first round, since a zero would stay zero."""
 _TINY = 1e-15
@@ -116,15 +120,11 @@ def richardson_lucy(
 
 
 def deconvolve(
-    kernels: ScaledKernels, counts: Floats, rounds: int, support: NDArray[np.bool_] | None = None
+    kernels: ScaledKernels, counts: Floats, support: NDArray[np.bool_] | None = None, *, rounds: int = _ROUNDS
 ) -> Deconvolved:
-    """Deconvolve counts at every multiple of the noise, until half of the shot noise is fitted.
+    """Deconvolve counts, ``(2^m,)`` shots, at every multiple of the noise, until half of the shot noise is fitted.
 
-    Args:
-        kernels: the kernel at every multiple of its noise.
-        counts: ``(2^m,)`` shots.
-        rounds: most rounds of Richardson-Lucy.
-        support: ``(2^m,)`` True for strings that the ideal may contain; all by default.
+    The support is ``(2^m,)`` True for strings that the ideal may contain; all by default.
     """
     shots, ended = float(counts.sum()), np.full(len(kernels.scales), rounds)
 
@@ -142,40 +142,31 @@ def deconvolve(
 
 
 def redeconvolve(
-    kernels: ScaledKernels, seen: Floats, rounds: int, ended: Indices, support: NDArray[np.bool_] | None = None
+    kernels: ScaledKernels, seen: Floats, ended: Indices, support: NDArray[np.bool_] | None = None
 ) -> Floats:
     """Deconvolve redrawn frequencies in as many rounds as the counts took: more rounds would make another estimate.
 
     Args:
         kernels: one for each row.
         seen: ``(s, 2^m)`` frequencies.
-        rounds: most rounds of Richardson-Lucy, as in `deconvolve`.
         ended: ``(s,)`` number of rounds after which each row ends, see `Deconvolved.rounds`.
         support: ``(s, 2^m)`` True for strings that the ideal may contain; all by default.
 
     Returns:
         ``(s, 2^m)`` distributions.
     """
-    return richardson_lucy(kernels, seen, rounds, support, lambda done, _: ended <= done)
+    return richardson_lucy(kernels, seen, _ROUNDS, support, lambda done, _: ended <= done)
 
 
-def allowed(fits: Deconvolved, shots: float, misfit: float) -> int:
+def allowed(fits: Deconvolved, shots: float) -> int:
     """Find the multiple of the calibrated noise, nearest to 1, that explains the counts.
 
     It does if the deviance exceeds that of shot noise by at most three standard deviations plus the misfit of the
     kernel itself; if no multiple does, the limit starts from the least deviance of all. Too much noise cannot explain
-    sharp counts; too little always can, so that a good fit is no evidence for it.
-
-    Args:
-        fits: deconvolutions at every multiple.
-        shots: shots of the counts.
-        misfit: deviance per shot of a kernel that is right to first order.
-
-    Returns:
-        The row of that multiple in `fits`.
+    sharp counts; too little always can, so that a good fit is no evidence for it. Returns the row of that multiple.
     """
     order = np.argsort(np.abs(np.log(np.maximum(fits.kernels.scales, 1e-9))), kind="stable")
-    slack = 3 * fits.spread + misfit * shots
+    slack = 3 * fits.spread + _MISFIT * shots
     explains = fits.deviance <= fits.usual + slack
     if not explains.any():
         explains = fits.deviance <= fits.deviance.min() + slack

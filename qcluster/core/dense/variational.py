@@ -26,32 +26,20 @@ _DENSER = np.array([3, 4, 4, 4, 4, 5])
 own). The denser one gets half of its posterior probability."""
 
 
-@dataclass(frozen=True, eq=False)
-class Variational:
-    """A deconvolved distribution."""
-
-    ideal: Floats
-    """``(2^m,)`` the estimate, sum 1: the square of the posterior mean of the roots, which maximises the expected
-    Bhattacharyya coefficient, the root of the Hellinger fidelity."""
-    posterior: Floats
-    """``(6,)`` posterior probability of each concentration, hedged."""
-
-
-def variational(kernel: Kernel, counts: Floats) -> Variational:
-    """Deconvolve counts by variational Bayes.
-
-    Args:
-        kernel: noise that the counts went through.
-        counts: ``(2^m,)`` shots.
+def variational(kernel: Kernel, counts: Floats) -> tuple[Floats, Floats]:
+    """Deconvolve counts, ``(2^m,)`` shots, by variational Bayes.
 
     Returns:
-        The estimate. Cost: 24 Walsh transforms per round: 0.15 s for 12 bits, 5 s for 16.
+        The estimate, ``(2^m,)`` of sum 1: the square of the posterior mean of the roots, which maximises the expected
+        Bhattacharyya coefficient, the root of the Hellinger fidelity; and the posterior probability of each
+        concentration, ``(6,)``, hedged.
+        Cost: 24 Walsh transforms per round: 0.15 s for 12 bits, 5 s for 16.
     """
     roots, evidence = posterior(kernel, counts, _CONCENTRATIONS)
     tempered = softmax(evidence / _TEMPERATURE)
     hedged = 0.5 * (tempered + np.bincount(_DENSER, tempered, len(tempered)))
     mean = hedged @ roots
-    return Variational(mean * mean / float(mean @ mean), hedged)
+    return mean * mean / float(mean @ mean), hedged
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +50,8 @@ class Redrawn:
     """The noise that is undone; it stays fixed."""
     rows: Indices
     """``(n_outcomes,)`` numbers of the observed strings; each number belongs to one string only."""
-    estimate: Variational
-    """The estimate."""
+    posterior: Floats
+    """``(6,)`` posterior probability of each concentration."""
 
     @property
     def width(self) -> int:
@@ -74,7 +62,7 @@ class Redrawn:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
-        roots, _ = posterior(self.kernel, seen, _CONCENTRATIONS[sampled_hypotheses(self.estimate.posterior, levels)])
+        roots, _ = posterior(self.kernel, seen, _CONCENTRATIONS[sampled_hypotheses(self.posterior, levels)])
         answers = roots * roots
         answers /= answers.sum(axis=1, keepdims=True)
         return np.asarray(answers @ observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None]))

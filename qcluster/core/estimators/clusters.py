@@ -74,13 +74,7 @@ def channel_metric(rates: Floats, mul: float = 2.0) -> Metric:
 
 
 def most_frequent_strings(bits: Bits, weights: Floats, k: int) -> NDArray[np.intp]:
-    """Return the rows of the k largest weights, by the tie rule of this module.
-
-    Args:
-        bits: ``(n_rows, n_bits) bool``, distinct, sorted by value.
-        weights: ``(n_rows,)``.
-        k: most rows to return.
-    """
+    """Return the rows of the k largest weights, by the tie rule of this module, of distinct strings sorted by value."""
     k = min(k, len(weights))
     if k < 1:
         return np.zeros(0, dtype=np.intp)

@@ -16,8 +16,8 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
-from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import distributed, strings_explain, unchanged
+from qcluster.core.counts.distribution import Distribution, are_probabilities
+from qcluster.core.decision.decide import NO_SHOTS, distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -96,6 +96,8 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
+    if are_probabilities(counts):
+        return left(counts, "measured", NO_SHOTS, noise.rates)
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
     few, certain = _few_strings(fit, seen) if noise.clear else (None, False)
@@ -109,10 +111,10 @@ def mitigate_measured(
     elif not seen.kernel.index.exact:
         why = f"a few strings do not explain the counts, and {counts.n_bits} bits are too many for a broad output"
     else:
-        broad = variational(fit.kernel, seen.histogram)
-        overlap = float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum())
+        ideal, posterior = variational(fit.kernel, seen.histogram)
+        overlap = float(np.sqrt(ideal[seen.rows] * counts.weights / counts.shots).sum())
         if not unchanged(overlap, counts.shots):
-            return _broad_answer(seen, Redrawn(fit.kernel, seen.rows, broad), remarks)
+            return _broad_answer(seen, ideal, Redrawn(fit.kernel, seen.rows, posterior), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
@@ -144,11 +146,8 @@ class _Seen:
         return np.bincount(self.rows, self.counts.weights, self.kernel.size).astype(np.float64)
 
     def by_probability(self, ideal: Floats) -> Indices:
-        """Return rows of the counts, the most frequent string of each number, in order of falling probability.
-
-        Args:
-            ideal: ``(2^m,)`` probability of each number.
-        """
+        """Return rows of the counts, the most frequent string of each number, in order of falling probability of these
+        numbers, ``(2^m,)``."""
         frequent = np.sort(most_frequent(self.rows, self.counts.weights))
         return np.asarray(frequent[np.lexsort((-self.counts.weights[frequent], -ideal[self.rows[frequent]]))])
 
@@ -226,13 +225,7 @@ def outdone(few: FewStrings, others: FewStrings, counts: Distribution, noise: Me
 
     A reference that keeps few shots tells flips apart only roughly, so that many strings explain what one does under
     the faults of the circuit. More strings than under the measured noise prove nothing: they also explain the errors of
-    those faults.
-
-    Args:
-        few: strings under the measured noise.
-        others: strings under the other noise. Likelihoods are compared for its index.
-        counts: the counts.
-        noise: the measured noise.
+    those faults. Likelihoods are compared for the index of the others.
     """
     if others.length > few.length or {*map(bytes, few.words)} == {*map(bytes, others.words)}:
         return False
@@ -254,12 +247,8 @@ def _weighed(
 
 
 class _Bootstrap:
-    """Parametric bootstrap of the reference and the counts, to find the deviance that shot noise causes.
-
-    Args:
-        kernel: the measured kernel, at the scale in use.
-        seen: the measured counts and noise.
-    """
+    """Parametric bootstrap of the reference and the counts, to find the deviance that shot noise causes; the kernel is
+    the measured one, at the scale in use."""
 
     def __init__(self, kernel: Kernel, seen: _Seen) -> None:
         self.kernel, self.shots = kernel, max(1, round(seen.counts.shots))
@@ -306,10 +295,10 @@ def _sparse_answer(seen: _Seen, few: FewStrings, remarks: str) -> Mitigation:
     return _answer(seen, answer, reason, few.response(seen.rows, seen.counts.weights), bits, few.weights)
 
 
-def _broad_answer(seen: _Seen, redrawn: Redrawn, remarks: str) -> Mitigation:
-    ideal, none = redrawn.estimate.ideal, seen.counts.bits[:0]
+def _broad_answer(seen: _Seen, ideal: Floats, redrawn: Redrawn, remarks: str) -> Mitigation:
     answer = distributed(seen.counts, np.arange(len(ideal), dtype=np.uint64)[:, None], ideal)
-    return _answer(seen, answer, f"deconvolution under the measured noise; {remarks}", redrawn, none, np.zeros(0))
+    reason = f"deconvolution under the measured noise; {remarks}"
+    return _answer(seen, answer, reason, redrawn, seen.counts.bits[:0], np.zeros(0))
 
 
 def _answer(

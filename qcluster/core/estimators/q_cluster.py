@@ -111,14 +111,10 @@ def q_cluster(
     bits; if they differ for 0 and 1, both use the mean of the two. Equal rates give the published method exactly.
     Ties follow the rules of `qcluster.core.estimators.clusters`, so the answer is deterministic.
 
-    Args:
-        counts: measured counts.
-        rates: ``(n_bits, 2)``, as `as_rates` returns them.
-        settings: constants of the method.
-
     Returns:
-        The mitigated distribution, with as many shots as the counts, and the clusters behind it.
-        Cost: about K^2 / 2 distances per distinct string for K clusters, a few rounds each.
+        The mitigated distribution, with as many shots as the counts, and the clusters behind it. The rates are
+        ``(n_bits, 2)``, as `as_rates` returns them. Cost: about K^2 / 2 distances per distinct string for K clusters,
+        a few rounds each.
 
     Example:
         >>> from qcluster.core.noise.bitflips import as_rates

@@ -23,9 +23,10 @@ def mitigate(
     if not guard:
         return _unguarded(raw, rates, settings)
     decided = yield from decide_steps(raw, rates, expect, settings)
-    if decided.blend is None or decided.blend.weights[MIXTURE] <= _MATTERS or decided.blend.fit.converged:
-        return decided.answer
-    return replace(decided.answer, reason=decided.answer.reason + _unconverged(decided.blend.fit))
+    answer, blend = decided.answer, decided.blend
+    if blend is None or blend.weights[MIXTURE] <= _MATTERS:
+        return answer
+    return replace(answer, reason=answer.reason + _unconverged(blend.fit))
 
 
 def _unguarded(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:

@@ -85,11 +85,8 @@ def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:
 def channel_matrices(rates: Floats) -> Floats:
     """Return ``K(y|x)``, the product over bits of the probability of reading y's bit if x's was sent.
 
-    Args:
-        rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1).
-
-    Returns:
-        ``(n_hypotheses, 2**n_bits, 2**n_bits)``, row y, column x.
+    From ``(n_hypotheses, n_bits, 2)`` rates, P(read 1|0) and P(read 0|1), to ``(n_hypotheses, 2**n_bits, 2**n_bits)``
+    matrices, row y, column x.
 
     Example:
         >>> channel_matrices(np.array([[[0.1, 0.2]]]))
@@ -108,9 +105,7 @@ def channel_matrices(rates: Floats) -> Floats:
 class IndependentFlips:
     """Independent flips on all 2^n strings, as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix.
 
-    Args:
-        rates: ``(n_hypotheses, n_bits, 2)``.
-        dtype: of the matrices.
+    The rates are ``(n_hypotheses, n_bits, 2)``.
     """
 
     def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:

@@ -26,12 +26,7 @@ def decays_of(rates: Floats) -> Decays:
 
 
 def decay(vector: Floats, decays: Decays, *, transposed: bool = False) -> Floats:
-    """Apply decay to vectors over all bitstrings, or apply its transpose.
-
-    Args:
-        vector: ``(s, ..., 2^m)``, or ``(..., 2^m)`` if s is 1.
-        decays: from `decays_of`.
-        transposed: apply the transpose.
+    """Apply decay, or its transpose, to vectors over all bitstrings: ``(s, ..., 2^m)``, or ``(..., 2^m)`` if s is 1.
 
     Example:
         >>> decay(np.array([0.0, 1.0]), decays_of(np.array([[0.1]]))).tolist()

@@ -109,12 +109,8 @@ def _as_words(masks: Any) -> Words:
 
 
 def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:
-    """Multiply readout errors by a factor. Each stays below one half, or at its value if that is larger, and the two
-    errors of a bit sum to less than 1.
-
-    Args:
-        readout: ``(n_bits, 2)``, as in `FaultMasks`.
-        factor: one for all bits, or ``(n_bits, 1)``.
+    """Multiply readout errors ``(n_bits, 2)`` by a factor, one for all bits or ``(n_bits, 1)``. Each stays below one
+    half, or at its value if that is larger, and the two errors of a bit sum to less than 1.
 
     Example:
         >>> scaled_readout(np.array([[0.1, 0.2], [0.1, 0.6]]), 3).round(2).tolist()

@@ -95,11 +95,8 @@ class Kernel:
         return decays_of(self.decays[None])
 
     def flips(self, faults: FaultMasks) -> Floats:
-        """Return the probability that faults flip each bit, before decay, ``(n_bits,)``.
-
-        Args:
-            faults: the faults that this kernel was made from; only their patterns are used, not their rates.
-        """
+        """Return the probability that faults flip each bit, before decay, ``(n_bits,)``, at the rates of this kernel;
+        of `faults`, from which it was made, only the patterns are used."""
         patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
         return np.asarray(-0.5 * np.expm1(-2 * (self.rates @ patterns)))
 
@@ -117,12 +114,8 @@ class Kernel:
         return convolve(decay(vector, self._decays, transposed=True), self.spectrum)
 
     def columns(self, sent: Indices, rows: Indices) -> Floats:
-        """Return ``P(y | c)`` for strings y that are read and strings c that are sent, ``(n_rows, n_sent)``.
-
-        Args:
-            sent: ``(n_sent,)``, indices of the strings c.
-            rows: ``(n_rows,)``, indices of the strings y. Cost: look-ups; if bits decay, a vector of 2^m for each c.
-        """
+        """Return ``P(y | c)`` for strings y that are read and strings c that are sent, both given by their indices, as
+        ``(n_rows, n_sent)``. Cost: look-ups; if bits decay, a vector of 2^m for each c."""
         patterns = self.patterns
         if not self.decays.any():
             return np.asarray(patterns[rows[:, None] ^ sent[None, :]])

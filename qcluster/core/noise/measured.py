@@ -209,12 +209,7 @@ def shift_expected(counts: Distribution, expected: str, wanted: str) -> Distribu
 
 
 def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
-    """Smooth the counts of flip patterns, as described in `MeasuredNoise`.
-
-    Args:
-        index: map from patterns to indices.
-        seen: ``(2^m,)``, shots of each index.
-    """
+    """Smooth the counts of flip patterns, ``(2^m,)`` shots of each index, as described in `MeasuredNoise`."""
     model = _model(index, seen)
     weight = _weight(seen, model)
     spectrum = np.maximum(walsh((seen + weight * model) / (seen.sum() + weight)), _LEAST)

@@ -35,10 +35,8 @@ def backward_elimination(rows: Rows, models: Sequence[Model]) -> list[Model]:
     """Remove centroids, the least needed first, until one is left; only weights and background are refitted.
 
     The least needed centroid is the one whose removal lowers the log-likelihood least before any refit. From mixtures
-    of more than ten centroids, a fourth are removed at a time.
-
-    Returns:
-        For each mixture in turn, the mixture itself and every smaller one on its way down.
+    of more than ten centroids, a fourth are removed at a time. The list holds for each mixture in turn the mixture
+    itself and every smaller one on its way down.
     """
     paths = [[model] for model in models]
     pairs = len(models) * max((len(model.weights) for model in models), default=0) * len(rows.weights)

@@ -143,22 +143,15 @@ def fit(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
 
 
 def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
-    """Fit weights, background, regimes and flip odds of mixtures by EM, with the centroids fixed.
+    """Fit weights, background, regimes and flip odds of mixtures by EM, with the centroids fixed, in order.
 
     For each bit i the odds o solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)``; a round takes one Newton step. If
     the product of a bit's two odds is well above 1, the bit reads inverted: its labels are then swapped in all
     centroids, so that a centroid remains what was sent. Most calls only screen mixtures, so that it is no error if EM
     has not converged after `rounds`: see `Model.last_gain`, and `MixtureFit.converged` for the mixture chosen.
 
-    Args:
-        rows: the observed strings.
-        models: starting points.
-        prior: of the flip rates, and constraints.
-        rounds: most EM rounds.
-
-    Returns:
-        The fitted mixtures, in the same order. Cost per round and pair of centroid and string: 2n multiplications, an
-        exponential and a histogram entry; if all bits have one rate, a look-up and a histogram entry.
+    Cost per round and pair of centroid and string: 2n multiplications, an exponential and a histogram entry; if all
+    bits have one rate, a look-up and a histogram entry.
     """
     if not models:
         return []
@@ -252,10 +245,8 @@ def e_step(
     flips and the regimes of every centroid.
 
     Args:
-        rows: the observed strings.
+        rows, layout, theta: the observed strings, the centroids and the parameters.
         shares: ``(m, u)`` share of the shots of each string, or ``(1, u)`` if the same for all mixtures.
-        layout: the centroids.
-        theta: the parameters.
         likelihood: ``(k, u)`` P(y|c), from `likelihoods`.
         total: ``(m, u)`` P(y), from `marginal`.
         regime_shares: ``(k, s, n + 1)`` from `likelihoods`.
@@ -330,8 +321,7 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, strength: Floats, rat
         flips: ``(m, 2n)`` share of the shots in which a bit flipped, in the order of `Parameters.odds`; or ``(m, 1)``.
         sent: ``(m, s, 2n)`` share of the shots that sent that value, in each regime; or ``(m, s, 1)``.
         start: odds to start from, shaped like the flips.
-        strength: of the prior, as in `Data`.
-        rates: that the prior expects, as in `Data`.
+        strength, rates: of the prior, as in `Data`.
     """
     shots = sent.sum(axis=1)
     flip_rates = rates_by_regime(start)

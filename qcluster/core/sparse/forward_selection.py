@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Reals, read_only
 from qcluster.core.counts.bits import hamming, pack
@@ -88,11 +89,8 @@ def forward_selection(rows: Rows, most: int) -> Stepwise[Selection]:
     """Build a mixture at each flip rate, adding the candidate that shortens the description most, until none does.
 
     The rates are fixed so that one centroid cannot explain everything with an inflated rate. P(y|c) then depends on the
-    distance alone, and is looked up once for all candidates. Rates that fall behind are pruned.
-
-    Args:
-        rows: the observed strings.
-        most: most centroids.
+    distance alone, and is looked up once for all candidates. Rates that fall behind are pruned. `most` limits the
+    number of strings.
     """
     selected: Selection = yield Request(_select_together, (rows.key, most), (rows, most))
     return selected
@@ -153,70 +151,124 @@ class _RegisterCandidates:
         return np.asarray(self.distance[which])
 
 
-def _select(sets: Sequence[Rows], most: int) -> list[Selection]:
-    """Select for sets of counts on the same strings; the first axis of each array is all rates of all sets."""
-    rows, n = sets[0], sets[0].n_bits
-    candidates = _RegisterCandidates(sets) if rows.whole else _ListedCandidates(rows)
-    owner, rate = np.repeat(np.arange(len(sets)), len(_FLIP_RATES)), np.tile(np.arange(len(_FLIP_RATES)), len(sets))
-    shares, weights = np.array([one.shares for one in sets])[owner], np.array([one.weights for one in sets])[owner]
-    shots = np.array([one.shots for one in sets])[owner]
-    costs = np.array([joining_costs(n, one.shots) for one in sets])[owner]
-    filled = np.array([len(one.seen) * 4 >= 1 << min(n, 60) for one in sets])
-    prefixes: list[list[Model]] = [[] for _ in sets]
-    finished: list[list[tuple[Model, Floats]]] = [[] for _ in sets]
-    g, u = len(owner), len(rows.weights)
-    likelihoods = np.empty((g, most, u), rows.dtype)
-    share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
-    total, nearest = np.ones((g, u), rows.dtype), np.where(candidates.allowed, n, 0)[owner]
-    chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
-    odds = [np.full((n, 2), flips / (1 - flips)) for flips in _FLIP_RATES]
+class _Growing:
+    """Mixtures that gain one string a round. The first axis of every array is all rates of all sets of counts.
 
-    def model(m: int) -> Model:
-        sent = share[m].astype(np.float64, copy=False)
+    `owner` and `rate` are the indices of a mixture's set of counts and of its flip rate. The counts enter as `shots`,
+    ``(g,)``, `weights` and `shares`, ``(g, u)`` shots of each string and their share, and `costs`, ``(g, n + 1)`` of a
+    string by its distance to the nearest centroid. Of the mixtures, `chosen`, `share` and `gains`, ``(g, k)``, are the
+    candidates that joined, their weights, and the nats that they gained; `likelihoods`, ``(g, most, u)``, begins with
+    their P(y|c); `background`, `log_likelihoods`, ``(g,)``, and `total`, ``(g, u)`` P(y), are those of `Model`; and
+    `nearest`, ``(g, m)``, is the distance of each candidate to the nearest centroid, or 0 to exclude it.
+    """
+
+    def __init__(self, sets: Sequence[Rows], most: int) -> None:
+        rows, n = sets[0], sets[0].n_bits
+        self.rows, self.candidates = rows, _RegisterCandidates(sets) if rows.whole else _ListedCandidates(rows)
+        self.owner = owner = np.repeat(np.arange(len(sets)), len(_FLIP_RATES))
+        self.rate = np.tile(np.arange(len(_FLIP_RATES)), len(sets))
+        self.shots = np.array([one.shots for one in sets])[owner]
+        self.weights = np.array([one.weights for one in sets])[owner]
+        self.shares = np.array([one.shares for one in sets])[owner]
+        self.costs = np.array([joining_costs(n, one.shots) for one in sets])[owner]
+        g, u = self.weights.shape
+        self.chosen, self.share, self.gains = np.zeros((g, 0), np.intp), np.zeros((g, 0), rows.dtype), np.zeros((g, 0))
+        self.likelihoods = np.empty((g, most, u), rows.dtype)
+        self.background, self.log_likelihoods, self.total = np.ones(g), np.zeros(g), np.ones((g, u), rows.dtype)
+        self.nearest = np.where(self.candidates.allowed, n, 0)[owner]
+
+    def model(self, m: int) -> Model:
+        """Return one of the mixtures as it is now."""
+        sent, k = self.share[m].astype(np.float64, copy=False), self.share.shape[1]
+        odds = _FLIP_RATES[self.rate[m]] / (1 - _FLIP_RATES[self.rate[m]])
         return Model(
-            candidates.bits[chosen[m]],
+            self.candidates.bits[self.chosen[m]],
             sent / sent.sum(),
-            odds[rate[m]],
+            np.full((self.rows.n_bits, 2), odds),
             REGIMES,
-            float(background[m]),
-            float(log_likelihoods[m]),
-            likelihoods=likelihoods[m, : share.shape[1]].copy(),  # a view would keep those of all others in memory
-            total=total[m],
+            float(self.background[m]),
+            float(self.log_likelihoods[m]),
+            likelihoods=self.likelihoods[m, :k].copy(),  # a view would keep those of all others in memory
+            total=self.total[m],
         )
 
+    def best(self) -> tuple[Indices, Reals, Floats, Floats]:
+        """Find the candidate that shortens the description of each mixture most.
+
+        Returns:
+            Its index, ``(g,)``; its P(y|c), ``(g, u)``; its share, ``(g,)``; and its gain less its cost, ``(g,)`` nats.
+            The first string costs nothing.
+        """
+        mixture, first = np.arange(len(self.rate)), not self.share.shape[1]
+        slope = self.candidates.slopes(self.rate, self.shares / self.total)
+        slope[self.nearest == 0] = 0
+        short, rest = np.empty((len(mixture), min(SHORTLIST, slope.shape[1])), np.intp), slope.copy()
+        for rank in range(short.shape[1]):
+            short[:, rank] = largest = rest.argmax(axis=1)
+            rest[mixture, largest] = -np.inf
+        at = mixture[:, None], short
+        likelihood = self.candidates.likelihoods(self.rate, short)
+        share, gain = best_share(likelihood, self.total, self.shares, 0.3 if first else 0.02)
+        net = gain * self.shots[:, None] - (0.0 if first else self.costs[mixture[:, None], self.nearest[at]])
+        net[slope[at] <= 1] = -np.inf
+        best = net.argmax(axis=1)
+        return short[mixture, best], likelihood[mixture, best], share[mixture, best], net[mixture, best]
+
+    def keep(self, active: NDArray[np.bool_]) -> None:
+        """Drop the other mixtures."""
+        k, old = self.share.shape[1], self.likelihoods
+        self.likelihoods = np.empty((int(active.sum()), *old.shape[1:]), old.dtype)  # what is not yet filled stays so
+        self.likelihoods[:, :k] = old[active, :k]
+        arrays = {name: part for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        del arrays["likelihoods"]
+        vars(self).update({name: part[active] for name, part in arrays.items()})
+
+    def join(self, best: Indices, likelihood: Reals, share: Floats, net: Floats) -> None:
+        """Add a candidate to each mixture, with the results of `best`, and refit weights and background."""
+        k = self.share.shape[1]
+        self.likelihoods[:, k] = likelihood
+        start = np.concatenate([self.share * (1 - share)[:, None], share[:, None]], axis=1, dtype=self.rows.dtype)
+        background = (self.background * (1 - share))[:, None]
+        fitted = fit_weights(self.likelihoods[:, : k + 1], self.shares[:, None], start[:, None], background, 3)
+        self.share, self.background, self.total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
+        self.log_likelihoods = log_likelihood(self.total, self.weights, self.shots, self.rows.log_unit)
+        self.nearest = np.minimum(self.nearest, self.candidates.distances(best))
+        self.chosen = np.concatenate([self.chosen, best[:, None]], axis=1)
+        self.gains = np.concatenate([self.gains, net[:, None]], axis=1)
+
+    def likeliest(self) -> list[int]:
+        """Return, of the mixtures of a set of counts that have the same strings, the likeliest one each, in order."""
+        likeliest: dict[tuple[int, bytes], int] = {}
+        for m in np.argsort(-self.log_likelihoods, kind="stable").tolist():
+            likeliest.setdefault((int(self.owner[m]), self.chosen[m].tobytes()), m)
+        return sorted(likeliest.values())
+
+
+def _select(sets: Sequence[Rows], most: int) -> list[Selection]:
+    """Select for sets of counts on the same strings."""
+    growing = _Growing(sets, most)
+    filled = np.array([len(one.seen) * 4 >= 1 << min(one.n_bits, 60) for one in sets])
+    prefixes: list[list[Model]] = [[] for _ in sets]
+    finished: list[list[tuple[Model, Floats]]] = [[] for _ in sets]
     for k in range(most + 1):
-        best, added, new_share, net = _best_candidates(candidates, rate, total, shares, nearest, costs, shots, k)
+        best, likelihood, share, net = growing.best()
+        gains, owner = growing.gains, growing.owner
         active = net > 0 if k < most else np.zeros(len(owner), dtype=bool)
         if k >= _PATIENCE and filled.any():
             steady = filled[owner] & (gaps(gains)[0].max(axis=-1) < _STEP)
             active &= ~steady | (gains[:, 0] < _DECLINE * gains[:, -1])
         for m in np.flatnonzero(~active).tolist() if k else []:
-            finished[owner[m]].append((model(m), np.append(gains[m], net[m])))
+            finished[owner[m]].append((growing.model(m), np.append(gains[m], net[m])))
         if k in _PRUNED_TO:
             active &= _ranks(owner, np.where(active, gains.sum(axis=1), -np.inf)) < _PRUNED_TO[k]
         if not active.any():
             break
         if not active.all():
-            kept = np.empty((int(active.sum()), most, u), rows.dtype)
-            kept[:, :k], likelihoods = likelihoods[active, :k], kept
-            owner, rate, shares, share = owner[active], rate[active], shares[active], share[active]
-            weights, shots, costs = weights[active], shots[active], costs[active]
-            best, added, new_share, net = best[active], added[active], new_share[active], net[active]
-            background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
-        likelihoods[:, k] = added
-        share = np.concatenate([share * (1 - new_share)[:, None], new_share[:, None]], axis=1, dtype=rows.dtype)
-        uniform = (background * (1 - new_share))[:, None]
-        fitted = fit_weights(likelihoods[:, : k + 1], shares[:, None], share[:, None], uniform, 3)
-        share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
-        log_likelihoods = log_likelihood(total, weights, shots, rows.log_unit)
-        nearest = np.minimum(nearest, candidates.distances(best))
-        chosen, gains = np.concatenate([chosen, best[:, None]], axis=1), np.concatenate([gains, net[:, None]], axis=1)
-        if k < _PATIENCE:
-            likeliest: dict[tuple[int, bytes], int] = {}
-            for m in np.argsort(-log_likelihoods, kind="stable").tolist():
-                likeliest.setdefault((int(owner[m]), chosen[m].tobytes()), m)
-            for m in sorted(likeliest.values()):
-                prefixes[owner[m]].append(model(m))
+            growing.keep(active)
+            best, likelihood, share, net = best[active], likelihood[active], share[active], net[active]
+        growing.join(best, likelihood, share, net)
+        for m in growing.likeliest() if k < _PATIENCE else []:
+            prefixes[growing.owner[m]].append(growing.model(m))
     return [_selected(one, finished[s], prefixes[s], bool(filled[s])) for s, one in enumerate(sets)]
 
 
@@ -262,47 +314,6 @@ def gaps(gains: Floats) -> tuple[Floats, Floats]:
     gains = np.maximum(gains, CHANCE_GAIN)
     behind = np.maximum.accumulate(gains[..., :0:-1], axis=-1)[..., ::-1]
     return np.minimum.accumulate(gains, axis=-1)[..., :-1] / behind, behind
-
-
-def _best_candidates(
-    candidates: _ListedCandidates | _RegisterCandidates,
-    rate: Indices,
-    total: Reals,
-    shares: Reals,
-    nearest: Indices,
-    costs: Floats,
-    shots: Floats,
-    k: int,
-) -> tuple[Indices, Reals, Floats, Floats]:
-    """Find the candidate that shortens the description of each mixture most.
-
-    Args:
-        candidates: candidate strings, common to all mixtures.
-        rate: ``(g,)`` index of the flip rate of each mixture.
-        total: ``(g, u)`` P(y).
-        shares: ``(g, u)`` share of the shots of each observed string.
-        nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 excludes it.
-        costs: ``(g, n + 1)`` cost of a string by that distance; the first string costs nothing.
-        shots: ``(g,)``.
-        k: strings in each mixture so far.
-
-    Returns:
-        Its index, ``(g,)``; its P(y|c), ``(g, u)``; its share, ``(g,)``; and its gain less its cost, ``(g,)`` nats.
-    """
-    mixture = np.arange(len(rate))
-    slope = candidates.slopes(rate, shares / total)
-    slope[nearest == 0] = 0
-    short, rest = np.empty((len(mixture), min(SHORTLIST, slope.shape[1])), np.intp), slope.copy()
-    for rank in range(short.shape[1]):
-        short[:, rank] = largest = rest.argmax(axis=1)
-        rest[mixture, largest] = -np.inf
-    at = mixture[:, None], short
-    likelihood = candidates.likelihoods(rate, short)
-    new_share, gain = best_share(likelihood, total, shares, 0.02 if k else 0.3)
-    net = gain * shots[:, None] - (costs[mixture[:, None], nearest[at]] if k else 0.0)
-    net[slope[at] <= 1] = -np.inf
-    best = net.argmax(axis=1)
-    return short[mixture, best], likelihood[mixture, best], new_share[mixture, best], net[mixture, best]
 
 
 def _likelihood_by_distance(n: int, log_unit: float) -> Floats:

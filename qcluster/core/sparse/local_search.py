@@ -13,7 +13,7 @@ from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import SHORTLIST, best_share
 from qcluster.core.sparse.model import Layout, Model, Prior, Rows, distances, likelihoods, parameters
-from qcluster.core.sparse.thinning import on_all_strings
+from qcluster.core.sparse.thinning import CHUNK, on_all_strings
 from qcluster.core.sparse.weights import LEAST_BACKGROUND
 
 _MOST_DECAYED = 0.7
@@ -61,13 +61,8 @@ def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[
     """Exchange or add one centroid at a time by the best move, as long as the description length falls.
 
     A move replaces a centroid by the candidate that fits best with the others unchanged, or adds a candidate to them
-    all. Its gain is estimated under the present channel; moves that are not pruned are then refitted, all at once.
-
-    Args:
-        rows: the observed strings.
-        model: starting point.
-        prior: of the flip rates.
-        most: most centroids.
+    all, up to `most` centroids. Its gain is estimated under the present channel; moves that are not pruned are then
+    refitted, all at once.
     """
     shortest = description_length(rows, model)
     for _ in range(_MAX_MOVES):
@@ -130,9 +125,6 @@ def split_bits(ones: Floats, precision: Floats) -> Bits:
         ones: ``(n,)`` share of the string's shots in which the bit is read as 1.
         precision: ``(n,)`` number of these shots.
 
-    Returns:
-        ``(n,) bool``.
-
     Example:
         >>> read_as_one = np.array([0.03, 0.04, 0.05, 0.03, 0.04, 0.05, 0.04, 0.47, 0.95, 0.6, 0.55])
         >>> split_bits(read_as_one, np.full(11, 1000.0)).astype(int)
@@ -155,10 +147,8 @@ def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
 
 
 def _log_evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
-    """Return the log density of the logits of the share of ones if the bits in `sent` were sent as 1, up to a constant.
-
-    From the sampling variances (`noise`) of the logits.
-    """
+    """Return the log density of logits of shares of ones, which have the sampling variances `noise`, if the bits in
+    `sent` were sent as 1, up to a constant."""
     logs = [
         _log_density(logit[~sent] - LOGIT_MEANS[0], noise[~sent], spread)
         + _log_density(-logit[sent] - LOGIT_MEANS[1], noise[sent], spread)
@@ -230,17 +220,22 @@ def ring_gain(rows: Rows, model: Model, fitted: Model, centre: Bits) -> float:
     """Return the log Bayes factor of a fitted ring against a single string (`model`), in nats.
 
     Only shots within distance 2 of the centre count, and their probabilities are conditional on that: bursts of errors
-    lead further away, and their likelihood is no evidence about the centre.
+    lead further away, and their likelihood is no evidence about the centre. A gain far below zero is an upper bound.
     """
     near = distances(rows, centre[None])[0] < 2.5
     if not near.any():
         return -np.inf
-    shots, ball = float(rows.weights[near].sum()), within_two(centre)
+    shots = float(rows.weights[near].sum())
     gain = conditional_log_likelihood(rows, fitted, near) - conditional_log_likelihood(rows, model, near)
-    # Unless the register is listed whole, most strings near the centre were never read: they count as well.
-    for sign, one in () if rows.whole else ((-1, fitted), (1, model)):
-        gain += sign * shots * log(_probability(one, ball) / _probability(one, rows.bits[near]))
-    return gain - log(rows.n_bits + 1) - 0.5 * log(max(shots, 1.0))
+    gain -= log(rows.n_bits + 1) + 0.5 * log(max(shots, 1.0))
+    if rows.whole:
+        return gain
+    # Most strings near the centre were never read: they count as well.
+    read, ball = rows.bits[near], within_two(centre)
+    gain += shots * log(_probability(model, ball) / _probability(model, read)) + shots * log(_probability(fitted, read))
+    # The ball is at least as probable as the n + 1 strings within distance 1, which are its first: a cheap bound.
+    bound = gain - shots * log(_probability(fitted, ball[: rows.n_bits + 1]))
+    return bound if bound < -2 * _PRUNED else gain - shots * log(_probability(fitted, ball))
 
 
 def within_two(centre: Bits) -> Bits:
@@ -261,7 +256,9 @@ def within_two(centre: Bits) -> Bits:
 
 def _probability(model: Model, strings: Bits) -> float:
     """Return the probability of a set of strings under a mixture, in units of the uniform probability of a string."""
-    return float(on_all_strings(strings, np.ones(len(strings)), model, 0).total.sum(dtype=np.float64))
+    parts = [strings[start : start + CHUNK] for start in range(0, len(strings), CHUNK)]
+    totals = [on_all_strings(part, np.ones(len(part)), model, 0).total for part in parts]
+    return float(sum(total.sum(dtype=np.float64) for total in totals))
 
 
 def conditional_log_likelihood(rows: Rows, model: Model, within: Bits) -> float:

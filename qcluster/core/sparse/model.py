@@ -301,17 +301,12 @@ def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
 
 
 def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None = None) -> tuple[Reals, Floats]:
-    """Return P(y|c) for every centroid and observed string.
-
-    Args:
-        rows: the observed strings.
-        layout: the centroids.
-        theta: the channel of each mixture.
-        out: ``(k, u)`` array to write to.
+    """Return P(y|c) for every centroid and observed string, under the channels of `theta`.
 
     Returns:
-        ``(k, u)`` P(y|c), and ``(k, s, n + 1)`` the posterior probability of each regime, by distance. Cost per pair of
-        centroid and string: n multiplications and one exponential, or one look-up if all bits have one rate.
+        ``(k, u)`` P(y|c), in `out` if that is given, and ``(k, s, n + 1)`` the posterior probability of each regime, by
+        distance. Cost per pair of centroid and string: n multiplications and one exponential, or one look-up if all
+        bits have one rate.
     """
     n, odds, regimes = rows.n_bits, theta.odds, theta.regimes
     log_odds, log_norms = np.log(odds), np.log1p(odds[:, None] * _TILTS)

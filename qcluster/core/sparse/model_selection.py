@@ -73,12 +73,6 @@ def by_marginal_likelihood(rows: Rows, models: list[Model], prior: Prior, most: 
     deviations above its mean, and separate rates for the bits do not shorten the description. Under heavy noise the
     best mixture first goes through local search, and what backward elimination makes of it is compared as well.
 
-    Args:
-        rows: the observed strings.
-        models: mixtures of any size.
-        prior: of the flip rates.
-        most: most centroids.
-
     Returns:
         The plausible mixtures, with the posterior odds of the first as `gap`; None if the noise is not simple.
     """
@@ -153,10 +147,9 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
     stops. But the gains of such strings are smaller, and fall off slowly.
 
     Args:
-        rows: the observed strings.
+        rows, prior: the observed strings, and the prior of the flip rates.
         path: the best mixture of each size.
         complete: the mixture of least description length, heaviest string first.
-        prior: of the flip rates.
         rounds: most EM rounds of a final fit.
 
     Returns:
@@ -202,21 +195,13 @@ def _better_near_centroids(rows: Rows, first: Model, second: Model) -> Model:
 
 
 def gap_posterior(rows: Rows, path: Path, complete: Model) -> tuple[Floats, Floats]:
-    """Return the posterior probability of each number K of strings, and the gap behind it.
+    """Return the posterior probability of each number K of strings, and the gap behind it: arrays as long as the path.
 
     The gap is the smallest gain in log-likelihood up to K strings, divided by the largest gain behind them. Two gaps
     are computed, and the smaller one counts: that of the best mixtures of each size, each with rates fitted to it, and
     that of the strings of the complete mixture as they join by weight, at its rates. The probability rises as the gap
     to the power `_GAP_POWER` and falls as 1/K. It is lower if the weights do not step down behind the gap, or if fewer
-    strings lie behind it than the gain of the first of them suggests.
-
-    Args:
-        rows: the observed strings.
-        path: the best mixture of each size.
-        complete: the mixture of least description length, heaviest string first.
-
-    Returns:
-        Two arrays of the length of the path.
+    strings lie behind it than the gain of the first of them suggests. `by_gap` describes the arguments.
     """
     size, most = len(path), len(complete.weights)
     lengths = [np.inf if model is None else description_length(rows, model) for model in path]
@@ -285,9 +270,7 @@ def average(models: list[Model], posterior: Floats) -> tuple[Bits, Floats]:
     """Average mixtures: return the distribution of highest expected Hellinger fidelity to them.
 
     The square roots of its weights are the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``, pi the posterior.
-
-    Returns:
-        Distinct strings, heaviest first, and their weights, which sum to 1.
+    Its strings are distinct, the heaviest first, and their weights sum to 1.
     """
     strings, which = distinct(np.vstack([model.centroids for model in models]))
     owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])

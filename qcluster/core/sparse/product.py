@@ -1,4 +1,7 @@
-"""The product of independent, biased bits: the output of decohered hardware, and also of one string with flips."""
+"""The product of independent, biased bits: the output of decohered hardware, and also of one string with flips.
+
+Counts are distinct strings, ``bits (n_outcomes, n_bits) bool``, and their shots, ``weights (n_outcomes,)``.
+"""
 
 from math import comb, log
 
@@ -24,10 +27,6 @@ def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
     The evidence is ``prod_i B(ones_i + 1, zeros_i + 1)``, B the Beta function: the exact integral over the bias of each
     bit under a uniform prior. The likelihood is that of the observed biases.
 
-    Args:
-        bits: ``(n_outcomes, n_bits) bool``.
-        weights: ``(n_outcomes,)``, in effective shots.
-
     Example:
         >>> one_of_each = product_evidence(np.array([[False], [True]]), np.array([1.0, 1.0]))
         >>> np.exp(one_of_each).round(4).tolist()
@@ -43,13 +42,10 @@ def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
 
 
 def misfit_of_product(counts: Floats) -> float:
-    """Test whether the counts have structure beyond a product of biased bits.
+    """Test whether counts, ``(2**n,)`` shots, have structure beyond a product of biased bits.
 
     Returns Pearson's chi-square over all strings against the product of the observed biases, in standard deviations
     above its mean under shot noise.
-
-    Args:
-        counts: ``(2**n,)``, in shots.
 
     Example:
         >>> misfit_of_product(np.array([90.0, 10, 9, 1])) < 0, misfit_of_product(np.array([50.0, 0, 0, 50])) > 60
@@ -70,12 +66,7 @@ def misfit_of_product(counts: Floats) -> float:
 
 
 def flip_coincidence(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tuple[float, float]:
-    """Measure how far flips of a string coincide: errors of a machine do, bits of a product state do not.
-
-    Args:
-        bits: ``(n_outcomes, n_bits) bool``.
-        weights: ``(n_outcomes,)``, in shots.
-        string: ``(n_bits,) bool``.
+    """Measure how far flips of a string ``(n_bits,)`` coincide: errors of a machine do, bits of a product state do not.
 
     Returns:
         Two log ratios, observed to expected of independent bits with the same biases: of the variance of the number of
@@ -114,10 +105,6 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     That some bits hardly ever flip is evidence for neither. A string sets the bits whose P(1) lies above a threshold to
     1; every threshold is tried. The free bits are those read least reliably; every number of them is tried.
 
-    Args:
-        bits: ``(n_outcomes, n_bits) bool``.
-        weights: ``(n_outcomes,)``, in shots.
-
     Returns:
         ``(n_bits,) bool``, the most probable string; and the log odds of one string, of any of these, against the rest.
 
@@ -151,14 +138,8 @@ def fix_bits(bits: Bits, weights: Floats) -> Bits:
 
     This removes the errors of fixed bits, however many strings the other bits form. A bit counts as fixed if it lies
     below the widest gap in ``arcsin sqrt(r)``, r the share of the shots with its rarer value. The sampling error of
-    this angle does not depend on r. If r is the same for all bits, none is fixed.
-
-    Args:
-        bits: ``(n_outcomes, n_bits) bool``.
-        weights: ``(n_outcomes,)``, in effective shots.
-
-    Returns:
-        ``(n_outcomes, n_bits) bool``, the strings with these bits set; equal ones are not merged.
+    this angle does not depend on r. If r is the same for all bits, none is fixed. The strings come back in their order;
+    equal ones are not merged.
 
     Example:
         >>> read = np.array([[False, False, True], [True, False, True], [True, True, True], [False, False, True]])

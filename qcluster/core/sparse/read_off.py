@@ -27,7 +27,7 @@ _GAP = 2.5
 _TINY = 1e-300
 
 
-def few_strings(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words: Words | None = None) -> FewStrings:
+def few_strings(kernel: Kernel, ideal: Floats, counts: Floats, words: Words | None = None) -> FewStrings:
     """Describe counts by as few of the heaviest strings of a deconvolution as explain them best.
 
     The 1 to 40 heaviest strings are weighed by EM beside a uniform share, and the list that describes the shots best is
@@ -36,9 +36,8 @@ def few_strings(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, wor
     best is returned; or the shortest one that does so nearly as well and ends at a clear step in weight.
 
     Args:
-        kernel: of the calibration.
-        ideal: ``(2^m,)`` a deconvolution under this kernel.
-        scale: multiple of its noise that the deconvolution assumed.
+        kernel: of the calibration, at the multiple of its noise that the deconvolution assumed.
+        ideal: ``(2^m,)`` the deconvolution.
         counts: ``(2^m,)`` shots.
         words: ``(2^m, n_words)`` the string of each number; None if the number is the string.
     """
@@ -46,8 +45,7 @@ def few_strings(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, wor
     if words is not None:  # the string of a number that was not read is not known
         sent = sent[counts[sent] > 0]
     sent_words, even = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
-    scaled = kernel.scaled(scale)
-    weighed = weigh_prefixes(scaled, sent, sent_words, rows, counts[rows], even, None, _WEIGHT_ROUNDS, scale=scale)
+    weighed = weigh_prefixes(kernel, sent, sent_words, rows, counts[rows], even, None, _WEIGHT_ROUNDS)
     longest = max(weighed, key=attrgetter("net_log_likelihood"))
     shorter = [few for few in weighed if len(few.weights) < len(longest.weights) and len(few.weights) in SHORTER]
     fits = [_learn_rates(few, counts) for few in [*shorter, longest]]

@@ -9,7 +9,7 @@ from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.backward_elimination import reweigh
 from qcluster.core.sparse.model import Model, Rows, likelihoods_of
 
-_CHUNK = 1 << 14
+CHUNK = 1 << 14
 """Strings whose bits are stored as floats at the same time."""
 
 
@@ -17,16 +17,8 @@ def thinned(bits: Bits, weights: Floats, most: int) -> tuple[Bits, Floats]:
     """Keep every m-th shot, where m is the smallest power of two that leaves at most `most` strings.
 
     Shots are numbered in the order of the rows, so that a string with W shots keeps W / m of them, to within one. The
-    result is like a run of the same circuit with fewer shots, and involves no chance.
-
-    Args:
-        bits: ``(u, n) bool`` distinct strings.
-        weights: ``(u,)`` their shots.
-        most: largest number of strings to keep.
-
-    Returns:
-        Strings and weights. The arguments themselves if there are few enough strings, or if the weights are not
-        numbers of shots.
+    result is like a run of the same circuit with fewer shots, and involves no chance. Counts come back as they are if
+    there are few enough strings, or if the weights are not numbers of shots.
 
     Example:
         >>> strings = np.array([[False, False], [False, True], [True, False], [True, True]])
@@ -42,20 +34,13 @@ def thinned(bits: Bits, weights: Floats, most: int) -> tuple[Bits, Floats]:
 
 
 def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Model:
-    """Refit the weights of a mixture on all strings, with its channel fixed.
+    """Refit the weights of a mixture, fitted to some of the strings, on all strings, with its channel fixed.
 
-    Args:
-        bits: ``(u, n) bool``.
-        weights: ``(u,)`` their shots.
-        model: a mixture fitted to some of the strings.
-        rounds: EM rounds over weights and background; with 0, only the likelihood is computed.
-
-    Returns:
-        The mixture, its P(y) in the order of `bits`. Cost: one pass over all pairs of centroid and string, and
-        ``4 k u`` bytes.
+    With no rounds of EM, only the likelihood is computed. P(y) is in the order of `bits`. Cost: one pass over all pairs
+    of centroid and string, and ``4 k u`` bytes.
     """
     likelihood = np.empty((len(model.weights), len(weights)), np.float32)
-    for start in range(0, len(weights), _CHUNK):
-        part = Rows(bits[start : start + _CHUNK], weights[start : start + _CHUNK])
-        likelihood[:, start : start + _CHUNK] = likelihoods_of(part, model)
+    for start in range(0, len(weights), CHUNK):
+        part = Rows(bits[start : start + CHUNK], weights[start : start + CHUNK])
+        likelihood[:, start : start + CHUNK] = likelihoods_of(part, model)
     return reweigh(Rows(bits, weights), replace(model, likelihoods=likelihood), rounds)

@@ -36,8 +36,6 @@ class FewStrings:
     """Share of the shots that is uniform noise."""
     kernel: Kernel
     """The noise through which the strings are seen."""
-    scale: float
-    """Multiple of the calibrated or measured noise at which the kernel started."""
     words: Words
     """``(k, n_words)`` the strings themselves, packed."""
     length: float
@@ -71,12 +69,8 @@ class FewStrings:
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
     def response(self, rows: Indices, shots: Floats) -> NewtonResponse:
-        """Return an object that reweighs the strings for resampled shots.
-
-        Args:
-            rows: ``(n_rows,)`` observed numbers.
-            shots: ``(n_rows,)`` their shots.
-        """
+        """Return an object that reweighs the strings for resampled shots, from observed numbers and their shots, both
+        ``(n_rows,)``."""
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
         return column_response(self.words, self.shares, shots, np.hstack([columns, flat]))
@@ -92,7 +86,6 @@ def weigh_prefixes(
     uniform: float | None,
     rounds: int,
     *,
-    scale: float = 1.0,
     lengths: Sequence[int] = LENGTHS,
 ) -> list[FewStrings]:
     """Fit the weights of the first strings of a list by EM, for several lengths of the list at once.
@@ -109,7 +102,6 @@ def weigh_prefixes(
         start: ``(k,)`` weights to start from.
         uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.
         rounds: number of EM rounds.
-        scale: multiple of the noise in the kernel, recorded in the results.
         lengths: lengths to try; the complete list is always tried.
 
     Returns:
@@ -137,7 +129,7 @@ def weigh_prefixes(
     for i, length in enumerate(sizes.tolist()):
         cost = float(costs[:length].sum())
         net, share = (float(explained[i]) - cost) / total, float(background[i])
-        few = FewStrings(strings[:length], weights[i, :length], share, kernel, scale, words[:length], cost, net)
+        few = FewStrings(strings[:length], weights[i, :length], share, kernel, words[:length], cost, net)
         fits.append(few.sorted())
     return fits
 
@@ -145,9 +137,7 @@ def weigh_prefixes(
 def noise_ratio(shown: float, predicted: float) -> float:
     """Return how many times the predicted noise the counts show: the ratio of the logarithms of two raw fidelities.
 
-    Args:
-        shown: Hellinger fidelity of the counts to some strings.
-        predicted: Hellinger fidelity of the same strings to what the kernel makes of them.
+    One is shown by the counts, the other predicted by a kernel for the same strings.
 
     Example:
         >>> round(noise_ratio(0.81, 0.9), 2)

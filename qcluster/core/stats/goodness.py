@@ -98,12 +98,9 @@ def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
 def pearson_misfit(expected: Floats, counts: Floats) -> float:
     """Return Pearson's chi-square of the well-filled cells, in standard deviations above its mean.
 
-    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells with at least five expected counts. For a true prediction
-    the sum has a chi-square distribution with k degrees of freedom (Pearson, 1900).
-
-    Args:
-        expected: ``(m,)`` mu, above 0.
-        counts: ``(m,)`` c.
+    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells with at least five expected counts, of ``(m,)`` counts c
+    and expected counts mu above 0. For a true prediction the sum has a chi-square distribution with k degrees of
+    freedom (Pearson, 1900).
 
     Example:
         >>> round(pearson_misfit(np.array([100.0, 100.0]), np.array([120.0, 80.0])), 1)
@@ -116,11 +113,8 @@ def pearson_misfit(expected: Floats, counts: Floats) -> float:
 
 
 def deviance(counts: Floats, expected: Floats) -> Floats:
-    """Return the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c from expected counts mu.
-
-    Args:
-        counts: ``(m,)``.
-        expected: ``(..., m)``, above 0.
+    """Return the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c, ``(m,)``, from expected counts mu
+    above 0, ``(..., m)``.
 
     Example:
         >>> float(deviance(np.array([5.0, 5.0]), np.array([5.0, 5.0])))
@@ -132,10 +126,7 @@ def deviance(counts: Floats, expected: Floats) -> Floats:
 
 
 def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
-    """Return the mean and the standard deviation of the deviance under shot noise alone.
-
-    Args:
-        expected: ``(..., m)`` counts.
+    """Return the mean and the standard deviation of the deviance under shot noise alone, from ``(..., m)`` counts.
 
     Example:
         >>> mean, spread = shot_noise(np.full(100, 1000.0))
@@ -153,9 +144,8 @@ def expected_deviance(expected: Floats) -> Floats:
 def excess_deviance(counts: Floats, noisy: Floats) -> tuple[float, float]:
     """Return by how much the deviance of counts exceeds its mean under shot noise, and its standard deviation there.
 
-    Args:
-        counts: ``(m,)``.
-        noisy: ``(m,)``, the expected distribution, of any sum. Expected counts are raised to at least 1e-9.
+    The expected distribution, `noisy`, may have any sum; expected counts are raised to at least 1e-9. Both arrays are
+    ``(m,)``.
 
     Example:
         >>> beyond, spread = excess_deviance(np.array([120.0, 80.0]), np.array([0.5, 0.5]))

@@ -90,11 +90,8 @@ def mean_root(a: Floats) -> Floats:
 
 
 def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
-    """Return the Kullback-Leibler divergence of Dirichlet distributions from symmetric ones, ``(n,)`` nats.
-
-    Args:
-        shape: ``(n, k)``, parameters of the distributions.
-        prior: ``(n, 1)``, the one parameter of each symmetric Dirichlet distribution.
+    """Return the Kullback-Leibler divergence of Dirichlet distributions, of parameters ``(n, k)``, from symmetric ones,
+    each of one parameter, ``(n, 1)``: ``(n,)`` nats.
 
     Example:
         >>> dirichlet_divergence(np.array([[1.0, 1.0], [2.0, 1.0]]), np.ones((2, 1))).round(3).tolist()

@@ -139,11 +139,7 @@ class LinearIndex:
 def most_frequent(indices: Indices, weights: Floats) -> Indices:
     """Return, for each distinct index in ascending order, the row of its most frequent string (the first of equals).
 
-    Where strings are hashed, this string represents the index.
-
-    Args:
-        indices: ``(n_strings,)``, index of each string.
-        weights: ``(n_strings,)``, how often each was read.
+    Where strings are hashed, this string represents the index. Both arrays are ``(n_strings,)``.
 
     Example:
         >>> most_frequent(np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 5.0, 5.0])).tolist()

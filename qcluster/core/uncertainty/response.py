@@ -7,7 +7,7 @@ that selection is estimated again. docs/uncertainty.md lists both, and says how 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -86,25 +86,30 @@ class NewtonResponse:
         outer products of the scores and of the prior's information. A Lagrange multiplier keeps the sum of the shares.
         Negative shares are set to zero, and shares that are zero stay zero.
         """
-        shares, j = self.shares, len(self.shares)
-        information, moved = np.diag(self.prior), np.zeros((len(draws), len(self.prior)))
-        for start in range(0, len(self.counts), _ROWS):
-            rows = slice(start, start + _ROWS)
-            counts, score = self.counts[rows], self.scores(rows)
-            information = information + (score * counts[:, None]).T @ score
-            moved += (draws[:, rows] - counts) @ score
+        updated = self.shares + (draws - self.counts) @ self._influence
+        weights = np.maximum(updated[:, :-1], 0.0)
+        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
+
+    @cached_property
+    def _influence(self) -> Floats:
+        """``(n_outcomes, k + 1)``: by how much one more shot of each string changes the shares."""
+        shares, j, information = self.shares, len(self.shares), np.diag(self.prior)
+        parts = [slice(start, start + _ROWS) for start in range(0, len(self.counts), _ROWS)]
+        for rows in parts:
+            score = self.scores(rows)
+            information = information + (score * self.counts[rows, None]).T @ score
         active = np.r_[shares > 1e-9, np.ones(len(information) - j, dtype=bool)]
         scale = 1 / np.sqrt(np.maximum(np.diag(information)[active], 1e-300))  # a common scale, to decide on the rank
         scales = np.outer(scale, scale)
         inverse = np.linalg.pinv(information[np.ix_(active, active)] * scales, rcond=1e-9, hermitian=True) * scales
-        step = moved[:, active] @ inverse
-        n_shares = active[:j].sum()
-        constraint = inverse[:, :n_shares].sum(axis=1)
-        step -= np.outer(step[:, :n_shares].sum(axis=1) / max(float(constraint[:n_shares].sum()), 1e-300), constraint)
-        updated = np.tile(shares, (len(moved), 1))
-        updated[:, active[:j]] += step[:, :n_shares]
-        weights = np.maximum(updated[:, :-1], 0.0)
-        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
+        step = inverse[:, : active[:j].sum()]
+        constraint = step.sum(axis=1)
+        kept = constraint[: step.shape[1]]
+        step = step - np.outer(constraint, kept / max(float(kept.sum()), 1e-300))
+        influence = np.zeros((len(self.counts), j))
+        for rows in parts:
+            influence[rows, active[:j]] = self.scores(rows)[:, active] @ step
+        return influence
 
 
 def flip_response(

@@ -36,7 +36,7 @@ def test_few_interactions_are_found_beyond_what_shots_tell_of_strings(orders, se
     ideal = interacting(orders, 0.25, rng)
     kernel, counts = seen(ideal, rng)
     found = log_linear(kernel, counts)
-    lost = 1 - fidelity(variational(kernel, counts).ideal, ideal)
+    lost = 1 - fidelity(variational(kernel, counts)[0], ideal)
     assert 1 - fidelity(found.ideal, ideal) < 0.75 * lost
     assert 1 - fidelity(found.ideal, ideal) < 1 - fidelity(counts / counts.sum(), ideal)
     absent = [order for order in range(1, 5) if order not in orders]

@@ -5,12 +5,11 @@ import pytest
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.core.decision.candidates import DENSE, GRID, NAMES, gather_steps
+from qcluster.core.decision.candidates import DENSE, GRID, NAMES, gather
 from qcluster.core.decision.decide import distributed
 from qcluster.core.dense import observed
 from qcluster.core.dense.bitflips import deconvolve
 from qcluster.core.dense.observed import deconvolve_observed, redeconvolve
-from qcluster.core.lockstep import run_one
 from qcluster.core.mitigate import mitigate
 
 
@@ -26,9 +25,8 @@ def test_with_all_strings_it_is_the_full_deconvolution() -> None:
     bits = (np.arange(32)[:, None] >> np.arange(5) & 1).astype(bool)
     counts = rng.multinomial(4000, rng.dirichlet(np.full(32, 0.3))) + 1.0
     rates = np.array([0.02, 0.1])
-    found, places = deconvolve_observed(bits, counts, rates, np.array([1.0, 8.0]))
-    concentration = np.tile(np.array([1.0, 8.0]) / 32, 2)
-    full = deconvolve(counts, np.tile(np.repeat(rates, 2)[:, None, None], (1, 5, 2)), concentration, steps=40)
+    found, places = deconvolve_observed(bits, counts, rates, 8.0)
+    full = deconvolve(counts, np.tile(rates[:, None, None], (1, 5, 2)), np.full(2, 8.0 / 32), steps=40)
     assert places.tolist() == list(range(32))
     np.testing.assert_allclose(found.roots, full.roots, atol=1e-4)
     np.testing.assert_allclose(found.background, full.background, atol=1e-4)
@@ -43,14 +41,14 @@ def test_blocks_of_what_was_read_give_what_all_of_it_gives(
     rng = np.random.default_rng(n_bits)
     sent = rng.random((5, n_bits)) < 0.5
     held = read(sent[rng.choice(5, 700)], np.full(n_bits, 0.05), 0.1, rng)
-    rates, strings = np.array([0.03, 0.16]), np.array([5.0, 50.0])
+    rates = np.array([0.03, 0.16])
     draws = rng.multinomial(700, held.probabilities, size=3).astype(float)
-    whole, places = deconvolve_observed(held.bits, held.weights, rates, strings)
+    whole, places = deconvolve_observed(held.bits, held.weights, rates, 5.0)
     again = redeconvolve(held.bits, draws, places, 0.03, 0.1, 24)
     monkeypatch.setattr(observed, "_WHOLE", 100)
     monkeypatch.setattr(observed, "_ROWS", 96)
     assert len(held.bits) % 96
-    parted, same = deconvolve_observed(held.bits, held.weights, rates, strings)
+    parted, same = deconvolve_observed(held.bits, held.weights, rates, 5.0)
     assert same.tolist() == places.tolist()
     np.testing.assert_allclose(parted.roots, whole.roots, atol=error)
     np.testing.assert_allclose(parted.background, whole.background, atol=error)
@@ -78,7 +76,7 @@ def test_wide_outputs_of_many_strings_come_out_far_better(n_bits: int, lost: flo
 def test_the_deconvolution_of_many_strings_wins_back_three_quarters(n_bits: int, lost: float) -> None:
     """Each of those that the decision weighs, whatever it makes of them; at seven times the flips, two thirds."""
     counts, ideal = many_strings(n_bits, lost)
-    raw, found = hellinger_fidelity(counts, ideal), run_one(gather_steps(counts, None, None))
+    raw, found = hellinger_fidelity(counts, ideal), gather(counts)
     for place in np.flatnonzero(found.present[DENSE:]) + DENSE:
         answer = distributed(counts, found.support.words, found.roots[place] ** 2)
         share = 2 / 3 if GRID[place - DENSE][0] == 0.28 else 0.75

@@ -43,7 +43,7 @@ def test_twenty_accelerated_rounds_go_as_far_as_sixty_plain_ones(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_rounds_end_where_noise_would_be_fitted_and_the_answer_is_nearer(seed):
     kernel, ideal, counts = drawn(seed)
-    found = deconvolve(ScaledKernels.of(kernel, (1.0,)), counts, 200)
+    found = deconvolve(ScaledKernels.of(kernel, (1.0,)), counts, rounds=200)
     assert found.deviance[0] > 0.2 * found.usual[0]
     assert fidelity(found.ideals[0], ideal) > fidelity(counts / counts.sum(), ideal)
 
@@ -52,9 +52,9 @@ def test_rounds_end_where_noise_would_be_fitted_and_the_answer_is_nearer(seed):
 def test_scales_are_deconvolved_as_if_each_were_alone(seed):
     kernel, _, counts = drawn(seed)
     kernels = ScaledKernels.of(kernel, SCALES)
-    together = deconvolve(kernels, counts, 20)
+    together = deconvolve(kernels, counts)
     for place in range(len(SCALES)):
-        alone = deconvolve(kernels.take(slice(place, place + 1)), counts, 20)
+        alone = deconvolve(kernels.take(slice(place, place + 1)), counts)
         np.testing.assert_allclose(alone.ideals[0], together.ideals[place], atol=1e-12)
         assert alone.deviance[0] == pytest.approx(together.deviance[place])
 
@@ -64,8 +64,8 @@ def test_the_calibrated_noise_is_undone_where_it_is_right_and_less_where_counts_
     kernel, ideal, counts = drawn(seed)
 
     def scale(of: Kernel, counts: np.ndarray) -> float:
-        found = deconvolve(ScaledKernels.of(of, SCALES), counts, 20)
-        return SCALES[allowed(found, float(counts.sum()), 0.01)]
+        found = deconvolve(ScaledKernels.of(of, SCALES), counts)
+        return SCALES[allowed(found, float(counts.sum()))]
 
     assert scale(kernel, counts) == 1
     assert scale(kernel.scaled(6.0), counts) < 0.5

@@ -149,6 +149,16 @@ def test_a_noiseless_reference_changes_nothing():
     assert qc.metrics.hellinger_fidelity(fixed.distribution, fixed.raw) > 0.999
 
 
+def test_probabilities_are_no_counts():
+    """As one shot they would fit any broad output: the fidelity would fall."""
+    weights = np.random.default_rng(2).exponential(size=64)
+    counts, noise = measured(qc.Distribution(index_bits(np.arange(64), 6), weights))
+    assert qc.mitigate(counts, noise=noise).applied
+    fixed = qc.mitigate(counts.to_probs(), noise=noise)
+    assert not fixed.applied
+    assert "only counts of shots can be mitigated" in fixed.reason
+
+
 def test_relabelled_bits_relabel_the_answer():
     counts, noise = measured(w_state(6), seed=2)
     order = [3, 0, 5, 1, 4, 2]

@@ -71,9 +71,8 @@ def test_the_length_is_what_is_asked_for(counts):
 
 def test_a_few_strings_and_their_vectors():
     sent = np.array([9, 3, 12])
-    few = FewStrings(
-        sent, np.array([0.1, 0.5, 0.2]), 0.2, KERNEL, 1.0, sent[:, None].astype(np.uint64), 0.0, 0.0
-    ).sorted()
+    words = sent[:, None].astype(np.uint64)
+    few = FewStrings(sent, np.array([0.1, 0.5, 0.2]), 0.2, KERNEL, words, 0.0, 0.0).sorted()
     assert few.strings.tolist() == few.words[:, 0].tolist() == [3, 12, 9]
     assert few.weights == pytest.approx([0.625, 0.25, 0.125])
     assert few.shares == pytest.approx([0.5, 0.2, 0.1, 0.2])

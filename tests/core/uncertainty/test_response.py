@@ -1,5 +1,7 @@
 """Responses against refits of every resample, with the choices held."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,20 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
     np.testing.assert_allclose(stepped, refitted, atol=0.01)
 
 
+def test_counts_are_scored_once_for_all_batches_of_resamples(read):
+    """The information of 100,000 strings takes a second: it must not be computed again for every few resamples."""
+    found = fit_mixture(read.bits, read.weights)
+    strings = flip_response(read, found.centroids, found.weights, found.background, found.rates)
+    scored = []
+    counted = replace(strings, scores=lambda rows: scored.append(rows) or strings.scores(rows))
+    draws = np.random.default_rng(4).multinomial(3000, read.probabilities, 9).astype(float)
+    first = counted.reweighted(draws[:1])
+    once = len(scored)
+    rest = np.vstack([counted.reweighted(draw[None]) for draw in draws[1:]])
+    assert len(scored) == once
+    np.testing.assert_allclose(np.vstack([first, rest]), strings.reweighted(draws), rtol=1e-12)
+
+
 def test_levels_choose_hypotheses_by_their_probability():
     belief = np.array([0.2, 0.0, 0.5, 0.3])
     chosen = sampled_hypotheses(belief, (np.arange(1000) + 0.5) / 1000)
@@ -105,10 +121,10 @@ def test_deconvolved_answers_move_as_refits_do():
     counts = rng.multinomial(4000, noisy / noisy.sum()).astype(float)
     draws = rng.multinomial(4000, counts / counts.sum(), 60).astype(float)
     rows, signs = np.arange(1 << N), rng.choice([-1.0, 1.0], (1 << N, 3))
-    response = Redrawn(kernel, rows, variational(kernel, counts))
+    response = Redrawn(kernel, rows, variational(kernel, counts)[1])
     levels = rng.permutation((np.arange(60) + 0.5) / 60)
     redrawn = response.resample(draws, levels, lambda words: signs[words[:, 0].astype(int)])
-    refitted = np.array([variational(kernel, draw).ideal @ signs for draw in draws])
+    refitted = np.array([variational(kernel, draw)[0] @ signs for draw in draws])
     np.testing.assert_allclose(redrawn.std(axis=0), refitted.std(axis=0), rtol=0.2)
     for one, other in zip(redrawn.T, refitted.T, strict=True):
         assert np.corrcoef(one, other)[0, 1] > 0.95
