@@ -26,7 +26,7 @@ from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -105,13 +105,17 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
         ...         arrays["places"]
         array([1, 2])
     """
-    with damaged_file_errors(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        for member in arrays.zip.infolist():
-            if member.file_size > MOST_BYTES:
-                raise ValueError(
-                    f"its arrays must have {MOST_BYTES:,} bytes or fewer; {member.filename} unpacks to more"
-                )
-        yield arrays
+    with damaged_file_errors(path), path.open("rb") as stream:
+        if not is_zipfile(stream):  # numpy would take the file for a pickle, and its message says how to load one
+            raise StorageError(f"{path} must be an .npz file of arrays; it is damaged, or of another kind")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as arrays:
+            for member in arrays.zip.infolist():
+                if member.file_size > MOST_BYTES:
+                    raise ValueError(
+                        f"its arrays must have {MOST_BYTES:,} bytes or fewer; {member.filename} unpacks to more"
+                    )
+            yield arrays
 
 
 def quote_for_shell(path: str | Path) -> str:
@@ -634,13 +638,25 @@ def sync_folder(folder: Path) -> None:
 
 
 def _read_text(path: str) -> str:
+    """Read JSON text in an encoding that `json.loads` takes: UTF-8, or UTF-16 as PowerShell writes, with a mark or not.
+
+    A file whose name ends in ``.gz`` is unpacked.
+    """
+    if not path:
+        raise StorageError("a file to read must have a name; got an empty one")
     try:
-        data = read_bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
-        return data.decode("utf-8-sig")  # some editors begin files with a byte order mark
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        if path == "-":
+            data = read_bounded(sys.stdin.buffer.read, MOST_BYTES)
+        elif path.endswith(".gz"):
+            with gzip.open(path) as stream:
+                data = read_bounded(stream.read, MOST_BYTES)
+        else:
+            data = read_whole(Path(path))
+        return data.decode(json.detect_encoding(data))
     except UnicodeDecodeError as error:
         raise StorageError(f"{path} must be JSON text; it is not UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise StorageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     except ValueError as error:
         raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 

@@ -113,6 +113,7 @@ def lock_file(path: Path, refusal: str) -> IO[bytes]:
     from portalocker.exceptions import AlreadyLocked, LockException
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = open_managed(path, "ab")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error

@@ -251,7 +251,7 @@ def test_missing_and_unwritable_files_are_named(tmp_path):
     said = "noise must be a number, or a JSON file with one, a list or pairs: cannot read 0.05,0.04,0.03: No such file"
     assert (listed.returncode, said in listed.stderr, listed.stderr.count("\n")) == (2, True, 1)
     binary = tmp_path / "binary.json"
-    binary.write_bytes(b"\xff\xfe")
+    binary.write_bytes(b"\xff\xff")  # \xff\xfe begins UTF-16
     out = run("mitigate", "-", "--noise", ".1", "--method", "paper", "--json", binary / "o", text=json.dumps(COUNTS))
     assert (out.returncode, f"cannot write {binary / 'o'}" in out.stderr) == (2, True)
     assert "not UTF-8" in run("mitigate", binary).stderr

@@ -172,3 +172,17 @@ def test_names_of_files_and_circuits_steer_no_terminal(tmp_path):
     done = piped("jobs", "collect", tmp_path / "run")
     assert r"ghz\x1b]0;title\x07" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_files_are_written_though_the_reader_of_standard_output_has_gone(tmp_path):
+    """With `| head` they were lost, even values measured on a machine."""
+    counts, result, figure = tmp_path / "counts.json", tmp_path / "fixed.json", tmp_path / "fixed.png"
+    counts.write_text('{"000": 480, "111": 520}')
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*SEPARATE, "mitigate", counts, "--json", result, "--plot", figure]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(result.read_text())["shots"] == 1000
+    assert figure.read_bytes().startswith(b"\x89PNG")

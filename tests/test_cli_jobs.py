@@ -244,6 +244,7 @@ def test_a_reference_measured_earlier_serves_jobs_submitted_later(bell, tmp_path
         assert (later.counts, later.notes) == (alone.counts, alone.notes)
         fixed = mitigated(place, "--json", "-")
         assert json.loads(fixed.stdout)["reason"] == mitigate(alone).reason
+        assert "note: reference measured" in fixed.stderr
     run("submit", bell, "-d", tmp_path / "second", *machine, "--reference-from", tmp_path / "later-first")
     assert jobs.read(tmp_path / "second")[0].reference.to_json() == before.reference.to_json()
 

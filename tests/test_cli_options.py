@@ -1,6 +1,8 @@
 """An option that was given and would have no effect is an error with its reason, on every command."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from qiskit import QuantumCircuit, qpy
@@ -175,3 +177,17 @@ def test_nothing_is_written_over_what_is_read_or_another_result(place, words, sa
 def test_what_keeps_nothing_may_be_named_twice(place):
     words = ["mitigate", "counts.json", "--json", "/dev/null", "--reference", "counts.json", "--expected", "0"]
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+
+
+def test_links_in_a_circle_are_an_error_of_one_line(place):
+    (place / "loop").symlink_to("loop")
+    for words in (["loop"], ["counts.json", "--json", "loop"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "qcluster", "mitigate", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=place,
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert done.stderr.startswith("error: cannot ")

@@ -131,7 +131,7 @@ def test_runs_are_added(tmp_path):
     from qcluster.bench.tasks import Campaign
 
     list(run(Campaign("toy", ("ghz:3",), ("flips:0.1",), methods=("identity",)), tmp_path / "toy"))
-    shown = call("add", tmp_path / "toy", "--table", tmp_path / "mine.csv")
+    shown = call("add", tmp_path / "toy", "--table", tmp_path / "tables" / "mine.csv")  # makes the folder
     assert "1 row added" in shown.output
     assert "1 of them lack columns" in shown.output
 

@@ -1,5 +1,6 @@
 """Files in and out: saved results are read as they were measured; what is written is whole or not there."""
 
+import gzip
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ from qiskit_ibm_runtime import RuntimeEncoder
 
 import qcluster as qc
 from qcluster.errors import StorageError
-from qcluster.files import read_counts, replace_whole, write_whole
+from qcluster.files import open_arrays, read_counts, replace_whole, write_whole
 from qcluster.folders import write_once
 
 
@@ -172,3 +173,32 @@ def test_a_dash_is_no_name_of_a_file(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="got '-': standard output is /dev/stdout"):
         write_whole(Path("-"), "text")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_json_is_read_in_every_encoding_and_packed(tmp_path, encoding, packed):
+    """On Windows, PowerShell writes UTF-16 behind `>`."""
+    data = '{"00": 6, "11": 4}\r\n'.encode(encoding)
+    path = tmp_path / ("counts.json.gz" if packed else "counts.json")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert read_counts(str(path)).to_counts() == {"00": 6, "11": 4}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(gzip.compress(b'{"00": 6}')[:20], "Compressed file ended"), (b'{"00": 6}', "Not a gzipped file")],
+)
+def test_a_damaged_gzip_file_is_named(tmp_path, content, said):
+    path = tmp_path / "counts.json.gz"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=rf"cannot read .*counts\.json\.gz: {said}"):
+        read_counts(str(path))
+
+
+def test_no_advice_to_load_a_pickle(tmp_path):
+    """NumPy takes a file that is no archive for a pickle, and its message tells how to load that."""
+    path = tmp_path / "gate.npz"
+    path.write_text('{"00": 6}')
+    with pytest.raises(StorageError, match=r"gate\.npz must be an \.npz file of arrays"), open_arrays(path):
+        pass

@@ -31,11 +31,11 @@ def echo(text: str, *, err: bool = False) -> None:
     typer.echo(visible(text), err=err)
 
 
-def show_run(run: Any) -> None:
+def show_run(run: Any, *, err: bool = False) -> None:
     """Print a summary of a run, and its notes, such as options that were not used or the age of a reference."""
-    echo(repr(run))
+    echo(repr(run), err=err)
     for note in run.notes:
-        echo(f"  note: {note}")
+        echo(f"  note: {note}", err=err)
 
 
 class _Console(Console):

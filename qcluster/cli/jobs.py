@@ -50,14 +50,22 @@ def submit(
     ] = None,
     measure_twirl: Annotated[bool, typer.Option(help="Flip measured bits in twirled copies too.")] = True,
     group: Annotated[
-        str, typer.Option(help="How Paulis are drawn: pauli (independently) or balanced_pauli (equally often).")
+        str,
+        typer.Option(
+            help="How Paulis are drawn: pauli (independently) or balanced_pauli (equally often); with --twirling "
+            "server also local_c1 or local_pauli."
+        ),
     ] = "pauli",
     strategy: Annotated[
         str | None, typer.Option(help="Qubits twirled around a layer: active, active-accum, active-circuit or all.")
     ] = None,
     twirling: Annotated[str, typer.Option(help="Who twirls: client, or on hardware server (the runtime).")] = "client",
     simulation: Annotated[
-        str | None, typer.Option(help="Simulation method; by default chosen for the circuit.")
+        str | None,
+        typer.Option(
+            help="Simulation method: density_matrix, stabilizer, matrix_product_state or statevector; by default "
+            "chosen for the circuit."
+        ),
     ] = None,
     max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirled copies counted) in one job.")] = 300,
     instance: Annotated[str | None, typer.Option(help="Instance of the account, by name or CRN.")] = None,
@@ -146,13 +154,13 @@ def collect(
             raise
         echo(f"warning: {error}", err=True)
         runs = jobs.read(directory, partial=True)
+    if json_out is not None:
+        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
     for run in runs:
         show_run(run)
         _top(run.counts)
         if run.reference is not None:
             echo(f"  {run.reference!r}")
-    if json_out is not None:
-        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
 
 
 @jobs_app.command("cancel")
@@ -190,10 +198,10 @@ def fetch(
     from qcluster.device import jobs
 
     results = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
-    for counts in results:
-        _top(counts)
     if json_out is not None:
         _write(json_out, results)
+    for counts in results:
+        _top(counts)
 
 
 def _show(parts: list[Any]) -> None:

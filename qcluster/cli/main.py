@@ -143,19 +143,21 @@ def mitigate_file(
     fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)
-    if json_out == Path("-"):
-        typer.echo(format_mitigation(fixed, shown | averages))
-    else:
-        if isinstance(counts, Run):
-            show_run(counts)
-        _show(fixed, shown, level=level)
-        _show_averages(fixed, averages, level)
-        if json_out is not None:
-            write_mitigation(json_out, fixed, shown | averages)
+    to_stdout = json_out == Path("-")
+    # Files first: standard output may be a pipe that its reader closes early.
+    if json_out is not None and not to_stdout:
+        write_mitigation(json_out, fixed, shown | averages)
     if plot is not None:
         from qcluster.plot import save_mitigation
 
         save_mitigation(plot, fixed, top=top)
+    if isinstance(counts, Run):
+        show_run(counts, err=to_stdout)
+    if to_stdout:
+        typer.echo(format_mitigation(fixed, shown | averages))
+    else:
+        _show(fixed, shown, level=level)
+        _show_averages(fixed, averages, level)
 
 
 @app.command()
@@ -172,10 +174,10 @@ def demo(
     console = open_console()
     with console.status(f"compiling and simulating GHZ-{qubits} with the noise of FakeTorino"):
         result = run_demo(qubits, shots, seed)
+    save_mitigation(plot, result.fixed, result.ideal)
     _show(result.fixed, _intervals(result.fixed, 6), result.ideal)
     raw, mitigated = result.fidelities
     console.print(f"Hellinger fidelity to the ideal: raw {raw:.4f}, mitigated {mitigated:.4f}")
-    save_mitigation(plot, result.fixed, result.ideal)
     console.print(f"figure: {plot}")
 
 

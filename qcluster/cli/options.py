@@ -1,5 +1,6 @@
 """Options that several commands share, and their checks. An option that would have no effect is an error."""
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -45,12 +46,12 @@ def keep_apart(written: Mapping[str, Path | None], read: Mapping[str, str | Path
         written: the files to write, by the option that names them.
         read: the inputs, by what they are.
     """
-    users = {Path(place).resolve(): name for name, place in read.items() if place is not None}
+    users = {os.path.realpath(place): name for name, place in read.items() if place is not None}
     for name, path in written.items():
         if path is None or path == Path("-"):
             continue
-        place = path.resolve()
-        if place in users and (place.is_file() or not place.exists()):  # a pipe cannot be overwritten
+        place = os.path.realpath(path)  # as Path.resolve, but links in a circle are no error
+        if place in users and (path.is_file() or not path.exists()):  # a pipe cannot be overwritten
             raise ValueError(f"{name} must name a file of its own; got {path}, which is that of {users[place]}")
         users[place] = name
 

@@ -43,7 +43,7 @@ Share = Annotated[float, typer.Option(min=0.01, max=0.99, help="Share of the sam
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, of training and of shots.")]
 Shots = Annotated[int, typer.Option(min=1, help="Shots per circuit.")]
 Twirls = Annotated[int, typer.Option(min=1, help="Pauli-twirled copies per circuit; they share its shots.")]
-Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling sequence.")]
+Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling: XX, XpXm or XY4.")]
 Mitigation = Annotated[
     str, typer.Option(help="rescale (calibrated on six training images), readout, reference or none.")
 ]
@@ -87,18 +87,18 @@ def train(
         backend=backend, train_on="exact" if backend is None else "backend",
         execution=_execution(twirls, dd, mitigation), random_state=seed,
     )  # fmt: skip
-    console = open_console()
+    console, messages = open_console(), open_console(stderr=True)
     try:
-        caught = _train(model, samples.X[train_rows], samples.y[train_rows], console)
+        caught = _train(model, samples.X[train_rows], samples.y[train_rows], messages)
     except BaseException:
         # After a failed job or Ctrl-C, the model trained so far is saved: its shots were paid for.
         if getattr(model, "n_circuits_", 0):
             save_model(model, out)
             done = plural(model.n_iter_, "round")
-            console.print(f"note: training broke off after {done}; so far: {out}", markup=False)
+            messages.print(f"note: training broke off after {done}; so far: {out}", markup=False)
         raise
     for warning in caught:
-        console.print(f"note: {warning.message}", markup=False)
+        messages.print(f"note: {warning.message}", markup=False)
     save_model(model, out)
     if plot is not None:
         from qcluster.plot import save_figure
@@ -174,7 +174,8 @@ def evaluate(
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
     table = Table("values", "accuracy", "contraction", "rms error", "circuits", "shots")
     table.add_row("ideal", f"{_accuracy(model, ideal, y):.4f}", "1", "0", "", "")
-    console = open_console()
+    console, messages = open_console(), open_console(stderr=True)
+    notes = []
     if backend is not None:
         exact = ideal if literal or model.amplitude_ is None else ideal / model.amplitude_
         ways = [(backend, mitigation)] + [(f"{backend}, by reference", "reference")] * reference
@@ -182,7 +183,7 @@ def evaluate(
         for name, way in ways:
             model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
                              execution=_execution(twirls, dd, way))  # fmt: skip
-            readouts = _measure(model, X, name, console)
+            readouts = _measure(model, X, name, messages)
             values = readouts.values if readouts.raw is None else readouts.raw
             contraction = float(exact @ values / (exact @ exact))
             error = float(np.sqrt(np.mean((readouts.values - exact) ** 2)))
@@ -197,12 +198,14 @@ def evaluate(
                 low, high = slope.interval
                 row["slope"] = {"value": slope.value, "interval": [low, high], "p_value": slope.p_value}
                 note = f"calibrated on {plural(slope.n_circuits, 'training image')}: slope {slope.value:.3f}"
-                console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
+                notes.append(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]")
             content |= {"reference": row} if way == "reference" and reference else row
+    if json_out is not None:  # before anything is printed: measured values are kept even if standard output is closed
+        write_whole(json_out, json.dumps(content, indent=1) + "\n")
+    for note in notes:
+        console.print(note, markup=False)
     show_table(table)
     console.print(f"{plural(len(test_rows), 'sample')}, {plural(len(np.unique(X, axis=0)), 'distinct input')}")
-    if json_out is not None:
-        write_whole(json_out, json.dumps(content, indent=1) + "\n")
 
 
 def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warnings.WarningMessage]:

@@ -19,7 +19,10 @@ def test_train_and_evaluate_exactly(tmp_path):
     model, values = tmp_path / "model.json", tmp_path / "values.json"
     done = run("train", "--out", model, "--ansatz", "zx-xx", "--reps", 2, "--solver", "adam", "--max-iter", 5)
     assert done.exit_code == 0, done.output
-    assert "65 parameters on 16 data qubits; 254 samples to train, 110 to test" in done.output
+    shown = done.stdout.splitlines()
+    assert shown[0] == "65 parameters on 16 data qubits; 254 samples to train, 110 to test"  # no bar
+    assert shown[-1] == f"model: {model}"
+    assert "loss 0." in done.stderr
     assert json.loads(model.read_text())["format"] == "qcluster-qnn"
     done = run("evaluate", model, "--json", values)
     assert done.exit_code == 0, done.output
@@ -135,7 +138,7 @@ def test_a_training_that_breaks_off_keeps_what_was_paid_for(tmp_path, monkeypatc
     monkeypatch.setattr("qcluster.qnn.device.DeviceReadout.measure", measure)
     with pytest.raises(type(error)):
         train(typer.Context(typer.main.get_command(qnn_app)), tmp_path / "m.json", backend="aer", shots=100)
-    assert "training broke off after 4 rounds" in capsys.readouterr().out
+    assert "training broke off after 4 rounds" in capsys.readouterr().err
     model = load_model(tmp_path / "m.json")
     assert (model.n_iter_, len(model.loss_curve_)) == (4, 4)
     first = model.loss_curve_[0]
