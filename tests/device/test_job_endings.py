@@ -121,7 +121,7 @@ def test_jobs_that_another_process_sends_meanwhile_do_not_count_as_unsent(cloud,
         return lock(self, **how)
 
     monkeypatch.setattr(RunFolder, "lock", lock_later)
-    with pytest.raises(StorageError, match="another process has sent jobs of .* in the meantime: cancel again"):
+    with pytest.raises(StorageError, match=r"another process has sent jobs of .* in the meantime: cancel again"):
         jobs.cancel(folder, service=service)
     assert jobs.cancel(folder, service=service) == []
     right(jobs.collect(folder, service=service))

@@ -308,7 +308,8 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
         JobError: the service does not answer, or does not cancel a job; the message says which. All other jobs are
             cancelled.
         AccountError: as `status`.
-        StorageError: as `status`; or another process is sending jobs of this directory, or has sent some in the meantime.
+        StorageError: as `status`; or another process is sending jobs of this directory, or has sent some in the
+            meantime.
     """
     service = open_jobs(service)
     folder = RunFolder(Path(directory))
