@@ -216,6 +216,9 @@ def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatc
         queues["ibm_other"] = 0
     assert [job["backend"] for job in cloud.jobs.values()] == ["ibm_manila"]
     assert execute([flip()], "least_busy", shots=30, seed=1)[0].backend == "ibm_other"
+    execute([flip()], "fake_manila", shots=30, seed=1, directory="simulated")
+    with pytest.raises(StorageError, match="holds another request already, with backend 'fake_manila'"):
+        execute([flip()], "least_busy", shots=30, seed=1, directory="simulated")  # a simulation is not its machine
 
 
 def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, monkeypatch):
