@@ -638,7 +638,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _read_text(path: str) -> str:
-    """Read JSON text in an encoding that `json.loads` takes: UTF-8, or UTF-16 as PowerShell writes, with a mark or not.
+    """Read JSON text: UTF-8, or UTF-16 as PowerShell writes, with or without a byte order mark.
 
     A file whose name ends in ``.gz`` is unpacked.
     """

@@ -101,7 +101,7 @@ def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:
 
 
 def lock_file(path: Path, refusal: str) -> IO[bytes]:
-    """Open a lock file and lock it, until it is closed or this process ends.
+    """Create a lock file, and its folder, if needed, and lock it until it is closed or this process ends.
 
     portalocker is used because it locks a file that is already open, on any system. filelock would open the file by
     name again, and might lock another file than the one checked here.

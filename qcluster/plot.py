@@ -30,7 +30,7 @@ from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.files import check_place, write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
-"""The colour of each role, in every figure of this package."""
+"""The colour of each role on light axes, in every figure of this package."""
 _ON_DARK = COLOURS | {"mitigated": "#78a9ff", "ideal": "#f4f4f4"}
 """The same on dark axes, as in the pages of campaigns."""
 

@@ -73,7 +73,7 @@ def spread(
 
     Raises:
         ValueError: invalid number of workers.
-        QClusterError: a worker died, or the scheduler does not answer or no longer does.
+        QClusterError: a worker died, or the scheduler does not answer, or no longer does.
     """
     if dask is not None:
         yield from _on_dask(work, items, dask, lost)
@@ -117,7 +117,7 @@ def _on_dask(
             raise QClusterError(f"Dask workers died; finished work is saved: run again. {error}") from error
         except CancelledError as error:
             raise QClusterError(
-                f"the Dask scheduler at {address} answers no longer; finished work is saved: run again"
+                f"the Dask scheduler at {address} no longer answers; finished work is saved: run again"
             ) from error
 
 

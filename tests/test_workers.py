@@ -98,7 +98,7 @@ def test_a_cluster_that_dies_is_named():
         found = spread(time.sleep, [0, 10], dask=cluster.scheduler_address)
         next(found)
         cluster.close()
-        with pytest.raises(QClusterError, match=r"scheduler at .* answers no longer; .* run again"):
+        with pytest.raises(QClusterError, match=r"scheduler at .* no longer answers; .* run again"):
             next(found)
 
 

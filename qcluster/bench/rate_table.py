@@ -50,7 +50,6 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
     mark, times = max(Counter(job.mark for job in all_jobs).items(), key=lambda one: one[1], default=("", 0))
     if times > 1:
         raise ValueError(f"jobs must differ in circuit, machine, layout or seed; got {', '.join(mark)} {times} times")
-    folder.mkdir(parents=True, exist_ok=True)
     with exclusive_access(folder / "rates.csv"):
         table = Table(folder / "rates.csv", TABLE_COLUMNS)
         unfinished, n_present = _unfinished(all_jobs, table)

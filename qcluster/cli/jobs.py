@@ -150,10 +150,10 @@ def collect(
     try:
         runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
     except (JobError, AccountError) as error:
-        if not partial:
+        runs = jobs.read(directory, partial=True) if partial else []
+        if not runs:
             raise
         echo(f"warning: {error}", err=True)
-        runs = jobs.read(directory, partial=True)
     if json_out is not None:
         _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
     for run in runs:
@@ -165,11 +165,11 @@ def collect(
 
 @jobs_app.command("cancel")
 def cancel(directory: Folder) -> None:
-    """Cancel the jobs of a run directory that are not done; results that have arrived are kept."""
+    """Cancel the jobs of a run directory that are not done or not sent yet; results that have arrived are kept."""
     from qcluster.device import jobs
 
     ids = jobs.cancel(directory)
-    echo(f"cancelled: {', '.join(ids)}" if ids else "nothing to cancel: no job is waiting or running")
+    echo(f"cancelled: {', '.join(ids)}" if ids else "no job is waiting or running")
 
 
 @jobs_app.command("usage")

@@ -97,9 +97,9 @@ def train(
             done = plural(model.n_iter_, "round")
             messages.print(f"note: training broke off after {done}; so far: {out}", markup=False)
         raise
+    save_model(model, out)
     for warning in caught:
         messages.print(f"note: {warning.message}", markup=False)
-    save_model(model, out)
     if plot is not None:
         from qcluster.plot import save_figure
 

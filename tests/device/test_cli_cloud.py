@@ -55,7 +55,7 @@ def test_the_same_command_goes_on_and_sends_nothing_twice(cloud, bell, tmp_path)
     run("collect", tmp_path / "run", "--json", tmp_path / "counts.json")
     assert set(json.loads((tmp_path / "counts.json").read_text())["counts"]) == {"00", "11"}
     assert "charged so far: 3 s" in run("usage", tmp_path / "run")
-    assert "nothing to cancel" in run("cancel", tmp_path / "run")
+    assert "no job is waiting or running" in run("cancel", tmp_path / "run")
     assert cloud.spent == 1
 
 

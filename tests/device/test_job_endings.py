@@ -17,7 +17,7 @@ from qcluster.device.jobs import folder as folder_module
 from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
-from qcluster.errors import JobError
+from qcluster.errors import JobError, StorageError
 from tests.device.cloud import Client, Cloud, instance_of
 from tests.device.test_cloud import flip, right, submitted
 
@@ -61,10 +61,9 @@ def test_a_failed_job_without_a_result_is_a_failed_one(cloud, backend, tmp_path,
 
 def test_usage_counts_failed_jobs_and_tells_which_are_unknown(cloud, backend, tmp_path, monkeypatch):
     folder, service = submitted(backend, tmp_path), cloud.account("mine")
-    strange = cloud.jobs["c001"]["results"]
-    cloud.jobs["c001"]["results"] = execute([flip()], backend, shots=5, seed=1) and cloud.jobs["c004"]["results"]
+    execute([flip()], backend, shots=5, seed=1)
+    cloud.jobs["c001"]["results"] = cloud.jobs["c004"]["results"]  # does not fit, and is refused
     right(jobs.collect(folder, service=service, resubmit=True))
-    assert strange != cloud.jobs["c001"]["results"]
     assert jobs.usage(folder, service=service) == {"c001": 3, "c002": 3, "c003": 3, "c005": 3}
     cloud.delete("c002")
     assert jobs.usage(folder, service=service) == pytest.approx(
@@ -108,6 +107,25 @@ def test_what_was_cancelled_before_it_was_sent_is_sent_only_when_asked_for(cloud
     right(jobs.collect(folder, service=service, resubmit=True))
     tags = [tag.split(".", 1)[1] for job in cloud.jobs.values() for tag in job["tags"] if "." in tag]
     assert tags == ["0.1", "1.1", "2.2" if announced else "2.1"]
+
+
+def test_jobs_that_another_process_sends_meanwhile_do_not_count_as_unsent(cloud, backend, tmp_path, monkeypatch):
+    """They ran, were reported as never sent, and with --resubmit would have been paid for twice."""
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    log = folder / "log.jsonl"
+    text, lock = log.read_text(), RunFolder.lock
+    log.write_text("".join(line for line in text.splitlines(keepends=True) if json.loads(line).get("part") != 2))
+
+    def lock_later(self, **how):
+        log.write_text(text)
+        return lock(self, **how)
+
+    monkeypatch.setattr(RunFolder, "lock", lock_later)
+    with pytest.raises(StorageError, match=r"another process has sent jobs of .* in the meantime: cancel again"):
+        jobs.cancel(folder, service=service)
+    assert jobs.cancel(folder, service=service) == []
+    right(jobs.collect(folder, service=service))
+    assert cloud.spent == 3
 
 
 def test_a_job_that_is_done_but_has_no_id_is_not_cancelled(cloud, backend, tmp_path):
@@ -198,6 +216,9 @@ def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatc
         queues["ibm_other"] = 0
     assert [job["backend"] for job in cloud.jobs.values()] == ["ibm_manila"]
     assert execute([flip()], "least_busy", shots=30, seed=1)[0].backend == "ibm_other"
+    execute([flip()], "fake_manila", shots=30, seed=1, directory="simulated")
+    with pytest.raises(StorageError, match="holds another request already, with backend 'fake_manila'"):
+        execute([flip()], "least_busy", shots=30, seed=1, directory="simulated")  # a simulation is not its machine
 
 
 def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, monkeypatch):
@@ -220,6 +241,16 @@ def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, mon
     assert "note: 2 of 3 twirls missing" in result.stdout
     right(jobs.collect(folder, service=service, resubmit=True))
     right(jobs.read(folder, partial=True))
+
+
+def test_where_nothing_has_arrived_there_is_no_part_to_read(cloud, backend, tmp_path, monkeypatch):
+    """An empty list was written, and the command succeeded."""
+    cloud.begins_as = "Queued"
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    monkeypatch.setattr(jobs, "open_jobs", lambda *_: jobs.RuntimeService(service=service))
+    result = CliRunner().invoke(app, ["jobs", "collect", str(folder), "--partial", "--json", str(tmp_path / "counts")])
+    assert "3 of 3 jobs" in str(result.exception)
+    assert not (tmp_path / "counts").exists()
 
 
 @pytest.mark.parametrize(("lost", "shots"), [(0, [30, 30]), (1, [30, 30]), (2, [None, 30]), (3, [30, None])])

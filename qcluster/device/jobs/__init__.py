@@ -110,11 +110,11 @@ def submit(
 
 
 def saved_backend(backend: Any, directory: str | Path | None) -> Any:
-    """Return the machine of a saved request in place of "least_busy", and any other backend unchanged."""
+    """Return the real machine of a saved request in place of "least_busy", and any other backend unchanged."""
     if directory is None or not (isinstance(backend, str) and backend == "least_busy"):
         return backend
     folder = RunFolder(Path(directory))
-    return folder.request.backend if folder.has_request() else backend
+    return folder.request.backend if folder.has_request() and folder.request.kind == "hardware" else backend
 
 
 def saved_request(
@@ -308,7 +308,8 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
         JobError: the service does not answer, or does not cancel a job; the message says which. All other jobs are
             cancelled.
         AccountError: as `status`.
-        StorageError: as `status`; or another process is sending jobs of this directory.
+        StorageError: as `status`; or another process is sending jobs of this directory, or has sent some in the
+            meantime.
     """
     service = open_jobs(service)
     folder = RunFolder(Path(directory))

@@ -78,7 +78,14 @@ def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
 
 
 def withdraw(folder: RunFolder, parts: Sequence[Part]) -> None:
-    """Log that parts which were never sent are cancelled, so that `advance` sends them only if asked to."""
+    """Log that parts which were never sent are cancelled, so that `advance` sends them only if asked to.
+
+    Raises:
+        StorageError: another process has sent one of them in the meantime.
+    """
+    last = last_attempts(folder)
+    if any(last.get(part.number, {}) != ({"attempt": part.attempt} if part.attempt else {}) for part in parts):
+        raise StorageError(f"another process has sent jobs of {folder.path} in the meantime: cancel again")
     for part in parts:
         facts = {"attempt": part.attempt, "status": "CANCELLED", "reason": "cancelled before it was sent"}
         folder.append("failed", part=part.number, **facts)
@@ -200,8 +207,8 @@ def _store_result(folder: RunFolder, service: Service, part: Part) -> Part:
 
 def _has_gates_of(later: Calibration, earlier: Calibration) -> bool:
     """True if a machine still publishes all qubits and gates that it had when the circuits were compiled for it."""
-    gates = ({*calibration.gates_1q, *calibration.gates_2q} for calibration in (earlier, later))
-    return later.n_qubits == earlier.n_qubits and next(gates) <= next(gates)
+    before, now = ({*calibration.gates_1q, *calibration.gates_2q} for calibration in (earlier, later))
+    return later.n_qubits == earlier.n_qubits and before <= now
 
 
 _ENDS = {"LOST": "is lost", "REFUSED": "gave a result that does not belong to these circuits"}
