@@ -218,5 +218,6 @@ def test_a_rate_table_is_written_by_one_process_at_a_time(tmp_path):
         add_runs(tmp_path / "campaign", tmp_path / "rates.csv")
     assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (1, 1, 0)
     assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (0, 0, 1)
+    (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot write"):
-        add_runs(tmp_path / "campaign", tmp_path / "none" / "rates.csv")
+        add_runs(tmp_path / "campaign", tmp_path / "file" / "rates.csv")
