@@ -75,7 +75,7 @@ FEATURES = (
     Feature("fault_rate", "1", "effective rate of the counts against `mitigate(counts, faults)`"),
     Feature("fault_entropy", "1", "entropy of that answer, divided by n_measured bits"),
     Feature("fault_top", "1", "largest probability of that answer"),
-    Feature("kernel_flip", "1", "effective rate of one string under the circuit's noise kernel, mean over strings"),
+    Feature("kernel_flip", "1", "effective rate of a single string, on average, under the circuit's noise kernel"),
     Feature("kernel_flip_2", "1", "the same at twice the noise"),
     Feature("kernel_loss", "1", "effective rate of the deconvolution when sent through the kernel again"),
     Feature("kernel_rate", "1", "effective rate of the counts against that deconvolution"),

@@ -101,7 +101,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, judged: ArrayLike | None = None) -> Self:
-        """Keep the training rows, and grow the trees for the columns that most of them have.
+        """Keep the training rows, and grow the trees for the set of columns that is known in most of them.
 
         Args:
             X: ``(n_rows, n_columns)``, NaN where unknown.

@@ -46,6 +46,20 @@ def test_copies_are_equal_and_read_only(name, record, arrays, how):
         assert (again.reference_counts, again.expected) == (record.reference_counts, record.expected)
 
 
+@pytest.mark.parametrize("kind", ["counts", "circuit", "measured"])
+def test_copies_do_not_carry_what_an_interval_computed(kind):
+    """For 100,000 strings it is many times the answer."""
+    counts = {"000": 430, "001": 20, "010": 18, "100": 22, "111": 450}
+    masks = np.array([[1], [2], [4]], dtype=np.uint64)
+    faults = FaultMasks(3, masks, np.full(3, 0.04), np.zeros(3, np.uint8), np.zeros((3, 2)))
+    reference = qc.MeasuredNoise({"000": 880, "001": 40, "010": 36, "100": 44}, "000")
+    fixed = qc.mitigate(counts, noise={"counts": None, "circuit": faults, "measured": reference}[kind])
+    before = pickle.dumps(fixed)
+    interval = fixed.interval("111")
+    assert len(pickle.dumps(fixed)) == len(before)
+    assert pickle.loads(before).interval("111") == interval
+
+
 def test_the_arrays_given_are_not_those_kept():
     masks, rates = np.array([[1]], dtype=np.uint64), np.array([0.1])
     faults = FaultMasks(1, masks, rates, np.zeros(1, np.uint8), np.zeros((1, 2)))

@@ -21,13 +21,14 @@ from qcluster.core.decision.candidates import (
 )
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
+from qcluster.core.frozen import Frozen
 from qcluster.core.noise.prior import PRIOR_SHOTS
 from qcluster.core.sparse.fit import MixtureFit
 from qcluster.core.uncertainty.response import NewtonResponse, Observables, flip_response, sampled_hypotheses
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
+class Blend(Frozen):
     """The response of a decided answer, the square of a weighted sum of candidates' square roots.
 
     For each redraw, strings are weighed again and counts are deconvolved again under one hypothesis, sampled by its

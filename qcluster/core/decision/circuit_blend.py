@@ -25,6 +25,7 @@ from qcluster.core.decision.circuit_candidates import (
 from qcluster.core.dense.log_linear import LogLinear
 from qcluster.core.dense.richardson_lucy import redeconvolve
 from qcluster.core.dense.unknown_scale import redeconvolved
+from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.under_kernel import FewStrings
@@ -35,7 +36,7 @@ _MOVING = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class CircuitBlend:
+class CircuitBlend(Frozen):
     """The response of a decided answer, the square of a weighted sum of candidates' square roots.
 
     For each redraw, counts are deconvolved again at one scale, sampled by its weight, and strings are weighed again.

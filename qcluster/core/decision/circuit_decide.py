@@ -44,9 +44,8 @@ from qcluster.core.sparse.under_kernel import noise_ratio
 
 _TRUST = 1.0
 """Weight added to the log-linear model at measured rates, where the gate's weights sum to 1: the gate was trained on
-calibrations that are wrong by any factor, and does not know that rates were measured. (Registers too wide for that
-model get none: Richardson-Lucy's answer there keeps much shot noise, and weight added to it lost fidelity on every
-wide circuit of the benchmarks.)"""
+calibrations that are wrong by any factor, and does not know that rates were measured. Nothing is added on registers too
+wide for that model: Richardson-Lucy's answer would bring much shot noise."""
 _FAULTLESS = 0.25
 """Share of shots without a fault below which that weight falls in proportion: errors of the rates then matter more than
 shot noise. Both were chosen with the harness of `benchmarks/reference.py`, on other circuits and machines than the

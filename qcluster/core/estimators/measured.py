@@ -221,18 +221,18 @@ def _clear(weights: Floats, share: float) -> bool:
 
 
 def outdone(few: FewStrings, others: FewStrings, counts: Distribution, noise: MeasuredNoise) -> bool:
-    """Return whether no more strings than these, and other ones, explain the counts better under another noise.
+    """Return whether others than these few strings explain the counts better, under the faults of the circuit.
 
-    A reference that keeps few shots tells flips apart only roughly, so that many strings explain what one does under
-    the faults of the circuit. More strings than under the measured noise prove nothing: they also explain the errors of
-    those faults. Likelihoods are compared for the index of the others.
+    A reference that keeps few shots tells flips apart only roughly: under the measured noise, it may take many strings
+    to explain what is one. Others of a longer description prove nothing, since further strings also explain errors of
+    the fault patterns. Likelihoods are compared in the index of the others.
     """
     if others.length > few.length or {*map(bytes, few.words)} == {*map(bytes, others.words)}:
         return False
     index, net = others.kernel.index, few.net_log_likelihood
     if index.n_index != few.kernel.index.n_index:  # likelihoods of hashed strings depend on their index
-        seen = replace(few, strings=index.of(few.words), kernel=noise.kernel(index.n_index))
-        ratio = np.maximum(seen.kernel.forward(seen.ideal), _TINY) * index.size
+        few = replace(few, strings=index.of(few.words), kernel=noise.kernel(index.n_index))
+        ratio = np.maximum(few.kernel.forward(few.ideal), _TINY) * index.size
         net = (float(index.vector(counts.words, counts.weights) @ np.log(ratio)) - few.length) / counts.shots
     return others.net_log_likelihood > net
 

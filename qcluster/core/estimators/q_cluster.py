@@ -101,7 +101,7 @@ class Clustered:
 def q_cluster(
     counts: Distribution, rates: Floats, settings: PaperSettings | None = None
 ) -> tuple[Distribution, Clustered]:
-    """Mitigate counts by Q-Cluster as published.
+    """Mitigate counts by Q-Cluster as published, at ``(n_bits, 2)`` rates, as `as_rates` returns them.
 
     For K = 1, 2, ...: cluster the shots, starting from the K most frequent strings, and reshape the counts around the
     centroids (`Clustered.reshaped`). Stop when the answers for K - 1 and K agree to a Hellinger fidelity of `tol`, and
@@ -112,9 +112,8 @@ def q_cluster(
     Ties follow the rules of `qcluster.core.estimators.clusters`, so the answer is deterministic.
 
     Returns:
-        The mitigated distribution, with as many shots as the counts, and the clusters behind it. The rates are
-        ``(n_bits, 2)``, as `as_rates` returns them. Cost: about K^2 / 2 distances per distinct string for K clusters,
-        a few rounds each.
+        The mitigated distribution, with as many shots as the counts, and the clusters behind it.
+        Cost: about K^2 / 2 distances per distinct string for K clusters, a few rounds each.
 
     Example:
         >>> from qcluster.core.noise.bitflips import as_rates

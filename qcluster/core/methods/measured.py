@@ -34,9 +34,11 @@ def mitigate_by_default(
         faults = noise_of_kind("faults")
         if faults is None:
             return None
-        candidates = None if certain is None else gather(raw, faults)
-        if certain and candidates and not outdone(certain, candidates.few, raw, noise):
-            return None
+        candidates = None
+        if certain is not None:
+            candidates = gather(raw, faults)
+            if not outdone(certain, candidates.few, raw, noise):
+                return None
         return decide_circuit(raw, faults, guard=guard, most_noise=MOST_NOISE, candidates=candidates)
 
     return mitigate_measured(raw, noise, by_faults)

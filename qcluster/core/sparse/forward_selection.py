@@ -237,7 +237,7 @@ class _Growing:
         self.gains = np.concatenate([self.gains, net[:, None]], axis=1)
 
     def likeliest(self) -> list[int]:
-        """Return, of the mixtures of a set of counts that have the same strings, the likeliest one each, in order."""
+        """Return the likeliest of all mixtures of one set of counts that have the same strings, for each such group."""
         likeliest: dict[tuple[int, bytes], int] = {}
         for m in np.argsort(-self.log_likelihoods, kind="stable").tolist():
             likeliest.setdefault((int(self.owner[m]), self.chosen[m].tobytes()), m)

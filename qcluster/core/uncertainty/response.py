@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, pack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import log_likelihood
 from qcluster.core.noise.prior import PRIOR_SHOTS
 
@@ -51,7 +52,7 @@ class Response(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class NewtonResponse:
+class NewtonResponse(Frozen):
     """A mixture of a few fixed strings: each resample takes one Newton step of the likelihood.
 
     The weights of the strings, the uniform share and any other parameters follow the resampled scores. To first order,
