@@ -188,6 +188,7 @@ def test_json_is_read_in_every_encoding_and_packed(tmp_path, encoding, packed):
 @pytest.mark.parametrize(
     ("content", "said"),
     [(gzip.compress(b'{"00": 6}')[:20], "Compressed file ended"), (b'{"00": 6}', "Not a gzipped file")],
+    ids=["cut short", "not packed"],
 )
 def test_a_damaged_gzip_file_is_named(tmp_path, content, said):
     path = tmp_path / "counts.json.gz"
