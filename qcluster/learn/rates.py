@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, check_shots
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.estimators.q_cluster import q_cluster
 from qcluster.core.frozen import Frozen, freeze_arrays
@@ -137,10 +137,12 @@ def predict_rates(
         coverage: coverage of the interval.
 
     Raises:
-        ValueError: the parts differ in width, there is neither a profile nor counts, or no training row of the model
-            has everything that is known of this run.
+        ValueError: the parts differ in width, there is neither a profile nor counts, the counts are probabilities, or
+            no training row of the model has everything that is known of this run.
     """
     read = None if counts is None else Distribution.of(counts)
+    if read is not None:
+        check_shots(read, "counts")
     row = features(profile, calibration, read, faults, alone=faults is None)
     if profile is not None:
         measured = profile.measured >= 0

@@ -36,6 +36,12 @@ def test_counts_alone_tell_the_rate_of_a_certain_output():
         assert np.allclose(found.per_bit, np.full(8, found.value), rtol=1e-12)
 
 
+def test_probabilities_are_no_counts():
+    """They would count as one shot, from which any rate follows."""
+    with pytest.raises(ValueError, match="counts must be counts of shots; got weights that sum to 1"):
+        estimate_rates({"000": 0.8, "001": 0.1, "100": 0.1})
+
+
 def test_bits_need_no_register():
     known = []
     for circuit in (qiskit.QuantumCircuit(2, 2), qiskit.QuantumCircuit([Qubit(), Qubit()], [Clbit(), Clbit()])):

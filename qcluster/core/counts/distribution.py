@@ -365,6 +365,15 @@ def are_probabilities(d: Distribution) -> bool:
     return d.shots <= 1 + 1e-6 and d.n_outcomes > 1
 
 
+def check_shots(d: Distribution, name: str) -> None:
+    """Raise ValueError if these are probabilities, where `name` must be counts of shots; see `are_probabilities`."""
+    if are_probabilities(d):
+        raise ValueError(
+            f"{name} must be counts of shots; got weights that sum to 1, as probabilities do: multiply them by the "
+            "shots they come from"
+        )
+
+
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     """Round weights ``(n,)``, not negative and not all zero, to whole numbers that sum to `total`, by the largest
     remainder method; n may be 0."""

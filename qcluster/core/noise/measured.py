@@ -14,7 +14,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution, are_probabilities, read_with_width
+from qcluster.core.counts.distribution import Distribution, check_shots, read_with_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding_error, walsh
@@ -89,11 +89,7 @@ class MeasuredNoise(Frozen):
         counts = read_with_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
-        if are_probabilities(counts):
-            raise ValueError(
-                "reference_counts must be counts of shots; got weights that sum to 1, as probabilities do: multiply "
-                "them by the shots they come from"
-            )
+        check_shots(counts, "reference_counts")
         if len(bits) != counts.n_bits:
             width = plural(counts.n_bits, "bit")
             raise ValueError(f"expected must have the width of the reference's counts, {width}; got {len(bits)}")

@@ -54,8 +54,8 @@ def estimate_rates(
 
     Raises:
         ValueError: there is neither a circuit nor counts; the circuit measures nothing or cannot be compiled for the
-            machine; the counts have another width than the circuit, or are given twice; or the coverage is not a number
-            between 0 and 1.
+            machine; the counts are probabilities, have another width than the circuit, or are given twice; or the
+            coverage is not a number between 0 and 1.
         TypeError: an argument is of none of these types.
         CalibrationError: the profile, or the circuit given with a calibration, has a gate that the machine does not
             list: it is not compiled for this machine.
