@@ -78,11 +78,12 @@ def dataclasses_of_the_package():
 
 
 def holds_an_array(room, annotation):
+    arrays = np.ndarray, NDArray  # from NumPy 2.5 on, NDArray[...] is an alias whose origin is NDArray
     if not isinstance(annotation, str):
-        return get_origin(annotation) is np.ndarray or any(holds_an_array(room, one) for one in get_args(annotation))
+        return get_origin(annotation) in arrays or any(holds_an_array(room, one) for one in get_args(annotation))
     names = re.findall(r"[A-Za-z_][\w.]*", annotation)
     known = [reduce(lambda place, part: getattr(place, part, None), name.split("."), room) for name in names]
-    return any(one in (np.ndarray, NDArray) or get_origin(one) is np.ndarray for one in known)
+    return any(one in arrays or get_origin(one) in arrays for one in known)
 
 
 def test_what_holds_arrays_says_how_it_compares():
