@@ -18,7 +18,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -90,7 +90,7 @@ class RunFolder:
         hashes = (line.get("sha256") for line in self.events() if line["event"] == event and line.get("part") == part)
         return next((digest for digest in hashes if digest is not None), None)
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Mapping[str, Any]]:
         """Read the log; a last line torn by a crash is omitted, with a warning."""
         try:
             *lines, torn = (read_managed(self._log) if self._log.exists() else b"").split(b"\n")
@@ -200,8 +200,8 @@ _REQUIRED = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("s
 
 
 @lru_cache(maxsize=1 << 15)
-def _read_event(line: bytes) -> dict[str, Any]:
-    """Read one line of the log. It is cached, since the log is read for each of a request's results."""
+def _read_event(line: bytes) -> Mapping[str, Any]:
+    """Read one line of the log. All readers share the result, since the log is read for each of a request's results."""
     return _check_event(parse_json(line))
 
 

@@ -42,7 +42,8 @@ def open_backend(name: str, service: Any = None, *, instance: str | None = None,
     Args:
         name: name of the machine, or "least_busy".
         service: a `QiskitRuntimeService`; by default that of the saved account.
-        instance: name or CRN of the account's instance; by default any instance with access to the machine.
+        instance: name or CRN of the account's instance; by default any instance with access to the machine. For
+            "least_busy", a `service` must have been opened for it.
         fractional: whether the machine offers its fractional gates, rx and rzz.
 
     Raises:
