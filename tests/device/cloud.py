@@ -74,6 +74,26 @@ def instance_of(token):
     return {"crn": INSTANCE.format(token), "plan": "open", "name": token, "tags": [], "pricing_type": "free"}
 
 
+def save_account(token, instance=None):
+    """Save an account as the default one of this computer, with one of its instances, by name, or without."""
+    crn = {} if instance is None else {"instance": instance_of(instance)["crn"]}
+    QiskitRuntimeService.save_account(
+        token=token, channel="ibm_quantum_platform", set_as_default=True, overwrite=True, **crn
+    )
+
+
+def cut_off(service, job_id, monkeypatch):
+    """Let a service not answer for one job."""
+    whole = service.job
+
+    def hiccup(wanted):
+        if wanted == job_id:
+            raise ConnectionError("no route")
+        return whole(wanted)
+
+    monkeypatch.setattr(service, "job", hiccup)
+
+
 class Client:
     """What `RuntimeClient` does, without HTTP."""
 

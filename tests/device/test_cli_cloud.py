@@ -3,14 +3,13 @@
 import json
 
 import pytest
-from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from typer.testing import CliRunner
 
 from qcluster.cli.main import app
 from qcluster.device.machines.machine import find_machine
 from qcluster.errors import AccountError
-from tests.device.cloud import instance_of
+from tests.device.cloud import save_account
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
 
@@ -28,9 +27,7 @@ meas[1] = measure q[1];
 @pytest.fixture
 def bell(cloud, tmp_path):
     """A circuit in a file, beside a saved account."""
-    QiskitRuntimeService.save_account(
-        token="mine", instance=instance_of("mine")["crn"], channel="ibm_quantum_platform", set_as_default=True
-    )
+    save_account("mine", "mine")
     path = tmp_path / "bell.qasm"
     path.write_text(BELL)
     return path

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from qiskit import QuantumCircuit
-from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 
 from qcluster.device import MitigatedSampler, jobs
@@ -14,7 +13,7 @@ from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import estimate_usage
 from qcluster.device.run import Run
 from qcluster.errors import AccountError, JobError, StorageError
-from tests.device.cloud import Client, instance_of
+from tests.device.cloud import Client, cut_off, save_account
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
 
@@ -26,17 +25,11 @@ def flip():
     return circuit
 
 
-def save_another():
-    QiskitRuntimeService.save_account(
-        token="another", instance=instance_of("another")["crn"], channel="ibm_quantum_platform", set_as_default=True
-    )
-
-
 @pytest.mark.parametrize("mode", ["job", "batch", "session"])
 @pytest.mark.parametrize("another", [False, True])
 def test_jobs_are_collected_with_the_account_that_sent_them(cloud, backend, mode, another):
     if another:
-        save_another()
+        save_account("another", "another")
     (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, mode=mode)
     assert run.counts.to_counts() == {"01": 30}
     assert run.job_ids == ("c001",)
@@ -106,7 +99,7 @@ def test_where_the_service_does_not_tell_the_calibration_is_that_of_the_request(
 @pytest.mark.parametrize("another", [False, True])
 def test_a_sampler_collects_with_the_account_of_its_backend(cloud, backend, another):
     if another:
-        save_another()
+        save_account("another", "another")
     result = MitigatedSampler(backend, twirls=2, seed=1, method="none").run([flip()], shots=20).result()
     assert result[0].data.meas.get_counts() == {"01": 20}
 
@@ -141,7 +134,7 @@ def test_another_process_collects_with_the_service_it_is_given(cloud, backend, t
     folder = submitted(backend, tmp_path)
     with pytest.raises(AccountError, match="no IBM Quantum account"):
         jobs.collect(folder)
-    save_another()
+    save_account("another", "another")
     with pytest.raises(JobError, match=r"3 of 3 jobs .* job c001 is lost: this account has no job 'c001'"):
         jobs.collect(folder)
     right(jobs.collect(folder, service=cloud.account("mine")))
@@ -184,14 +177,7 @@ def test_a_failed_job_is_sent_again_at_the_first_asking(cloud, backend, tmp_path
 
 def test_a_service_that_does_not_answer_for_one_job_loses_nothing(cloud, backend, tmp_path, monkeypatch):
     folder, service = submitted(backend, tmp_path), cloud.account("mine")
-    whole = service.job
-
-    def hiccup(job_id):
-        if job_id == "c001":
-            raise ConnectionError("no route")
-        return whole(job_id)
-
-    monkeypatch.setattr(service, "job", hiccup)
+    cut_off(service, "c001", monkeypatch)
     for wanted in ({}, {"wait": True}, {"resubmit": True}):
         with pytest.raises(JobError, match=r"1 of 3 jobs .* could not be looked at: job c001 cannot be reached"):
             jobs.collect(folder, service=service, **wanted)

@@ -5,7 +5,6 @@ import json
 import pytest
 import qiskit_ibm_runtime.qiskit_runtime_service as runtime_service
 from qiskit import QuantumCircuit
-from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.accounts.account import Account
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 
@@ -13,7 +12,7 @@ from qcluster.device import jobs
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.errors import AccountError, JobError
-from tests.device.cloud import Client, instance_of
+from tests.device.cloud import Client, instance_of, save_account
 
 INSTANCES = {"person": ("free", "paid"), "colleague": ("other",)}
 """Names of the instances of each account."""
@@ -46,14 +45,7 @@ def account(cloud, monkeypatch):
     monkeypatch.setattr(
         Account, "list_instances", lambda account: [instance_of(name) for name in INSTANCES[account.token]]
     )
-
-    def save(token, instance=None):
-        crn = {} if instance is None else {"instance": instance_of(instance)["crn"]}
-        QiskitRuntimeService.save_account(
-            token=token, channel="ibm_quantum_platform", set_as_default=True, overwrite=True, **crn
-        )
-
-    return save
+    return save_account
 
 
 def submitted(directory, instance=None):

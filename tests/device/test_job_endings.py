@@ -5,7 +5,6 @@ import time
 
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend
 from typer.testing import CliRunner
@@ -18,15 +17,10 @@ from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.errors import JobError, StorageError
-from tests.device.cloud import Client, Cloud, instance_of
+from tests.device.cloud import Client, Cloud, cut_off, save_account
 from tests.device.test_cloud import flip, right, submitted
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
-
-
-def save_account(cloud):
-    crn = instance_of("mine")["crn"]
-    QiskitRuntimeService.save_account(token="mine", instance=crn, channel="ibm_quantum_platform", set_as_default=True)
 
 
 def refuse_after(monkeypatch, number):
@@ -78,14 +72,7 @@ def test_usage_counts_failed_jobs_and_tells_which_are_unknown(cloud, backend, tm
 def test_one_job_that_cannot_be_cancelled_keeps_no_other_running(cloud, backend, tmp_path, monkeypatch):
     cloud.begins_as = "Queued"
     folder, service = submitted(backend, tmp_path), cloud.account("mine")
-    whole = service.job
-
-    def hiccup(job_id):
-        if job_id == "c001":
-            raise ConnectionError("no route")
-        return whole(job_id)
-
-    monkeypatch.setattr(service, "job", hiccup)
+    cut_off(service, "c001", monkeypatch)
     with pytest.raises(JobError, match="job c001 cannot be reached: no route"):
         jobs.cancel(folder, service=service)
     assert [job["status"] for job in cloud.jobs.values()] == ["Queued", "Cancelled", "Cancelled"]
@@ -190,7 +177,7 @@ def test_a_process_killed_before_it_had_the_calibration_gets_it_later(cloud, bac
 def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatch, word):
     """The queues change, and the same call goes on all the same."""
     queues, tell = {"ibm_manila": 1, "ibm_other": 2}, Client.backend_configuration
-    save_account(cloud)
+    save_account("mine", "mine")
     monkeypatch.setattr(
         Client,
         "list_backends",
