@@ -96,8 +96,10 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
         raise TypeError(f"table must be a RateTable, as read_table(path) gives; got {type(table).__name__}")
     if np.isnan(table.rates).any():
         raise ValueError("every row of a training table must have a rate")
-    runs = table.facts["drawn"] == ""
-    return new_model(seed).fit(table.features, table.rates, forest__groups=table.groups, forest__judged=runs)
+    drawn = table.facts["drawn"]
+    return new_model(seed).fit(
+        table.features, table.rates, forest__groups=table.groups, forest__judged=drawn == "", forest__kinds=drawn
+    )
 
 
 def new_model(seed: int = 0, **forest: Any) -> Any:
