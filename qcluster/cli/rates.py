@@ -67,7 +67,7 @@ def estimate(
         run_or_circuit, counts = source, None
     else:
         run_or_circuit, counts = _read_circuit(circuit, source), source
-    model, own_rows = _fit_model(table)
+    model, n_own = _fit_model(table)
     rates = estimate_rates(run_or_circuit, backend, counts, model=model, coverage=coverage)
     console.print(
         f"effective flip rate {rates.value:.4f}, {100 * coverage:g}% interval {rates.low:.4f} to {rates.high:.4f}"
@@ -82,7 +82,11 @@ def estimate(
     elif not rates.in_range:
         console.print("unlike the training rows: trust this less than the interval says")
     if model is not None:
-        console.print(f"{own_rows}; {rates.rows} rows in all have the features known of this run, and were used")
+        own, lack = int(rates.used[len(rates.used) - n_own :].sum()), "; the others lack features that are known of it"
+        console.print(
+            f"{own} of {plural(n_own, 'row')} of {table} and {rates.rows - own} shipped rows were used for this run"
+            + lack * (own < n_own)
+        )
 
 
 @rates_app.command()
@@ -133,15 +137,15 @@ def add(
         echo(f"{partly} of them lack columns (no circuit or calibration): they serve runs about which no more is known")
 
 
-def _fit_model(path: Path | None) -> tuple[Any, str]:
-    """Fit a model to the shipped rows and those of a file, and describe the latter; None and "" without a file."""
+def _fit_model(path: Path | None) -> tuple[Any, int]:
+    """Fit a model to the shipped rows and, after them, those of a file, and count the latter; None without a file."""
     from qcluster.learn.rates import rate_model
     from qcluster.learn.table import read_table
 
     if path is None:
-        return None, ""
+        return None, 0
     own = read_table(path)
-    return rate_model(read_table() + own), f"{plural(len(own), 'row')} of {path}"
+    return rate_model(read_table() + own), len(own)
 
 
 def _read_circuit(path: Path | None, counts: Any) -> Any:

@@ -32,7 +32,7 @@ from qcluster.core.words import plural
 
 NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
 """Why counts are left whose shots are unknown."""
-_STRUCTURE = 4.0
+STRUCTURE = 4.0
 """Distance from uniform noise, in standard deviations, from which candidates are computed. Shot noise alone gets there
 in about one set of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred;
 the gate then judges the candidates."""
@@ -156,7 +156,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if d.shots < _FEWEST:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)
-    return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
+    return ("the counts cannot be told from uniform noise" if structure < STRUCTURE else None), structure
 
 
 def name_heaviest(
