@@ -118,7 +118,8 @@ def score_samples(
 ) -> Iterator[Progress]:
     """Score samples from elsewhere, such as recorded hardware counts, unless they are already scored.
 
-    A method that was skipped for lack of data is tried again, since a calibration may have been added.
+    A method that was skipped for lack of data is tried again, since a calibration may have been added. Earlier scores
+    of a sample get the names of circuit, family and machine that it has now.
 
     Args:
         samples: see `qcluster.bench.records`.
@@ -136,11 +137,13 @@ def score_samples(
     check_methods(methods)
     with Store(folder) as store:
         statuses, jobs, prints = store.statuses(), list[Job](), dict[str, str]()
+        labels = dict[str, dict[str, str]]()
         known = {identity for identity, _ in statuses}
         for sample in samples:
             if sample.identity in prints:
                 raise ValueError(f"each record must have an id of its own; {sample.identity!r} came twice")
             prints[sample.identity] = fingerprint(sample)
+            labels[sample.identity] = {"case": sample.case, "family": sample.family, "machine": sample.machine}
             status_before = {name: "" if again else statuses.get((sample.identity, name), "") for name in methods}
             names = tuple(name for name, status in status_before.items() if status in ("", "skipped"))
             skipped_before = tuple(name for name in names if status_before[name])
@@ -159,6 +162,7 @@ def score_samples(
         if again:
             store.forget_scores(methods, prints)
         store.note_prints(prints | gates)
+        store.rename(labels)
         if not drawn:
             store.bars.keep(lambda row: row["task"] not in prints)
         yield from _drive(store, jobs, len(prints), workers, dask)

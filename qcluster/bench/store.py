@@ -154,6 +154,13 @@ class Store:
         self.scores.keep(is_kept, old=old, key=("task", "method"))
         self.bars.keep(is_kept)
 
+    def rename(self, names: Mapping[str, Mapping[str, str]]) -> None:
+        """Write the present case, family and machine of samples, by identity, into their scores.
+
+        Otherwise a report would count a sample twice if some methods scored it before a change of names, others after.
+        """
+        self.scores.update(lambda row: names.get(row["task"], {}))
+
     def add(self, outcome: Outcome) -> None:
         """Write what a worker returned: shots, row and scores, in this order."""
         if outcome.calibration is not None:
