@@ -18,7 +18,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import Bits, Point, keep_apart, refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, Partial, Point, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -121,6 +121,7 @@ def mitigate_file(
     ] = None,
     bits: Bits = None,
     point: Point = None,
+    partial: Partial = False,
 ) -> None:
     """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
@@ -139,7 +140,7 @@ def mitigate_file(
     noise_input = None if noise is None else read_rates(noise)
     if reference is not None:
         noise_input = read_reference(reference, expected, pub)
-    counts = read_counts_or_run(context, file, pub, bits, point, has_noise=noise_input is not None)
+    counts = read_counts_or_run(context, file, pub, bits, point, partial=partial, has_noise=noise_input is not None)
     fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
-from qcluster.cli.options import Bits, Dask, Point, Workers, refuse, refuse_workers_with_dask
+from qcluster.cli.options import Bits, Dask, Partial, Point, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
 
 
@@ -49,6 +49,7 @@ def estimate(
     ] = None,
     bits: Bits = None,
     point: Point = None,
+    partial: Partial = False,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
@@ -57,10 +58,10 @@ def estimate(
 
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
-        refuse(context, ["pub", "bits", "point"], f"{file} holds a circuit, not counts")
+        refuse(context, ["pub", "bits", "point", "partial"], f"{file} holds a circuit, not counts")
         circuit, source = place, None
     else:
-        source = read_counts_or_run(context, file, pub, bits, point)
+        source = read_counts_or_run(context, file, pub, bits, point, partial=partial)
     if isinstance(source, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
         show_run(source)

@@ -205,7 +205,7 @@ def collect(
     if refusal is not None:
         raise refusal
     raise_unless_done(folder, parts)
-    return read(directory)
+    return _read(folder)
 
 
 def status(directory: str | Path, *, service: Any = None) -> list[Part]:
@@ -219,8 +219,8 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
     Args:
         directory: the directory that `submit` returned.
         partial: whether to read what has arrived even if other results are missing, such as those of a job that failed
-            on a machine that is gone. Circuits of which nothing has arrived are left out, and a run that lacks twirls
-            has a note. A run whose reference has not arrived has none.
+            on a machine that is gone. Circuits of which nothing has arrived are left out (`read_arrived` says which),
+            and a run that lacks twirls has a note. A run whose reference has not arrived has none.
 
     Returns:
         One `Run` per circuit, in the order of the request.
@@ -229,15 +229,37 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
         JobError: some results have not been collected yet.
         StorageError: the directory holds no request, or the request or a result was changed since it was stored.
     """
-    folder = RunFolder(Path(directory))
+    return _read(RunFolder(Path(directory)), partial)
+
+
+def _read(folder: RunFolder, partial: bool = False) -> list[Run]:
+    parts = divide(folder.request)
+    missing = sum(not folder.result_path(part).exists() for part in range(len(parts)))
+    if missing and not partial:
+        raise JobError(
+            f"{missing} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
+            f"{quote_for_shell(folder.path)}; to read the others without them: partial=True, or --partial of mitigate "
+            "and rates"
+        )
+    return [run for run in _read_arrived(folder) if run is not None]
+
+
+def read_arrived(directory: str | Path) -> list[Run | None]:
+    """Read what has arrived in a directory, as `read` with ``partial``, and return which circuit each run is of.
+
+    Returns:
+        For each circuit of the request, its `Run`, or None if nothing of it has arrived.
+
+    Raises:
+        StorageError: as `read`.
+    """
+    return _read_arrived(RunFolder(Path(directory)))
+
+
+def _read_arrived(folder: RunFolder) -> list[Run | None]:
     request = folder.request
     parts = divide(request)
     arrived = {part: places for part, places in enumerate(parts) if folder.result_path(part).exists()}
-    if len(arrived) < len(parts) and not partial:
-        raise JobError(
-            f"{len(parts) - len(arrived)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
-            f"{quote_for_shell(folder.path)}"
-        )
     ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
@@ -250,10 +272,10 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
             calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
-    if len(arrived) == len(parts):
-        return read_runs(request, counts, job_ids, calibrations)
     reduced, kept = narrow(request, (place for places in arrived.values() for place in places))
-    return read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
+    runs = read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
+    by_circuit = dict(zip(kept, runs, strict=False))  # references, which follow the circuits, make no runs
+    return [by_circuit.get(i) for i, prepared in enumerate(request.prepared) if not prepared.serves]
 
 
 def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
