@@ -15,6 +15,7 @@ from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import AccountError, JobError
 from qcluster.files import parse_json, quote_for_shell, write_whole
+from qcluster.folders import folder_path
 
 if TYPE_CHECKING:
     from qcluster.device.noise.measured import MeasuredReference
@@ -24,7 +25,7 @@ jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; collect the results later, from any process.", no_args_is_help=True
 )
 
-Folder = Annotated[Path, typer.Argument(help="The run directory.")]
+Folder = Annotated[Path, typer.Argument(help="The run directory.", parser=folder_path)]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to this file.", callback=to_write)]
 
 
@@ -32,7 +33,9 @@ JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to th
 def submit(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Circuits: OpenQASM 2 or 3 (.qasm) or Qiskit's .qpy.")],
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="New directory for the request and results.")],
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", help="New directory for the request and results.", parser=folder_path)
+    ],
     backend: Annotated[str, typer.Option(help="'aer', 'fake_torino' and the like, 'least_busy', or a real machine.")],
     shots: Annotated[int, typer.Option(help="Shots of each circuit, summed over its twirls.")] = 4096,
     twirls: Annotated[int, typer.Option(help="Pauli-twirled copies that share the shots; 1: no twirling.")] = 1,

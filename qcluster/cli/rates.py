@@ -10,6 +10,7 @@ from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.options import Bits, Dask, Partial, Point, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
+from qcluster.folders import folder_path
 
 
 class _EstimateByDefault(TyperGroup):
@@ -89,7 +90,9 @@ def estimate(
 @rates_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table; run again to continue where it stopped.", parser=folder_path)
+    ],
     dask: Dask = None,
     workers: Workers = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many circuits.")] = None,
@@ -119,7 +122,9 @@ def build(
 
 @rates_app.command()
 def add(
-    rundir: Annotated[Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.")],
+    rundir: Annotated[
+        Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.", parser=folder_path)
+    ],
     table: Annotated[Path, typer.Option(help="Table to append to; created if it does not exist.")] = Path("rates.csv"),
 ) -> None:
     """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""
