@@ -1,11 +1,7 @@
 """Output of all commands: text is shown without markup, and without line breaks in a pipe or file."""
 
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -40,24 +36,6 @@ def show_run(run: Any, *, err: bool = False) -> None:
     echo(repr(run), err=err)
     for note in run.notes:
         echo(f"  note: {note}", err=err)
-
-
-@contextmanager
-def ending_at_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end this process at once, for work whose finished parts are saved as they come.
-
-    Aer lets no Python code run until it is done, which may take minutes, so that KeyboardInterrupt would be raised only
-    then. A caller that has set another handler, ignores the signal, or is in another thread keeps what it has.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Console(Console):

@@ -1,6 +1,7 @@
 """The command ``qcluster``: its groups of commands, and the commands outside a group."""
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -28,6 +29,7 @@ from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.core.words import plural
 from qcluster.errors import QClusterError
+from qcluster.workers import end_at_interrupt
 
 app = typer.Typer(
     name="qcluster",
@@ -244,6 +246,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as for standard error: a µ must not fail in an ASCII pipe
     if not sys.stderr.isatty():
         app.rich_markup_mode = None  # no boxes around errors, which break lines after 80 characters
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as under nohup
+        signal.signal(signal.SIGINT, end_at_interrupt)
     try:
         app()
     except OSError as error:
