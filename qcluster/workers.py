@@ -1,14 +1,12 @@
 """Parallel work: in processes on this machine, which end with the process that started them, or on a Dask cluster."""
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from qcluster.errors import QClusterError, requiring_extra
 
@@ -121,32 +119,6 @@ def _on_dask(
             raise QClusterError(
                 f"the Dask scheduler at {address} no longer answers; finished work is saved: run again"
             ) from error
-
-
-def end_at_interrupt(signal_number: int, frame: Any) -> NoReturn:
-    """Handle Ctrl-C as Python does. While this is the handler, Ctrl-C ends a process `in_foreign_code` at once.
-
-    It is the handler of commands that save finished parts as they come.
-    """
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def in_foreign_code() -> Iterator[None]:
-    """Let Ctrl-C end this process at once if its handler is `end_at_interrupt`.
-
-    It is meant for a call of Aer, which lets no Python code run until it is done. Python would handle Ctrl-C only then,
-    perhaps after minutes.
-    """
-    handled = signal.getsignal(signal.SIGINT) is end_at_interrupt
-    if not handled or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, end_at_interrupt)
 
 
 def _begin_worker(parent: int, folder: str) -> None:

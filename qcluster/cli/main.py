@@ -28,8 +28,8 @@ from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.core.words import plural
+from qcluster.device.interrupt import end_at_interrupt
 from qcluster.errors import QClusterError
-from qcluster.workers import end_at_interrupt
 
 app = typer.Typer(
     name="qcluster",

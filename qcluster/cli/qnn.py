@@ -16,8 +16,8 @@ from rich.table import Table
 from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import keep_apart, refuse, to_draw, to_write
 from qcluster.core.words import plural
+from qcluster.device.interrupt import end_at_interrupt
 from qcluster.files import write_whole
-from qcluster.workers import end_at_interrupt
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,11 +9,11 @@ import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.words import plural
+from qcluster.device.interrupt import in_foreign_code
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
 from qcluster.device.storage import replacing_errors
 from qcluster.errors import JobError
-from qcluster.workers import in_foreign_code
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
