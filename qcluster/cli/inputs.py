@@ -57,18 +57,21 @@ def read_counts_or_run(
         raise ValueError(
             "counts must come from a file, a folder or '-'; got an empty name, perhaps of a variable that is not set"
         )
-    if Path(place).is_dir():
-        runs = _read_folder(place, partial)
-    else:
+    is_folder = Path(place).is_dir()
+    if not is_folder:
         refuse(context, ["partial"], f"{place} is a file, and not the directory of a saved run")
         text = read_text(place)
         content = decode_saved(text, place, example=EXAMPLE)
         if not _is_run(content):
             return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise)
-        with of_file(place):
-            runs = [Run.from_json(text)]
     refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
     refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
+    runs: Sequence[Run | None]
+    if is_folder:
+        runs = _read_folder(place, partial)
+    else:
+        with of_file(place):
+            runs = [Run.from_json(text)]
     return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
 
 
