@@ -14,7 +14,7 @@ from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 from qcluster.files import is_number
-from qcluster.folders import lock_folder, read_managed, write_managed
+from qcluster.folders import folder_path, lock_folder, read_managed, write_managed
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -63,7 +63,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = folder_path(folder)
         inner = "shots", "calibrations", "jobs"
         self._lock = lock_folder(self.folder, f"another process is writing to {self.folder}", *inner)
         try:

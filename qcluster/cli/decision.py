@@ -8,6 +8,7 @@ import typer
 from qcluster.cli.console import open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
+from qcluster.folders import folder_path
 
 decision_app = typer.Typer(
     name="decision",
@@ -19,7 +20,9 @@ decision_app = typer.Typer(
 @decision_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table; run again to continue where it stopped.", parser=folder_path)
+    ],
     full: Annotated[int, typer.Option(min=0, help="Number of random cases of 1 to 12 bits.")] = 30_000,
     wide: Annotated[int, typer.Option(min=0, help="Number of random cases of 13 to 127 bits.")] = 6_000,
     sharp: Annotated[
@@ -78,7 +81,7 @@ def build(
 
 @decision_app.command()
 def train(
-    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
+    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.", parser=folder_path)],
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight given to recorded sets.")] = 0.45,
@@ -125,7 +128,7 @@ def train(
 
 @decision_app.command()
 def score(
-    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
+    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.", parser=folder_path)],
     gate: Annotated[Path | None, typer.Option(help="Gate to score; by default the one in the package.")] = None,
     wide_gate: Annotated[
         Path | None, typer.Option(help="Gate for cases of more than 12 bits; by default the one in the package.")

@@ -1,6 +1,7 @@
 """The command ``qcluster``: its groups of commands, and the commands outside a group."""
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -18,7 +19,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import Bits, Point, keep_apart, refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, Partial, Point, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -27,6 +28,7 @@ from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.core.words import plural
+from qcluster.device.interrupt import end_at_interrupt
 from qcluster.errors import QClusterError
 
 app = typer.Typer(
@@ -125,6 +127,7 @@ def mitigate_file(
     ] = None,
     bits: Bits = None,
     point: Point = None,
+    partial: Partial = False,
 ) -> None:
     """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
@@ -147,7 +150,7 @@ def mitigate_file(
     if reference is not None:
         noise_input = read_reference(reference, expected, pub)
     own = [read_gate(path) for path in gates.values()]
-    counts = read_counts_or_run(context, file, pub, bits, point, has_noise=noise_input is not None)
+    counts = read_counts_or_run(context, file, pub, bits, point, partial=partial, has_noise=noise_input is not None)
     fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect, gates=own)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)
@@ -251,6 +254,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as for standard error: a µ must not fail in an ASCII pipe
     if not sys.stderr.isatty():
         app.rich_markup_mode = None  # no boxes around errors, which break lines after 80 characters
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as under nohup
+        signal.signal(signal.SIGINT, end_at_interrupt)
     try:
         app()
     except OSError as error:

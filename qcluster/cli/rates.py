@@ -8,8 +8,9 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
-from qcluster.cli.options import Bits, Dask, Point, Workers, refuse, refuse_workers_with_dask
+from qcluster.cli.options import Bits, Dask, Partial, Point, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
+from qcluster.folders import folder_path
 
 
 class _EstimateByDefault(TyperGroup):
@@ -49,6 +50,7 @@ def estimate(
     ] = None,
     bits: Bits = None,
     point: Point = None,
+    partial: Partial = False,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
@@ -57,10 +59,10 @@ def estimate(
 
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
-        refuse(context, ["pub", "bits", "point"], f"{file} holds a circuit, not counts")
+        refuse(context, ["pub", "bits", "point", "partial"], f"{file} holds a circuit, not counts")
         circuit, source = place, None
     else:
-        source = read_counts_or_run(context, file, pub, bits, point)
+        source = read_counts_or_run(context, file, pub, bits, point, partial=partial)
     if isinstance(source, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
         show_run(source)
@@ -92,7 +94,9 @@ def estimate(
 @rates_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table; run again to continue where it stopped.", parser=folder_path)
+    ],
     dask: Dask = None,
     workers: Workers = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many circuits.")] = None,
@@ -122,7 +126,9 @@ def build(
 
 @rates_app.command()
 def add(
-    rundir: Annotated[Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.")],
+    rundir: Annotated[
+        Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.", parser=folder_path)
+    ],
     table: Annotated[Path, typer.Option(help="Table to append to; created if it does not exist.")] = Path("rates.csv"),
 ) -> None:
     """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""

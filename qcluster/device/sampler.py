@@ -43,6 +43,7 @@ from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
 from qcluster.errors import QClusterError
+from qcluster.folders import folder_path
 
 _REMEMBERED = 64
 """Most compiled circuits, and most references, that a sampler keeps for later calls, as in a loop over parameters."""
@@ -203,7 +204,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 requests.append((chosen, request))
         sent = []  # after all were prepared: if one cannot be, none is sent
         for chosen, request in requests:
-            place = None if self.directory is None else Path(self.directory) / request.id
+            place = None if self.directory is None else folder_path(self.directory) / request.id
             try:
                 sent.append((chosen, send(request, self._machine, place)))
             except QClusterError as error:
