@@ -84,7 +84,7 @@ def test_of_strings_that_the_hash_confuses_the_frequent_one_is_meant():
 
 @pytest.mark.parametrize("n", [18, 40])
 def test_of_hashed_strings_those_alone_are_meant_that_were_read(n):
-    """Fewer than are looked at: the other numbers mean no string, and took the place of one that was read."""
+    """Fewer than are looked at: the other indices mean no string, and took the place of one that was read."""
     bits = np.random.default_rng(2).random((35, n)) < 0.5
     found = gather(Distribution(bits, np.full(35, 1000.0)), chain(n, 0.0, 0.001))
     np.testing.assert_array_equal(found.support.words[found.strings], found.few.words)
