@@ -149,6 +149,16 @@ def test_mistakes_are_named():
         decide_circuit(Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0)), faults)
 
 
+@pytest.mark.parametrize(("ideal", "applied"), [((13,), True), ((0, 63), False)])
+def test_circuits_of_which_next_to_no_shot_is_faultless_are_left_unless_counts_alone_have_an_answer(ideal, applied):
+    """One string is still found in a million shots; the two of a GHZ state are not."""
+    faults = chain(6, 0.43, 0.03)
+    sent = np.bincount(ideal, minlength=64) / len(ideal)
+    fit = decide_circuit(counted(Kernel.of(faults).forward(sent), 10**6, np.random.default_rng(3)), faults)
+    assert fit.applied == applied
+    assert fit.reason.startswith("left as is: by the calibration, only 0.9% of the shots") != applied
+
+
 def test_the_reason_tells_all_of_the_counts_that_are_kept():
     """What counts alone leave as it is, is the counts, for the reason as for the share."""
     rng, told = np.random.default_rng(0), 0
