@@ -136,7 +136,7 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
         assert seen / 2 < fixed.interval("000000").standard_error < doubt * seen, few
 
 
-def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
+def test_the_raw_counts_are_deconvolved_to_the_answer_without_shrinkage():
     faults = chain(5, 0.03, 0.02)
     ideal = np.sort(np.random.default_rng(3).exponential(size=32))[::-1] ** 2
     raw = counted(noisy_distribution(ideal / ideal.sum(), faults), 8000, np.random.default_rng(4))
