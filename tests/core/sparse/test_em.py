@@ -81,6 +81,16 @@ def test_strings_of_less_than_one_shot_are_dropped():
     assert 1 < found.weights[1] * 1000 < 100
 
 
+def test_a_bit_that_reads_inverted_is_turned_in_all_strings():
+    sent = np.array([[False] * 8, [True] * 8])
+    rates = np.r_[0.8, np.full(7, 0.05)]
+    raw = flipped(sent, np.full(2, 0.5), 8192, rates, rates, 4)
+    start = replace(model_of(8, 1, 1), centroids=sent, weights=np.full(2, 0.5), odds=np.full((8, 2), 0.1))
+    found = fit(lay_out(raw.bits, raw.weights), start, Prior(30.0), 30)
+    assert found.centroids.tolist() == [[True] + [False] * 7, [False] + [True] * 7]
+    assert found.rates()[0] == pytest.approx([0.2, 0.2], abs=0.03)
+
+
 def test_a_bit_near_one_half_keeps_its_label():
     raw = flipped(np.zeros((1, 12), dtype=bool), np.ones(1), 8192, np.r_[0.52, np.full(11, 0.05)], 0.3, 4)
     rows, model = lay_out(raw.bits, raw.weights), model_of(12, 1, 1)

@@ -11,7 +11,10 @@ from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.local_search import (
+    _MARGIN,
     _log_density,
+    _log_evidence,
+    _logits,
     conditional_log_likelihood,
     ring_gain,
     split_bits,
@@ -70,6 +73,23 @@ def test_bits_are_split_where_the_rates_are_alike():
     ones = np.array([0.04, 0.05, 0.03, 0.06, 0.42, 0.45, 0.48, 0.55, 0.6])
     assert split_bits(ones, np.full(9, 2000.0)).tolist() == [False] * 4 + [True] * 5
     assert split_bits(np.full(9, 0.05), np.full(9, 2000.0)).tolist() == [False] * 9
+
+
+def test_the_majority_of_each_bit_is_left_for_a_threshold_of_far_more_evidence_alone():
+    """Thresholds may turn bits that are 1 in more than 30% of the shots."""
+    near = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        ones, precision = np.append(rng.uniform(0.02, 0.1, 5), rng.uniform(0.2, 0.8, 3)), np.full(8, 500.0)
+        logit, noise = _logits(ones, precision)
+        majority = ones > 0.5
+        others = [ones >= least for least in ones if 0.3 < least <= 0.5]
+        scores = [_log_evidence(logit, noise, other) - _log_evidence(logit, noise, majority) for other in others]
+        best = int(np.argmax(scores)) if scores else None
+        wanted = majority if best is None or scores[best] <= _MARGIN else others[best]
+        near += best is not None and 0 < scores[best] <= _MARGIN
+        np.testing.assert_array_equal(split_bits(ones, precision), wanted)
+    assert near >= 3
 
 
 @pytest.mark.parametrize("k", [1, 2, 7])
