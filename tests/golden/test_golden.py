@@ -1,8 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 
-from tests.golden.make import FILE, RECORDS, answers
+from tests.golden.make import DECIDED, FEATURES, FILE, RECORDS, answers, decided, described
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -17,3 +18,16 @@ def test_answers_are_those_of_before(name):
     assert found["log_likelihood"] == pytest.approx(kept["log_likelihood"], abs=0.5)
     assert found["flip_rate"] == pytest.approx(kept["flip_rate"], abs=2e-3)
     assert found["background"] == pytest.approx(kept["background"], abs=1e-2)
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_gates_are_told_what_they_were_trained_on(name):
+    np.testing.assert_allclose(described(name), json.loads(FEATURES.read_text())[name], atol=5e-3)
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_decided_answers_are_those_of_before(name):
+    found, kept = decided(name), json.loads(FILE.read_text())[name]
+    assert found["top"] == pytest.approx(kept["top"], abs=2e-3)
+    assert found["sum"] == pytest.approx(kept["sum"], abs=1e-2)
+    assert (found["share"], found["confidence"]) == pytest.approx((kept["share"], kept["confidence"]), abs=5e-3)

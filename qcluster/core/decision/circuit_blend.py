@@ -125,17 +125,17 @@ class CircuitBlend(Frozen):
         return np.asarray(roots)
 
     @cached_property
-    def _numbers(self) -> Indices:
-        """``(n_outcomes,)`` number of each string that was read."""
+    def _indices(self) -> Indices:
+        """``(n_outcomes,)`` index of each string that was read."""
         return self.kernel.index.of(self.raw.words)
 
     @cached_property
     def _reweighing(self) -> NewtonResponse:
         """Response of the few strings."""
-        return self.few.response(self._numbers, self.raw.weights)
+        return self.few.response(self._indices, self.raw.weights)
 
     def _frequencies(self, draws: Floats) -> Floats:
-        """Return the frequency of each number, ``(n_draws, 2^k)``, summed over strings that share it."""
+        """Return the frequency of each index, ``(n_draws, 2^k)``, summed over strings that share it."""
         seen = np.zeros((self.kernel.size, len(draws)))
-        np.add.at(seen, self._numbers, draws.T)
+        np.add.at(seen, self._indices, draws.T)
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))

@@ -27,12 +27,12 @@ SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 COARSE = (1, 3, 5, 7)
 """Indices into `SCALES` of the multiples that are undone if vectors are long."""
 WIDEST = 16
-"""Most bits for which every string has its own number; wider strings are hashed (see `qcluster.core.stats.walsh`)."""
+"""Most bits for which every string has its own index; wider strings are hashed (see `qcluster.core.stats.walsh`)."""
 _LONG = 1 << 14
 """Length of vectors from which only the `COARSE` scales are used."""
 _ROOM, _LEAST, _MOST = 16.0, 12, 18
-"""Least ratio of numbers to observed strings of a wide register, and fewest and most bits of a number. One string in
-17 to 33 then shares its number with another, and gets part of the probability of that number; more do if the most bits
+"""Least ratio of indices to observed strings of a wide register, and fewest and most bits of an index. One string in
+17 to 33 then shares its index with another, and gets part of the probability of that index; more do if the most bits
 give a smaller ratio."""
 
 NAMES = (
@@ -56,16 +56,16 @@ class Support:
 
     words: Words
     """``(m, n_words)``, sorted by value."""
-    numbers: Indices
-    """``(m,)`` number of each string: its index in the vectors of the kernel, see `LinearIndex`."""
+    indices: Indices
+    """``(m,)`` index of each string in the vectors of the kernel, see `LinearIndex`."""
     shares: Floats
-    """``(m,)`` share that each string gets of its number's probability; 1 if no other string has that number."""
+    """``(m,)`` share that each string gets of the probability of its index; 1 if no other string has it."""
     exact: bool
-    """True if every string has its own number, which is then its row here."""
+    """True if every string has its own index, which is then its row here."""
 
     def spread(self, vectors: Floats) -> Floats:
-        """Turn ``(..., 2^k)`` probabilities of numbers into ``(..., m)`` unit vectors of roots over the strings."""
-        roots = np.sqrt(vectors[..., self.numbers] * self.shares)
+        """Turn ``(..., 2^k)`` probabilities of indices into ``(..., m)`` unit vectors of roots over the strings."""
+        roots = np.sqrt(vectors[..., self.indices] * self.shares)
         return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=-1, keepdims=True), 1e-150))
 
     def places(self, words: Words) -> Indices:
@@ -107,7 +107,7 @@ class Candidates:
     present: NDArray[np.bool_]
     """``(c,)`` False for candidates that were not computed."""
     counts: Floats
-    """``(2^k,)`` shots of each number."""
+    """``(2^k,)`` shots of each index."""
     deconvolved: Deconvolved
     """Richardson-Lucy at the scales used, and last of the readout errors alone."""
     scales: tuple[int, ...]
@@ -139,9 +139,9 @@ class Candidates:
 
     @property
     def strings(self) -> Indices:
-        """``(k,)`` rows of `few` in the support; a shared number stands for its most frequent string."""
-        rows = most_frequent(self.support.numbers, self.support.shares)
-        return np.asarray(rows[np.searchsorted(self.support.numbers[rows], self.few.strings)])
+        """``(k,)`` rows of `few` in the support; a shared index counts as its most frequent string."""
+        rows = most_frequent(self.support.indices, self.support.shares)
+        return np.asarray(rows[np.searchsorted(self.support.indices[rows], self.few.strings)])
 
 
 def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -> Candidates:
@@ -184,7 +184,7 @@ def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:
 
 
 def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
-    """Return the kernel of a circuit; beyond `WIDEST` bits strings are hashed, to as many numbers as counts need."""
+    """Return the kernel of a circuit; beyond `WIDEST` bits strings are hashed, to as many indices as counts need."""
     if d.n_bits <= WIDEST:
         return Kernel.of(faults)
     width = int(np.clip(np.ceil(np.log2(_ROOM * d.n_outcomes)), _LEAST, _MOST))
@@ -192,24 +192,24 @@ def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
 
 
 def words_of(d: Distribution, kernel: Kernel) -> Words | None:
-    """Return the most frequent string of each number, ``(2^k, n_words)``; None if every number is its string."""
+    """Return the most frequent string of each index, ``(2^k, n_words)``; None if every index is its string."""
     if kernel.index.exact:
         return None
-    words, numbers = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64), kernel.index.of(d.words)
-    rows = most_frequent(numbers, d.weights)
-    words[numbers[rows]] = d.words[rows]
+    words, indices = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64), kernel.index.of(d.words)
+    rows = most_frequent(indices, d.weights)
+    words[indices[rows]] = d.words[rows]
     return words
 
 
 def _support(d: Distribution, kernel: Kernel, alone: Decision) -> Support:
-    """List the strings that answers may contain, and share each number among its strings by their counts."""
+    """List the strings that answers may contain, and share each index among its strings by their counts."""
     if kernel.index.exact:
-        numbers = np.arange(kernel.size)
-        return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
+        indices = np.arange(kernel.size)
+        return Support(indices.astype(np.uint64)[:, None], indices, np.ones(kernel.size), True)
     more = [] if alone.blend is None else [alone.blend.support.words]
     words, rows = unique_words(np.vstack([d.words, *more]))
     shots = np.zeros(len(words))
     shots[rows[: d.n_outcomes]] = d.weights
-    numbers = kernel.index.of(words)
-    total = np.bincount(numbers, shots, kernel.size)[numbers]
-    return Support(words, numbers, np.divide(shots, total, out=np.ones(len(words)), where=total > 0), False)
+    indices = kernel.index.of(words)
+    total = np.bincount(indices, shots, kernel.size)[indices]
+    return Support(words, indices, np.divide(shots, total, out=np.ones(len(words)), where=total > 0), False)

@@ -219,7 +219,7 @@ def _agreement(candidates: Candidates, answer: Floats) -> str:
     estimate at the calibrated noise would be no test: it counts shot noise and excess noise as output, so that any
     prediction would agree.
     """
-    ideal = np.bincount(candidates.support.numbers, answer, len(candidates.counts)).astype(np.float64)
+    ideal = np.bincount(candidates.support.indices, answer, len(candidates.counts)).astype(np.float64)
     predicted, observed = (_overlap(ideal, read) for read in (candidates.kernel.forward(ideal), candidates.counts))
     surprise = candidates.deconvolved.surprise[candidates.scales.index(SCALES.index(1.0))]
     if surprise <= 3 and abs(predicted - observed) <= 0.05:

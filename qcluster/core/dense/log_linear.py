@@ -52,7 +52,7 @@ class LogLinear:
 
 
 def log_linear(kernel: Kernel, counts: Floats) -> LogLinear:
-    """Deconvolve counts, ``(2^m,)`` shots, by a log-linear model. In the kernel, every string has its own number.
+    """Deconvolve counts, ``(2^m,)`` shots, by a log-linear model. In the kernel, every string has its own index.
 
     Cost: some 500 Walsh transforms: 0.02 s for 10 bits, 0.04 s for 12.
 

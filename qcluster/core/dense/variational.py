@@ -49,7 +49,7 @@ class Redrawn:
     kernel: Kernel
     """The noise that is undone; it stays fixed."""
     rows: Indices
-    """``(n_outcomes,)`` numbers of the observed strings; each number belongs to one string only."""
+    """``(n_outcomes,)`` indices of the observed strings; each belongs to one string only."""
     posterior: Floats
     """``(6,)`` posterior probability of each concentration."""
 

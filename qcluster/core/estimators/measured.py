@@ -30,7 +30,7 @@ from qcluster.core.uncertainty.response import Response
 
 _WIDTHS, _ROOM = (16, 18, 20), 6.0
 """Widths in bits to which wider strings are hashed (see `qcluster.core.stats.walsh`). The first width is taken that has
-`_ROOM` numbers per distinct string, so that one string in six or seven shares its number, else the last. Broad outputs
+`_ROOM` indices per distinct string, so that one string in six or seven shares its index, else the last. Broad outputs
 are estimated only if no strings are hashed."""
 _ROUNDS = 30
 """Rounds of accelerated Richardson-Lucy."""
@@ -121,7 +121,7 @@ def mitigate_measured(
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Measured counts and noise, and the numbers of their strings."""
+    """Measured counts and noise, and the indices of their strings."""
 
     counts: Distribution
     """The counts."""
@@ -130,24 +130,24 @@ class _Seen:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """Kernel of the noise as measured; numbers of strings are as narrow as keeps most strings apart."""
+        """Kernel of the noise as measured; indices of strings are as narrow as keeps most strings apart."""
         distinct = max(self.counts.n_outcomes, self.noise.patterns.n_outcomes)
         roomy = [width for width in _WIDTHS if 2.0**width >= _ROOM * distinct]
         return self.noise.kernel(roomy[0] if roomy else _WIDTHS[-1])
 
     @cached_property
     def rows(self) -> Indices:
-        """``(n_outcomes,)`` numbers of the strings that were read."""
+        """``(n_outcomes,)`` indices of the strings that were read."""
         return self.kernel.index.of(self.counts.words)
 
     @cached_property
     def histogram(self) -> Floats:
-        """``(2^m,)`` shots of each number."""
+        """``(2^m,)`` shots of each index."""
         return np.bincount(self.rows, self.counts.weights, self.kernel.size).astype(np.float64)
 
     def by_probability(self, ideal: Floats) -> Indices:
-        """Return rows of the counts, the most frequent string of each number, in order of falling probability of these
-        numbers, ``(2^m,)``."""
+        """Return rows of the counts, the most frequent string of each index, in order of falling probability of these
+        indices, ``(2^m,)``."""
         frequent = np.sort(most_frequent(self.rows, self.counts.weights))
         return np.asarray(frequent[np.lexsort((-self.counts.weights[frequent], -ideal[self.rows[frequent]]))])
 

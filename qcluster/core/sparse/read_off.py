@@ -39,10 +39,10 @@ def few_strings(kernel: Kernel, ideal: Floats, counts: Floats, words: Words | No
         kernel: of the calibration, at the multiple of its noise that the deconvolution assumed.
         ideal: ``(2^m,)`` the deconvolution.
         counts: ``(2^m,)`` shots.
-        words: ``(2^m, n_words)`` the string of each number; None if the number is the string.
+        words: ``(2^m, n_words)`` the string of each index; None if the index is the string.
     """
     rows, sent = np.flatnonzero(counts), np.argsort(-ideal, kind="stable")[:_MOST]
-    if words is not None:  # the string of a number that was not read is not known
+    if words is not None:  # the string of an index that was not read is not known
         sent = sent[counts[sent] > 0]
     sent_words, even = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
     weighed = weigh_prefixes(kernel, sent, sent_words, rows, counts[rows], even, None, _WEIGHT_ROUNDS)

@@ -1,7 +1,7 @@
 """A few strings seen through the noise kernel of a circuit: their likelihoods, weights and description lengths.
 
-``P(y) = b 2^-m + (1 - b) sum_k w_k E(y | c_k)``, E the kernel. Strings y and c are given by number: their index in the
-``2^m`` vectors of the kernel.
+``P(y) = b 2^-m + (1 - b) sum_k w_k E(y | c_k)``, E the kernel. Strings y and c are given by their indices in
+the ``2^m`` vectors of the kernel.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class FewStrings:
     """A few strings that, with uniform noise, explain counts through a kernel."""
 
     strings: Indices
-    """``(k,)`` numbers, heaviest first."""
+    """``(k,)`` indices, heaviest first."""
     weights: Floats
     """``(k,)`` shares that sum to 1."""
     uniform: float
@@ -56,7 +56,7 @@ class FewStrings:
 
     @property
     def noiseless(self) -> Floats:
-        """``(2^m,)`` probability of each number without noise."""
+        """``(2^m,)`` probability of each index without noise."""
         return np.bincount(self.strings, self.weights, self.kernel.size).astype(np.float64)
 
     @property
@@ -69,7 +69,7 @@ class FewStrings:
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
     def response(self, rows: Indices, shots: Floats) -> NewtonResponse:
-        """Return an object that reweighs the strings for resampled shots, from observed numbers and their shots, both
+        """Return an object that reweighs the strings for resampled shots, from observed indices and their shots, both
         ``(n_rows,)``."""
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
@@ -95,9 +95,9 @@ def weigh_prefixes(
 
     Args:
         kernel: the noise.
-        strings: ``(k,)`` numbers.
+        strings: ``(k,)`` indices.
         words: ``(k, n_words)`` the same strings, packed.
-        rows: ``(n_rows,)`` observed numbers.
+        rows: ``(n_rows,)`` observed indices.
         shots: ``(n_rows,)`` their shots.
         start: ``(k,)`` weights to start from.
         uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.

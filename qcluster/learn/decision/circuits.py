@@ -199,7 +199,7 @@ def tails(seed: int) -> Case:
 
 
 def foreign(seed: int) -> Case:
-    """Draw counts whose noise is not that of the circuit's faults: independent flips up to almost one half, lost shots.
+    """Draw counts whose noise is not that of the circuit's faults: flips at rates up to almost one half, uniform noise.
 
     Deep circuits on real machines behave so. The counts alone may reveal the ideal output where the circuit does not.
     """

@@ -169,36 +169,36 @@ def test_the_fidelity_of_a_blend_follows_from_the_overlaps(n_bits):
     assert hellinger_fidelity(answer, ideal) == pytest.approx(predicted, rel=1e-6)
 
 
-def test_strings_of_one_number_share_what_it_gets():
-    """Wide registers: numbers are hashes. What a number gets goes to its strings as often as these were read."""
+def test_strings_of_one_index_share_what_it_gets():
+    """Wide registers: indices are hashes. What an index gets goes to its strings as often as these were read."""
     rng = np.random.default_rng(5)
     kernel = Kernel.of(chain(30, 0.01, 0.03), 6)
     words, _ = unique_words(pack(rng.random((100, 30)) < 0.5))
-    numbers = kernel.index.of(words)
+    indices = kernel.index.of(words)
     shots = rng.integers(1, 50, 100).astype(float)
-    whole = np.bincount(numbers, shots, kernel.size)
-    support = Support(words, numbers, shots / whole[numbers], False)
+    whole = np.bincount(indices, shots, kernel.size)
+    support = Support(words, indices, shots / whole[indices], False)
     vector = rng.dirichlet(np.ones(kernel.size))
     spread = support.spread(vector[None])[0] ** 2
-    wanted = np.array([vector[k] * s / whole[k] for k, s in zip(numbers, shots, strict=True)])
+    wanted = np.array([vector[k] * s / whole[k] for k, s in zip(indices, shots, strict=True)])
     np.testing.assert_allclose(spread, wanted / wanted.sum(), atol=1e-12)
     some = rng.permutation(100)[:20]
     np.testing.assert_array_equal(support.places(words[some]), some)
 
 
-def test_a_number_means_the_same_string_wherever_it_is_asked():
-    """Of strings that share a number and were read equally often: the lowest, in the description and in the answer."""
+def test_an_index_means_the_same_string_wherever_it_is_asked():
+    """Of strings that share an index and were read equally often: the lowest, in the description and in the answer."""
     faults = chain(20, 0.01, 0.03)
     counts = Distribution(np.random.default_rng(4).random((400, 20)) < 0.5, np.ones(400))
     found = gather(counts, faults)
-    numbers = np.unique(found.kernel.index.of(counts.words))
-    assert len(numbers) < counts.n_outcomes
-    meant = replace(found, few=replace(found.few, strings=numbers)).strings
+    indices = np.unique(found.kernel.index.of(counts.words))
+    assert len(indices) < counts.n_outcomes
+    meant = replace(found, few=replace(found.few, strings=indices)).strings
     words = circuit_candidates.words_of(counts, found.kernel)
     assert words is not None
-    np.testing.assert_array_equal(found.support.words[meant], words[numbers])
-    lowest = [counts.words[found.kernel.index.of(counts.words) == number].min() for number in numbers]
-    np.testing.assert_array_equal(words[numbers, 0], lowest)
+    np.testing.assert_array_equal(found.support.words[meant], words[indices])
+    lowest = [counts.words[found.kernel.index.of(counts.words) == index].min() for index in indices]
+    np.testing.assert_array_equal(words[indices, 0], lowest)
 
 
 def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():

@@ -84,7 +84,7 @@ def test_of_strings_that_the_hash_confuses_the_frequent_one_is_meant():
 
 @pytest.mark.parametrize("n", [18, 40])
 def test_of_hashed_strings_those_alone_are_meant_that_were_read(n):
-    """Fewer than are looked at: the other numbers mean no string, and took the place of one that was read."""
+    """Fewer than are looked at: the other indices mean no string, and took the place of one that was read."""
     bits = np.random.default_rng(2).random((35, n)) < 0.5
     found = gather(Distribution(bits, np.full(35, 1000.0)), chain(n, 0.0, 0.001))
     np.testing.assert_array_equal(found.support.words[found.strings], found.few.words)
@@ -147,6 +147,16 @@ def test_mistakes_are_named():
         decide_circuit(Distribution.of({"00": 1}), faults)
     with pytest.raises(ValueError, match="at least one shot"):
         decide_circuit(Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0)), faults)
+
+
+@pytest.mark.parametrize(("ideal", "applied"), [((13,), True), ((0, 63), False)])
+def test_circuits_of_which_next_to_no_shot_is_faultless_are_left_unless_counts_alone_have_an_answer(ideal, applied):
+    """One string is still found in a million shots; the two of a GHZ state are not."""
+    faults = chain(6, 0.43, 0.03)
+    sent = np.bincount(ideal, minlength=64) / len(ideal)
+    fit = decide_circuit(counted(Kernel.of(faults).forward(sent), 10**6, np.random.default_rng(3)), faults)
+    assert fit.applied == applied
+    assert fit.reason.startswith("left as is: by the calibration, only 0.9% of the shots") != applied
 
 
 def test_the_reason_tells_all_of_the_counts_that_are_kept():

@@ -1,5 +1,7 @@
 """Richardson-Lucy under a circuit's kernel: what it maximises, where it ends, and the noise it undoes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,23 @@ def test_the_calibrated_noise_is_undone_where_it_is_right_and_less_where_counts_
     clean = np.random.default_rng(seed).multinomial(8192, ideal).astype(float)
     noisy = Kernel.of(random_faults(6, np.random.default_rng(seed), rate=0.4, readout=0.2))
     assert scale(noisy, clean) == 0
+
+
+@pytest.mark.parametrize(
+    ("scales", "deviances", "wanted"),
+    [
+        ((2.0, 1.0, 0.5), (500.0, 139.0, 100.0), 1.0),  # three standard deviations, and a hundredth a shot
+        ((2.0, 1.0, 0.5), (500.0, 141.0, 100.0), 0.5),
+        ((1.6, 0.5), (100.0, 100.0), 1.6),  # the nearer one in the logarithm
+        ((2.0, 1.0, 0.5), (300.0, 205.0, 170.0), 1.0),  # none explains the counts: as much above the least
+        ((2.0, 1.0, 0.5), (300.0, 215.0, 170.0), 0.5),
+    ],
+)
+def test_the_noise_nearest_to_the_calibrated_is_taken_of_those_that_explain_the_counts(scales, deviances, wanted):
+    fits = SimpleNamespace(
+        kernels=SimpleNamespace(scales=np.array(scales)), usual=100.0, spread=10.0, deviance=np.array(deviances)
+    )
+    assert scales[allowed(fits, 1000.0)] == wanted
 
 
 def test_several_frequencies_are_deconvolved_at_once():

@@ -42,6 +42,24 @@ def test_the_evidence_prefers_the_concentration_of_the_ideal():
         assert np.sqrt(estimate * ideal).sum() ** 2 > raw + 0.5 * (1 - raw) * (favoured == 0)
 
 
+def test_denser_ideals_get_half_of_the_tempered_probability():
+    """At a temperature of 5; denser is some thirty times the mass, but at most that of a random state."""
+    masses = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
+    kernel, counts = kernel_of(4, 0.05), np.random.default_rng(1).multinomial(300, np.r_[0.4, np.full(15, 0.04)])
+    roots, evidence = posterior(kernel, counts.astype(float), masses[:, None])
+    tempered = np.exp((evidence - evidence.max()) / 5)
+    tempered /= tempered.sum()
+    wanted = tempered / 2
+    for mass, probability in zip(masses, tempered, strict=True):
+        denser = max(mass, min(30 * mass, 1.0))
+        wanted[np.argmin(np.abs(np.log(masses / denser)))] += probability / 2
+    estimate, hedged = variational(kernel, counts.astype(float))
+    np.testing.assert_allclose(hedged, wanted)
+    assert np.sort(hedged)[-2] > 0.02
+    root = wanted @ roots
+    np.testing.assert_allclose(estimate, root**2 / (root @ root))
+
+
 @pytest.mark.parametrize(("n", "most", "least"), [(8, 1e5, 1e-9), (16, 1e5, 1e-3), (16, 1e8, 1.0)])
 def test_what_rounding_hides_stays_a_number(n, most, least):
     """Strings far below the heaviest, under no noise: a shot divided by what rounding left of them was none."""

@@ -8,7 +8,7 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.estimators.measured import _clear
+from qcluster.core.estimators.measured import _above_step, _clear
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.walsh import walsh
 from tests.conftest import read_records
@@ -175,6 +175,23 @@ def test_unexplained_strings_are_the_output_where_none_lies_a_step_below_the_hea
     weights = np.array([1 - lightest, lightest])
     assert _clear(weights, 0.95) == clear
     assert not _clear(weights, 0.85)
+
+
+@pytest.mark.parametrize(
+    ("heights", "shots", "above"),
+    [
+        ((0.5, 0.3, 0.1, 0.001), 1000, 3),
+        (
+            (0.5, 0.01, 0.0001),
+            1000,
+            1,
+        ),  # the ten shots of the second may be noise, of which three are allowed
+        ((0.2, 0.02, 0.02), 1e6, 0),  # steps, but most of the answer lies below them
+        ((0.4, 0.3, 0.2), 20, 0),
+    ],
+)
+def test_strings_end_at_the_largest_step(heights, shots, above):
+    assert _above_step(np.array(heights), shots, len(heights)) == above
 
 
 def test_intervals_hold_the_truth():

@@ -88,6 +88,33 @@ def test_a_strong_prior_keeps_the_calibration():
     np.testing.assert_allclose(kept.decays, prior.decays, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("readout", "sent"), [((0.0, 0.1), 1), ((0.1, 0.0), 0)])
+def test_decay_is_learned_from_one_bit(readout, sent):
+    """Of 1000 shots, 300 left the value that was sent."""
+    prior = Kernel.of(FaultMasks(1, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0), np.array([readout])))
+    counts = np.where(np.arange(2) == sent, 700.0, 300.0)
+    learned = learn_rates(prior, prior, counts, np.eye(2)[sent], strength=1e-9, steps=60)
+    assert abs(learned.decays[0]) == pytest.approx(0.3, abs=1e-3)
+    assert np.sign(learned.decays[0]) == (1 if sent else -1)
+
+
+def test_rates_beside_the_calibration_cost_a_twentieth():
+    """A gamma prior, of which patterns that the calibration lacks have a smaller weight."""
+    masks, kind = np.array([[1], [2]], dtype=np.uint64), np.array([0, CROSSTALK])
+    prior = Kernel.of(FaultMasks(2, masks, np.full(2, 0.1), kind, np.zeros((2, 2))))
+    doubled = replace(prior, rates=prior.rates * np.array([2.0, 2.0, 1.0, 1.0]))
+    nothing = np.log(1e-12)  # readout without errors: the least ratio
+    wanted = 3.0 * (1 - np.log(2)) * (1 + 1 / 20) + 2 * 3.0 * (1e-12 - 1 - nothing)
+    assert prior_cost(doubled, prior, 3.0) == pytest.approx(wanted)
+
+
+def test_scaled_decays_stay_probabilities():
+    readout = np.array([[0.0, 0.2], [0.0, 0.7], [0.7, 0.0], [0.0, 0.95]])
+    kernel = Kernel.of(FaultMasks(4, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0), readout))
+    np.testing.assert_allclose(kernel.scaled(3.0).decays, [0.3, 0.9, -0.9, 0.95])
+    np.testing.assert_allclose(kernel.scaled(0.5).decays, [0.1, 0.35, -0.35, 0.475])
+
+
 def test_equal_masks_of_a_kind_are_merged():
     masks = np.array([[3], [0], [3], [1], [3]], dtype=np.uint64)
     kind = np.array([0, 0, 0, 0, CROSSTALK], dtype=np.uint8)

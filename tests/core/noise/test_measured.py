@@ -81,6 +81,13 @@ def test_what_a_reference_says_of_itself_is_counted():
     assert not noise.refusal
 
 
+@pytest.mark.parametrize(("rival", "refused"), [(490, False), (540, False), (560, True)])
+def test_a_reference_is_refused_where_another_string_leads_beyond_shot_noise(rival, refused):
+    """Of 1000 shots, three standard deviations of the difference are 95."""
+    noise = MeasuredNoise({"00": 1000 - rival, "01": rival}, "00")
+    assert bool(noise.refusal) == refused
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_patterns_that_no_faults_explain_leave_the_rates_as_they_were(seed):
     """Single precision: a handful of shots of any pattern beside 4,400 with one flip or none."""

@@ -16,6 +16,6 @@ def _at_once(search: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
-fit, fit_all = _at_once(em.fit), _at_once(em.fit_all)
+fit, fit_all, refit = map(_at_once, (em.fit, em.fit_all, em.refit))
 select = _at_once(forward_selection.forward_selection)
 local_search, relocate, ring = map(_at_once, (local_search.local_search, local_search.relocate, local_search.ring))

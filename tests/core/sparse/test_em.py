@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from qcluster.core.counts.bits import index_bits
 from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.em import solve_odds
 from qcluster.core.sparse.fit import MixtureSettings, fit_mixture
 from qcluster.core.sparse.model import Prior, lay_out
-from tests.core.sparse.at_once import fit, fit_all
+from tests.core.sparse.at_once import fit, fit_all, refit
 from tests.core.sparse.test_fit import flipped, model_of
 
 
@@ -45,6 +48,47 @@ def test_odds_match_the_flips_in_all_regimes():
     for _ in range(30):
         found = solve_odds(flips, sent, found, np.array([[1e-6 / shots]]), None)
     assert found == pytest.approx(odds, rel=1e-4)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_prior_is_so_many_shots_that_flip_as_it_expects(known):
+    """They are added where odds are not tilted; without known rates they expect the mean over the bits."""
+    rng = np.random.default_rng(4)
+    sent = rng.dirichlet(np.ones(4))[None, :, None] * rng.uniform(0.2, 0.8, 8)
+    flips, strength = sent.sum(axis=1) * rng.uniform(0.05, 0.3, 8), 0.7
+    rates = rng.uniform(0.05, 0.3, (1, 8)) if known else None
+    found = np.full((1, 8), 0.1)
+    for _ in range(30):
+        found = solve_odds(flips, sent, found, np.array([[strength]]), rates)
+    means = []
+    for value in (slice(0, 4), slice(4, 8)):  # of the bits sent as 0, and of those sent as 1
+        pooled = flips.sum() / sent.sum()
+        means += [(flips[0, value].sum() + 0.3 * pooled) / (sent[0, :, value].sum() + 0.3)] * 4
+    tilted = found * TILTS[:, None]
+    predicted = (sent * (tilted / (1 + tilted))).sum(axis=1) + strength * found / (1 + found)
+    np.testing.assert_allclose(predicted, flips + strength * (rates if known else np.array([means])), rtol=1e-6)
+
+
+def test_strings_of_less_than_one_shot_are_dropped():
+    """Those of a few shots stay."""
+    sent = index_bits(np.array([5, 130, 77]), 8)
+    read = flipped(sent[:2], np.array([0.99, 0.01]), 1000, 0.0, 0.0, 1)
+    rows, start = lay_out(read.bits, read.weights), model_of(8, 3, 1)
+    start = replace(start, centroids=sent, weights=np.array([0.6, 0.2, 0.2]), odds=np.full((8, 2), 1e-3))
+    (found,) = refit(rows, [start], Prior(30.0), 30)
+    assert found.centroids.tolist() == sent[:2].tolist()
+    assert found.weights.sum() == pytest.approx(1)
+    assert 1 < found.weights[1] * 1000 < 100
+
+
+def test_a_bit_that_reads_inverted_is_turned_in_all_strings():
+    sent = np.array([[False] * 8, [True] * 8])
+    rates = np.r_[0.8, np.full(7, 0.05)]
+    raw = flipped(sent, np.full(2, 0.5), 8192, rates, rates, 4)
+    start = replace(model_of(8, 1, 1), centroids=sent, weights=np.full(2, 0.5), odds=np.full((8, 2), 0.1))
+    found = fit(lay_out(raw.bits, raw.weights), start, Prior(30.0), 30)
+    assert found.centroids.tolist() == [[True] + [False] * 7, [False] + [True] * 7]
+    assert found.rates()[0] == pytest.approx([0.2, 0.2], abs=0.03)
 
 
 def test_a_bit_near_one_half_keeps_its_label():

@@ -1,13 +1,25 @@
 """Moves of strings: none lengthens the description, and each finds what it is for."""
 
+from math import log
+
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.fit import fit_mixture
-from qcluster.core.sparse.local_search import conditional_log_likelihood, split_bits, within_two
+from qcluster.core.sparse.local_search import (
+    _MARGIN,
+    _log_density,
+    _log_evidence,
+    _logits,
+    conditional_log_likelihood,
+    ring_gain,
+    split_bits,
+    within_two,
+)
 from qcluster.core.sparse.model import Model, Prior, lay_out, likelihoods
 from qcluster.core.sparse.thinning import on_all_strings
 from tests.core.sparse.at_once import fit, local_search, relocate, ring
@@ -61,6 +73,51 @@ def test_bits_are_split_where_the_rates_are_alike():
     ones = np.array([0.04, 0.05, 0.03, 0.06, 0.42, 0.45, 0.48, 0.55, 0.6])
     assert split_bits(ones, np.full(9, 2000.0)).tolist() == [False] * 4 + [True] * 5
     assert split_bits(np.full(9, 0.05), np.full(9, 2000.0)).tolist() == [False] * 9
+
+
+def test_the_majority_of_each_bit_is_left_for_a_threshold_of_far_more_evidence_alone():
+    """Thresholds may turn bits that are 1 in more than 30% of the shots."""
+    near = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        ones, precision = np.append(rng.uniform(0.02, 0.1, 5), rng.uniform(0.2, 0.8, 3)), np.full(8, 500.0)
+        logit, noise = _logits(ones, precision)
+        majority = ones > 0.5
+        others = [ones >= least for least in ones if 0.3 < least <= 0.5]
+        scores = [_log_evidence(logit, noise, other) - _log_evidence(logit, noise, majority) for other in others]
+        best = int(np.argmax(scores)) if scores else None
+        wanted = majority if best is None or scores[best] <= _MARGIN else others[best]
+        near += best is not None and 0 < scores[best] <= _MARGIN
+        np.testing.assert_array_equal(split_bits(ones, precision), wanted)
+    assert near >= 3
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_logits_about_an_unknown_mean_are_normal(k):
+    rng = np.random.default_rng(k)
+    centred, noise = rng.normal(0, 1, k), rng.uniform(0.01, 0.5, k)
+    covariance = np.diag(0.5**2 + noise) + 1.0  # a common mean, drawn from N(0, 1)
+    wanted = multivariate_normal(np.zeros(k), covariance).logpdf(centred)
+    assert _log_density(centred, noise, 0.5) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("n", [6, 10])
+def test_a_ring_is_weighed_on_all_strings_within_two_bits_of_its_centre(n):
+    """Those that were never read count as well, where a register is listed whole and where it is not."""
+    ring_of, string = np.eye(n, dtype=bool), np.zeros((1, n), dtype=bool)
+    read = flipped(np.vstack([ring_of, string]), np.append(np.full(n, 0.7 / n), 0.3), 1500, 0.03, 0.04, 3)
+    pairs = [ring_of[i] | ring_of[j] for i in range(n) for j in range(i)]
+    rows, ball = lay_out(read.bits, read.weights), np.vstack([string, ring_of, pairs])
+    models = [fit(rows, start_at(sent), PRIOR, 10) for sent in (string, ring_of)]
+    near = rows.bits.sum(axis=1) <= 2
+    shots, levels = rows.weights[near].sum(), []
+    for model in models:
+        whole = on_all_strings(ball, np.ones(len(ball)), model, 0).total.astype(float)
+        probability = dict(zip(map(bytes, ball), whole / whole.sum(), strict=True))
+        parts = zip(rows.bits[near], rows.weights[near], strict=True)
+        levels.append(sum(weight * log(probability[bytes(row)]) for row, weight in parts if weight))
+    wanted = levels[1] - levels[0] - log(n + 1) - 0.5 * log(shots)
+    assert ring_gain(rows, *models, string[0]) == pytest.approx(wanted, rel=1e-4, abs=1e-2)
 
 
 @pytest.mark.parametrize(("kind", "is_ring"), [("ring", True), ("string", False)])

@@ -46,6 +46,37 @@ def test_what_was_never_read_may_still_be_there():
     assert left_alone().interval("III") == qc.Interval(1.0, 1.0, 1.0, 0.95, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("counts", "number"),
+    [
+        ({"00": 100, "01": 100, "10": 100, "11": 100}, 800),  # a variance of 1/8, half of that of a fair bit
+        ({"01": 200, "10": 200}, 400**2),  # none: the least variance is a quarter over the shots
+        ({"00": 200, "11": 200}, 400),
+    ],
+)
+def test_values_that_vary_less_than_a_bit_count_as_more_shots(counts, number):
+    raw = qc.Distribution.of(counts)
+    (found,) = intervals(raw, raw, None, [np.array([0.0, 1.0, 1.0, 2.0])])
+    assert (found.low, found.high) == pytest.approx([2 * end for end in wilson(0.5, number, 1.959964)])
+
+
+class Recorder:
+    """A response that keeps the redrawn counts."""
+
+    width = 1
+
+    def resample(self, draws, levels, observables):
+        self.draws = draws
+        return np.zeros((len(draws), 1))
+
+
+@pytest.mark.parametrize("weights", [{"0": 1.3, "1": 1.2}, {"0": 2e17, "1": 1e17}])
+def test_redrawn_counts_have_as_many_shots_as_the_counts(weights):
+    raw, response = qc.Distribution.of(weights), Recorder()
+    intervals(raw, raw, response, ["0"], samples=5)
+    np.testing.assert_allclose(response.draws.sum(axis=1), raw.shots)
+
+
 @pytest.mark.parametrize("shots", [400, 4000])
 def test_redrawn_answers_that_agree_are_no_more_sure_than_the_shots(shots):
     """Few strings under known flips leave next to no spread: an answer of .999 from 4000 shots may still be 1."""
@@ -105,7 +136,7 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
         assert seen / 2 < fixed.interval("000000").standard_error < doubt * seen, few
 
 
-def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
+def test_the_raw_counts_are_deconvolved_to_the_answer_without_shrinkage():
     faults = chain(5, 0.03, 0.02)
     ideal = np.sort(np.random.default_rng(3).exponential(size=32))[::-1] ** 2
     raw = counted(noisy_distribution(ideal / ideal.sum(), faults), 8000, np.random.default_rng(4))

@@ -67,6 +67,28 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
     np.testing.assert_allclose(stepped, refitted, atol=0.01)
 
 
+def test_flip_rates_are_as_free_as_their_prior_lets_them_be(read):
+    """Under a prior of countless shots they stay, and the strings move as under fixed likelihoods."""
+    sent, weights, rates = index_bits(np.array([3, 12, 40]), N), np.array([0.5, 0.3, 0.2]), np.full((N, 2), 0.065)
+    flips = (read.bits[:, None] != sent[None]).sum(axis=2)
+    columns = np.hstack([0.065**flips * 0.935 ** (N - flips), np.full((len(flips), 1), 0.5**N)])
+    shares = np.append(0.98 * weights, 0.02)
+    draws = np.random.default_rng(6).multinomial(3000, read.probabilities, 20).astype(float)
+    fixed = column_response(pack(sent), shares, read.weights, columns).reweighted(draws)
+    stiff, loose = (flip_response(read, sent, weights, 0.02, rates, shots).reweighted(draws) for shots in (1e12, 1e-6))
+    np.testing.assert_allclose(stiff, fixed, atol=1e-6)
+    assert np.abs(loose - fixed).max() > 1e-4
+
+
+def test_strings_without_weight_get_none(read):
+    columns = np.random.default_rng(7).dirichlet(np.ones(4), len(read.weights))
+    shares = np.array([0.6, 0.38, 0.0, 0.02])
+    response = column_response(pack(index_bits(np.array([3, 12, 40]), N)), shares, read.weights, columns)
+    moved = response.reweighted(np.random.default_rng(8).multinomial(3000, read.probabilities, 20).astype(float))
+    assert not moved[:, 2].any()
+    assert (moved[:, :2] > 0).all()
+
+
 def test_counts_are_scored_once_for_all_batches_of_resamples(read):
     """The information of 100,000 strings takes a second: it must not be computed again for every few resamples."""
     found = fit_mixture(read.bits, read.weights)
