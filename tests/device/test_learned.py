@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.audit import Place
+from qcluster.device.noise.audit import Place, ReferenceReport
 from qcluster.device.noise.faults import fault_masks, located_faults, run_faults
 from qcluster.device.noise.learned import log_spreads
 from qcluster.device.noise.measured import MeasuredReference
@@ -218,6 +220,27 @@ def test_places_whose_faults_flip_the_same_bits_are_uncertain():
     assert spread["gate"] == pytest.approx(np.sqrt(covariance[0, 0]), rel=0.05)
     assert spread["readout"] == pytest.approx(np.sqrt(covariance[1, 1]), rel=0.05)
     assert spread["gate"] > 0.1
+
+
+def test_crosstalk_is_reported_unless_all_of_it_is_in_one_twirl():
+    machine = find_machine("fake_manila")
+    circuit = QuantumCircuit(2)
+    circuit.x([0, 1])
+    circuit.measure_all()
+    isa = transpile(circuit, machine.backend, initial_layout=[0, 1])
+    (run,) = qc.execute([isa], "fake_manila", shots=64, twirls=8, reference=True, seed=3)
+    expected = run.reference.expected
+    flipped = "".join("10"[int(bit)] for bit in expected)
+
+    def report(both: list[int]) -> ReferenceReport:
+        twirls = tuple(qc.Distribution.of({expected: 1000 - n, flipped: n}) for n in both)
+        return dataclasses.replace(run.reference, counts=reduce(add, twirls), twirl_counts=twirls).report()
+
+    (pair,) = report([10] * 8).crosstalk
+    assert pair[:2] == (0, 1)
+    assert pair[2] == pytest.approx(0.01, rel=0.1)
+    assert "bits 0 and 1 flip together in" in str(report([8, 12] * 4))
+    assert report([80] + [0] * 7).crosstalk == ()
 
 
 def test_how_far_off_a_place_is_lies_within_its_own_range():
