@@ -322,10 +322,15 @@ def request_digest(
         qiskit: the version of Qiskit that the digest is for, to compare with one made under another version; see
             `identify_circuits`.
     """
-    earlier = [reference.to_json() for reference in reused]
+    earlier = [_pooled(reference).to_json() for reference in reused]
     # Requests with one reference, or none, must keep the digests that earlier versions stored.
     facts = [backend, vars(options), seed, earlier[0] if len(earlier) == 1 else earlier or None]
     return hashlib.sha256(identify_circuits(circuits, qiskit) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _pooled(reference: MeasuredReference) -> MeasuredReference:
+    """Leave out the counts of single twirls, which earlier versions did not keep."""
+    return dataclasses.replace(reference, twirl_counts=(), more=tuple(map(_pooled, reference.more)))
 
 
 _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "hardware": ("hardware",)}

@@ -179,6 +179,7 @@ def read_runs(
                 skeleton=prepared.skeleton,
                 flipped=flipped_share(prepared.flips, request.options),
                 conditions=conditions_of(request.options),
+                twirl_counts=undone,
             )
             for number in prepared.serves:
                 first = runs[number].reference  # if there are several references, the first holds the others

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.audit import Place
+from qcluster.device.noise.audit import Place, ReferenceReport
 from qcluster.device.noise.faults import fault_masks, located_faults, run_faults
+from qcluster.device.noise.learned import log_spreads
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, prepare
 
 
@@ -160,6 +164,83 @@ def test_the_report_names_the_pair_that_is_worse():
     assert report.flips.shape == (4, 2)
     assert abs(plain.reference.report().ratio - 1) < 0.25
     assert report.plot().axes
+
+
+def one_bit(readout: float, gate: float, shots: int = 20_000) -> MeasuredReference:
+    """A reference of one x and one bit, where nothing but the gate and the readout fails, at the calibrated rates."""
+    machine = find_machine("fake_manila")
+    clean = dataclasses.replace(
+        machine.calibration,
+        readout=np.full_like(machine.calibration.readout, readout),
+        errors_1q=np.full_like(machine.calibration.errors_1q, gate),
+        t1=np.full_like(machine.calibration.t1, np.inf),
+        t2=np.full_like(machine.calibration.t2, np.inf),
+    )
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.measure_all()
+    options = Options(shots=64, twirls=8, reference=True)
+    (run,) = run_request(prepare([circuit], dataclasses.replace(machine, calibration=clean), options, 3), machine)
+    expected = int(run.reference.expected)
+    flipped = round(shots * (readout + gate - 2 * readout * gate))
+    counts = qc.Distribution.of({str(expected): shots - flipped, str(1 - expected): flipped})
+    return dataclasses.replace(run.reference, counts=counts, twirl_counts=())
+
+
+def spreads(reference: MeasuredReference) -> dict:
+    """The standard deviation of each log factor, by kind of place."""
+    inputs = reference._references, [reference.twirl_counts], reference.calibration, reference.learned
+    return dict(zip([name for name, *_ in reference.learned.places], log_spreads(*inputs, idle=False), strict=True))
+
+
+def test_a_factor_is_as_uncertain_as_its_faults_differ_between_twirls():
+    """With all flips in half of eight twirls, shot noise alone was said to be all: a factor of 1.00 (0.97 to 1.03)."""
+    reference = one_bit(0.05, 0.0)
+    (expected, kept), (other, flipped) = sorted(reference.counts.to_counts().items(), key=lambda pair: -pair[1])
+    alike = [{expected: kept // 8, other: flipped // 8}] * 8
+    lumped = [{expected: (kept + flipped) // 8 - n, other: n} for n in (0, flipped // 4) * 4]
+    told = {}
+    for name, twirls in {
+        "unknown": [],
+        "one": [{expected: kept, other: flipped}],
+        "alike": alike,
+        "lumped": lumped,
+    }.items():
+        counts = tuple(map(qc.Distribution.of, twirls))
+        assert not counts or sum(each.shots for each in counts) == reference.counts.shots
+        told[name] = spreads(dataclasses.replace(reference, twirl_counts=counts))["readout"]
+    assert told["unknown"] == told["one"] == told["alike"] == pytest.approx(1 / np.sqrt(flipped), rel=0.05)
+    assert told["lumped"] == pytest.approx(1 / np.sqrt(7), rel=0.05)
+
+
+def test_places_whose_faults_flip_the_same_bits_are_uncertain():
+    """Only the sum of both is known: 1000 faults said each of them to 4.5 %."""
+    spread, precision = spreads(one_bit(0.05, 0.05)), np.diag([2 / 0.2**2, 2 / 0.3**2])  # of the priors
+    covariance = np.linalg.inv(precision + 20_000 * 0.095 * np.full((2, 2), 0.25))
+    assert spread["gate"] == pytest.approx(np.sqrt(covariance[0, 0]), rel=0.05)
+    assert spread["readout"] == pytest.approx(np.sqrt(covariance[1, 1]), rel=0.05)
+    assert spread["gate"] > 0.1
+
+
+def test_crosstalk_is_reported_unless_all_of_it_is_in_one_twirl():
+    machine = find_machine("fake_manila")
+    circuit = QuantumCircuit(2)
+    circuit.x([0, 1])
+    circuit.measure_all()
+    isa = transpile(circuit, machine.backend, initial_layout=[0, 1])
+    (run,) = qc.execute([isa], "fake_manila", shots=64, twirls=8, reference=True, seed=3)
+    expected = run.reference.expected
+    flipped = "".join("10"[int(bit)] for bit in expected)
+
+    def report(both: list[int]) -> ReferenceReport:
+        twirls = tuple(qc.Distribution.of({expected: 1000 - n, flipped: n}) for n in both)
+        return dataclasses.replace(run.reference, counts=reduce(add, twirls), twirl_counts=twirls).report()
+
+    (pair,) = report([10] * 8).crosstalk
+    assert pair[:2] == (0, 1)
+    assert pair[2] == pytest.approx(0.01, rel=0.1)
+    assert "bits 0 and 1 flip together in" in str(report([8, 12] * 4))
+    assert report([80] + [0] * 7).crosstalk == ()
 
 
 def test_how_far_off_a_place_is_lies_within_its_own_range():

@@ -19,7 +19,7 @@ from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.measured import MeasuredReference, is_reusable
 from qcluster.device.noise.reference import reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.request import Request, reference_cost
+from qcluster.device.request import Request, reference_cost, request_digest
 from qcluster.device.run import Run
 
 BASES = {
@@ -353,6 +353,15 @@ def test_a_measured_reference_is_written_and_read():
     again = MeasuredReference.from_json(run.reference.to_json())
     assert again.counts == run.reference.counts
     assert again.to_json() == run.reference.to_json()
+    assert [each.shots for each in again.twirl_counts] == [150, 150]
+    content = json.loads(run.reference.to_json())
+    pooled = replace(run.reference, twirl_counts=())
+    assert pooled.to_json() == json.dumps({key: value for key, value in content.items() if key != "twirl_counts"})
+    assert MeasuredReference.from_json(pooled.to_json()).twirl_counts == ()  # as versions wrote it that kept none
+    digests = {request_digest([ghz(3)], "fake_manila", Options(), 5, [one]) for one in (run.reference, pooled)}
+    assert len(digests) == 1
+    with pytest.raises(ValueError, match="twirl_counts must add up to counts; they do not"):
+        MeasuredReference.from_json(json.dumps(content | {"twirl_counts": content["twirl_counts"][:1]}))
     with pytest.raises(ValueError, match="qcluster-reference JSON document"):
         MeasuredReference.from_json("{}")
 

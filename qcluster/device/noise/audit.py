@@ -98,20 +98,21 @@ class ReferenceReport:
         return plot_reference(self)
 
 
-def audit(title: str, noise: MeasuredNoise, learned: Learned, *, published: bool) -> ReferenceReport:
+def audit(title: str, noise: MeasuredNoise, learned: Learned, spreads: Floats, *, published: bool) -> ReferenceReport:
     """Compile the report of a reference.
 
     Args:
         title: first line of the report.
         noise: flip patterns that the reference measured.
         learned: factors on the calibrated fault rates, learned from the reference.
+        spreads: (n_places,) standard deviations of their logarithms.
         published: whether the machine publishes errors; if not, nothing is compared with the calibration.
     """
     places, crosstalk = [], []
-    for place, factor, faults in zip(learned.places, learned.factors.tolist(), learned.faults.tolist(), strict=True):
-        spread = 1 / np.sqrt(faults + 1)
+    values = (learned.factors.tolist(), learned.faults.tolist(), spreads.tolist())
+    for place, factor, faults, spread in zip(learned.places, *values, strict=True):
         if place[0] == "crosstalk":
-            if faults > _CROSSTALK_THRESHOLD**2:
+            if spread * _CROSSTALK_THRESHOLD < 1:
                 crosstalk.append((int(place[1]), int(place[2]), faults / noise.shots))
         elif published and abs(np.log(max(factor, 1e-9))) > _FACTOR_THRESHOLD * spread:
             low, high = factor * np.exp(-spread), factor * np.exp(spread)

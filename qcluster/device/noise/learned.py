@@ -83,16 +83,73 @@ def learn(
     places = tuple(dict.fromkeys(place for part in parts for place in part.places))
     index = {place: k for k, place in enumerate(places)}
     at = [np.array([index[place] for place in part.places], dtype=np.int64)[part.place] for part in parts]
-    width = np.array([_PRIOR_WIDTHS.get(name, _CROSSTALK_WIDTH) for name, *_ in places])
     exposure = np.sum(
         [np.bincount(k, part.rates, len(places)) * part.seen.sum() for part, k in zip(parts, at, strict=True)], axis=0
     )
-    factors, faults = _maximise(parts, at, width, exposure)
+    factors, faults = _maximise(parts, at, _prior_widths(places), exposure)
     share = np.array([part.seen.sum() for part in parts])
     share /= share.sum()
     survival = np.array([part.kernel(part.rates).patterns[0] for part in parts])
     flips = np.asarray(share @ np.array([part.flips for part in parts]))
     return Learned(places, factors, faults, exposure, float(share @ survival), flips)
+
+
+def log_spreads(
+    references: Sequence[tuple[Profile, str, Distribution, Floats]],
+    twirl_counts: Sequence[Sequence[Distribution]],
+    calibration: Calibration,
+    learned: Learned,
+    *,
+    idle: bool,
+) -> Floats:
+    """Find the standard deviation of the logarithm of each learned factor.
+
+    The covariance at the most probable factors is the inverse of the information in the counts and the prior (Laplace's
+    approximation). So places whose faults flip the same bits, and cannot be told apart, are uncertain. The number of
+    faults at a place also differs from twirl to twirl, because a qubit decays from 1 only, and coherent errors depend
+    on the Paulis. The variance between twirls beyond that of shot noise is added (the sandwich estimator of clustered
+    data).
+
+    Args:
+        references, calibration, idle: as `learn` got them.
+        twirl_counts: counts of each reference, twirl by twirl; empty, or one, where nothing is known of their scatter.
+        learned: what `learn` returned.
+
+    Returns:
+        (n_places,) floats. Cost: two transforms of 2^n numbers for each place, n at most 16.
+    """
+    index = {place: k for k, place in enumerate(learned.places)}
+    precision = np.diag(_prior_precision(np.log(learned.factors), _prior_widths(learned.places)))
+    shot_noise, scores = np.zeros_like(precision), [np.zeros((1, len(index)))]
+    for reference, counts in zip(references, twirl_counts, strict=True):
+        part = _part(*reference, calibration, idle=idle)
+        at = np.array([index[place] for place in part.places], dtype=np.int64)[part.place]
+        score, read = _scores(part, at, learned.factors), np.flatnonzero(part.seen)
+        information = (score * part.seen[read]) @ score.T
+        precision += information
+        if len(counts) > 1:
+            shot_noise += information
+            of_twirls = [score @ _patterns(part.index, reference[1], twirl)[read] for twirl in counts]
+            scores.append(np.sqrt(len(counts) / (len(counts) - 1)) * np.array(of_twirls))
+    covariance = np.linalg.inv(precision)
+    between = ((np.vstack(scores) @ covariance) ** 2).sum(axis=0)
+    excess = np.maximum(between - np.diag(covariance @ shot_noise @ covariance), 0.0)
+    return np.asarray(np.sqrt(np.diag(covariance) + excess))
+
+
+def _scores(part: _Part, at: npt.NDArray[np.int64], factors: Floats) -> Floats:
+    """Return the score of each place's log factor in a shot, (n_places, n_read), for each pattern number that was read:
+    the expected number of faults there, given the pattern, less its mean over the shots."""
+    scaled = part.rates * factors[at]
+    kernel, read = part.kernel(scaled), np.flatnonzero(part.seen)
+    noisy = _likelihood(part, kernel)[read]
+    faults = np.zeros((len(factors), len(read)))
+    for place in np.unique(at):
+        mine = at == place
+        patterns = np.bincount(part.shifts[mine], scaled[mine], kernel.size).astype(np.float64)
+        faults[place] = convolve(patterns, kernel.spectrum)[read] / noisy
+    weights = part.seen[read]
+    return np.asarray(faults - (faults @ weights / weights.sum())[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +193,19 @@ def _part(
         place=np.r_[located.place, len(located.places) + np.arange(n_bits)],
         shifts=index.of(np.vstack([located.masks, pack(np.eye(n_bits, dtype=bool))])),
         rates=np.r_[_with_crosstalk(located), np.maximum(readout_rates, 1e-7)],
-        seen=index.vector(pack(counts.bits ^ sent), counts.weights),
+        seen=_patterns(index, expected, counts),
         flips=-0.5 * np.expm1(-2 * (located.rates @ unpack(located.masks, n_bits) + readout_rates)),
     )
+
+
+def _patterns(index: LinearIndex, expected: str, counts: Distribution) -> Floats:
+    """Return the number of shots (2^m,) with each flip pattern."""
+    return index.vector(pack(counts.bits ^ parse_bitstrings([expected])[0]), counts.weights)
+
+
+def _likelihood(part: _Part, kernel: Kernel) -> Floats:
+    """Return the probability (2^m,) of each pattern under a kernel, but none that is too small to divide by."""
+    return np.asarray(np.maximum(kernel.patterns, 1e-3 / (part.seen.sum() * kernel.size)))
 
 
 def _with_crosstalk(located: Located) -> Floats:
@@ -168,18 +235,27 @@ def _maximise(
         for part, place in zip(parts, at, strict=True):
             scaled = part.rates * factors[place]
             kernel = part.kernel(scaled)
-            noisy = np.maximum(kernel.patterns, 1e-3 / (part.seen.sum() * kernel.size))
-            correlation = convolve(part.seen / noisy, kernel.spectrum)
+            correlation = convolve(part.seen / _likelihood(part, kernel), kernel.spectrum)
             faults += np.bincount(place, scaled * np.maximum(correlation[part.shifts], 0.0), n_places)
         factors = _most_probable(faults, exposure, factors, width)
     return factors, faults
+
+
+def _prior_widths(places: Sequence[tuple[Any, ...]]) -> Floats:
+    """Return the width of the prior on the logarithm of each place's factor."""
+    return np.array([_PRIOR_WIDTHS.get(name, _CROSSTALK_WIDTH) for name, *_ in places])
+
+
+def _prior_precision(log: Floats, width: Floats) -> Floats:
+    """Return the precision of the normal priors that have the slope of the Cauchy priors at these logarithms."""
+    return np.asarray(2 / (width**2 + log**2))
 
 
 def _most_probable(faults: Floats, exposure: Floats, factors: Floats, width: Floats) -> Floats:
     """Maximise ``faults ln f - exposure f - ln(1 + (ln f / width)^2)`` over each factor f (Newton's method in ln f)."""
     log = np.log(np.maximum(factors, 1e-6))
     for _ in range(4):
-        precision = 2 / (width**2 + log**2)  # of the normal prior with the slope of the Cauchy prior at this point
+        precision = _prior_precision(log, width)
         slope = faults - exposure * np.exp(log) - precision * log
         log = np.clip(log + np.clip(slope / (exposure * np.exp(log) + precision), -1.0, 1.0), -9.0, 9.0)
     return np.asarray(np.exp(log))

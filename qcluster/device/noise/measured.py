@@ -23,7 +23,7 @@ from qcluster.device.circuits.profile import Profile
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
-from qcluster.device.noise.learned import Learned, learn, learned_faults
+from qcluster.device.noise.learned import Learned, learn, learned_faults, log_spreads
 from qcluster.device.storage import check_format, check_time, document_errors, write_document
 
 FORMAT = "qcluster-reference"
@@ -67,6 +67,8 @@ class MeasuredReference(Frozen):
     in one may be visible in another; fault rates are learned from all of them together."""
     conditions: dict[str, Any] = field(default_factory=dict)
     """Other settings that affect the noise; see `conditions_of`. Empty if they were not recorded."""
+    twirl_counts: tuple[Distribution, ...] = ()
+    """The same counts, twirl by twirl, whose scatter widens the ranges of a report; empty if they were not kept."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -90,8 +92,11 @@ class MeasuredReference(Frozen):
     @cached_property
     def learned(self) -> Learned:
         """Factors on the calibrated fault rates, place by place; see `qcluster.device.noise.learned.learn`."""
-        references = [(part.profile, part.expected, part.counts, part.flipped) for part in self.parts]
-        return learn(references, self.calibration, idle=self.method == "hardware")
+        return learn(self._references, self.calibration, idle=self.method == "hardware")
+
+    @property
+    def _references(self) -> list[tuple[Profile, str, Distribution, Floats]]:
+        return [(part.profile, part.expected, part.counts, part.flipped) for part in self.parts]
 
     def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
         """Find the fault masks of a run of this skeleton at the rates learned from this reference.
@@ -117,7 +122,9 @@ class MeasuredReference(Frozen):
     def report(self) -> ReferenceReport:
         """Compare the counts with the prediction of the calibration: a table when printed, a figure by its `plot`."""
         title = f"reference on {self.backend}, {self.created}, {plural(self.noise.shots, 'shot')}"
-        return audit(title, self.noise, self.learned, published=not self.calibration.harmless)
+        twirls, idle = [part.twirl_counts for part in self.parts], self.method == "hardware"
+        spreads = log_spreads(self._references, twirls, self.calibration, self.learned, idle=idle)
+        return audit(title, self.noise, self.learned, spreads, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
         """Return the hours since the reference was requested; negative if a clock was wrong.
@@ -129,13 +136,14 @@ class MeasuredReference(Frozen):
 
     def to_json(self) -> str:
         """Serialise the reference as JSON text."""
-        return write_document(self, FORMAT, VERSION, counts=self.counts.to_counts())
+        leave = () if self.twirl_counts else {"twirl_counts"}
+        return write_document(self, FORMAT, VERSION, leave, counts=self.counts.to_counts())
 
     @classmethod
     @document_errors(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
         """Read the output of `to_json`; ValueError if the text is not a reference, or comes from a newer version."""
-        content = {"more": [], "conditions": {}, **check_format(text, FORMAT, VERSION)}
+        content = {"more": [], "conditions": {}, "twirl_counts": [], **check_format(text, FORMAT, VERSION)}
         if "flipped" not in content:  # older references state only whether there were flips
             content["flipped"] = [0.5 * bool(content["symmetric"])] * len(content["expected"])
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
@@ -145,6 +153,11 @@ class MeasuredReference(Frozen):
         fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
+        fields["twirl_counts"] = tuple(
+            Distribution.of(counts, num_bits=fields["profile"].n_bits) for counts in content["twirl_counts"]
+        )
+        if fields["twirl_counts"] and reduce(add, fields["twirl_counts"]) != fields["counts"]:
+            raise ValueError("twirl_counts must add up to counts; they do not")
         fields["expected"] = MeasuredNoise(fields["counts"], fields["expected"]).expected
         fields["flipped"] = np.array(content["flipped"], dtype=np.float64)
         n_bits = fields["profile"].n_bits
