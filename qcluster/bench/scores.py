@@ -92,9 +92,10 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
         "ideal_entropy": None if sample.ideal is None else entropy(sample.ideal, normalised=True),
         "method": method,
     }
-    start = time.process_time()
     try:
-        answer = find(method)(sample)
+        apply = find(method)
+        start = time.process_time()
+        answer = apply(sample)
     except NotApplicable as missing:
         return row | {"status": "skipped", "note": str(missing)}, None
     except (Exception, SystemExit) as error:  # a method under test may fail in any way, which the row reports

@@ -55,8 +55,8 @@ class Store:
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` the calibration of a machine on one day,
     ``runs.csv`` a row for each task, ``scores.csv`` a row for each task and method, ``bars.csv`` the most likely
     strings for each of these, ``jobs.csv`` the tasks sent to real machines, and ``records.csv`` the fingerprints of
-    samples and ideals from elsewhere. Shots are written completely before their row, so that every row has its shots,
-    and are never edited.
+    samples, ideals and gates from elsewhere. Shots are written completely before their row, so that every row has its
+    shots, and are never edited.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -111,9 +111,9 @@ class Store:
         return {(row["task"], row["method"]): row["status"] for row in self.scores.rows()}
 
     def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
-        """Refuse samples from elsewhere, and ideals from a user's files, that have changed since they were scored.
+        """Refuse samples from elsewhere, and ideals and gates from a user's files, that have changed since scoring.
 
-        The identity of a task does not cover these.
+        The identity of a task and the name of a method do not cover these.
 
         Args:
             prints: fingerprints by identity.

@@ -7,6 +7,7 @@ import typer
 
 from qcluster.cli.console import open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
+from qcluster.core.words import plural
 
 decision_app = typer.Typer(
     name="decision",
@@ -53,6 +54,7 @@ def build(
     from qcluster.errors import requiring_extra
     from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
+    from qcluster.learn.decision.table import others
 
     refuse_workers_with_dask(context, dask)
     of_runs = [option for option in (circuits, wide_circuits, measured) if option]
@@ -73,6 +75,12 @@ def build(
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
             if not console.is_terminal:
                 console.print(path.name)
+    if kept := others(out, many, records or []):
+        names = ", ".join(path.name for path in kept[:3]) + (", ..." if len(kept) > 3 else "")
+        open_console(stderr=True).print(
+            f"{out} also holds {plural(len(kept), 'part')} that this command does not ask for ({names}): train and "
+            "score read all parts, so delete those that you no longer want"
+        )
 
 
 @decision_app.command()
@@ -118,8 +126,8 @@ def train(
         )
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
-    write_gate(gate, out)
-    open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
+    written = write_gate(gate, out)
+    open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}, gate {written.digest}")
 
 
 @decision_app.command()
@@ -149,7 +157,7 @@ def score(
         )
     if wide_gate and not is_wide.any():
         raise ValueError(f"--wide-gate must have cases to score; {table} holds none of more than 12 bits")
-    narrow = None if gate is None else read_gate(gate, cases.names)
+    narrow = None if gate is None else read_gate(gate, cases.names, wide=False)
     rows = scores(cases, narrow, by, None if wide_gate is None else read_gate(wide_gate, cases.names, wide=True))
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:

@@ -94,6 +94,10 @@ def mitigate_file(
     expect: Annotated[
         str | None, typer.Option(help="Prior knowledge of the ideal: sparse (few strings) or dense.")
     ] = None,
+    gate: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of a gate that you trained, in place of that of its kind; may be repeated."),
+    ] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts unchanged if mitigation would not help.")] = True,
     pub: Annotated[
         int | None, typer.Option(help="Index of the set of counts, if the file has several, from 0.")
@@ -125,8 +129,11 @@ def mitigate_file(
     """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
     from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
+    from qcluster.learn.decision.gates import read_gate
 
-    keep_apart({"--json": json_out, "--plot": plot}, {"the counts": file, "--noise": noise, "--reference": reference})
+    gates = {f"--gate {path}": path for path in gate or []}
+    inputs = {"the counts": file, "--noise": noise, "--reference": reference, **gates}
+    keep_apart({"--json": json_out, "--plot": plot}, inputs)
     method = None if method is None else _method_name(method)
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
@@ -139,8 +146,9 @@ def mitigate_file(
     noise_input = None if noise is None else read_rates(noise)
     if reference is not None:
         noise_input = read_reference(reference, expected, pub)
+    own = [read_gate(path) for path in gates.values()]
     counts = read_counts_or_run(context, file, pub, bits, point, has_noise=noise_input is not None)
-    fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect)
+    fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect, gates=own)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)
     to_stdout = json_out == Path("-")
