@@ -26,8 +26,8 @@ per shot: a machine of which a reference is asked may be much worse than publish
 from the learned rates and the raw fidelity have about the quantiles of simulated programs
 (``benchmarks/measured_records.py``)."""
 _THINNED = (0.0, 0.0, 0.4, 0.9)
-"""Largest shares, one of which is drawn, by which faults are rarer in a circuit than in its reference: rotations after a
-fault spread it over several patterns, so that fewer shots have the predicted one."""
+"""Largest shares, one of which is drawn, by which faults are rarer in a circuit than in its reference: where rotations
+follow a fault, it flips the predicted pattern in fewer shots."""
 _SCATTERS = (0.3, 0.6, 1.0)
 """Scatter of the logarithm of published rates around the true ones, one of which is drawn."""
 _COMMON, _READOUT = 0.4, 0.3
