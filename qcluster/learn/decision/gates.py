@@ -35,7 +35,7 @@ def read_gate(path: str | Path, names: tuple[str, ...] | None = None, *, wide: b
         >>> from qcluster.core.decision.gate import shipped
         >>> from qcluster.learn.decision.train import write_gate
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_gate(shipped(wide=True), Path(folder) / "gate.npz")
+        ...     _ = write_gate(shipped(wide=True), Path(folder) / "gate.npz")
         ...     read_gate(Path(folder) / "gate.npz").wide
         True
     """
