@@ -143,6 +143,7 @@ def written(faults: FaultMasks) -> dict[str, Any]:
         "kind": faults.kind.tolist(),
         "readout": faults.readout.round(7).tolist(),
         "rotations": None if faults.rotations is None else float(f"{faults.rotations:.6g}"),
+        **({"measured": True} if faults.measured else {}),
     }
 
 

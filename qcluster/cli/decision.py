@@ -37,6 +37,9 @@ def build(
     wide_circuits: Annotated[
         int, typer.Option(min=0, help="The same of more than 12 bits, for which there is a separate gate.")
     ] = 0,
+    measured: Annotated[
+        int, typer.Option(min=0, help="The same with rates that a reference measured: a separate gate, up to 12 bits.")
+    ] = 0,
     records: Annotated[
         list[Path] | None, typer.Option(help="Recorded counts with ideals: JSON lines, gzipped or not.")
     ] = None,
@@ -57,15 +60,19 @@ def build(
     from qcluster.learn.decision.table import others
 
     refuse_workers_with_dask(context, dask)
-    if circuits or wide_circuits:
-        refuse(context, ["full", "wide", "sharp"], "--circuits and --wide-circuits draw cases in place of theirs")
-    if circuits and wide_circuits:
-        raise ValueError("--circuits and --wide-circuits make tables for different gates; give one of them")
-    if not (full or wide or sharp or circuits or wide_circuits or records):
-        raise ValueError("a table needs cases: give --full, --wide, --sharp, --circuits, --wide-circuits or --records")
+    of_runs = [option for option in (circuits, wide_circuits, measured) if option]
+    if of_runs:
+        options = "--circuits, --wide-circuits and --measured"
+        refuse(context, ["full", "wide", "sharp"], f"{options} draw cases in place of theirs")
+        if len(of_runs) > 1:
+            raise ValueError(f"{options} make tables for different gates; give one of them")
+    if not (full or wide or sharp or of_runs or records):
+        raise ValueError(
+            "a table needs cases: give --full, --wide, --sharp, --circuits, --wide-circuits, --measured or --records"
+        )
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    many = of_circuits(circuits, wide_circuits) if circuits or wide_circuits else of_counts(full, wide, sharp)
+    many = of_circuits(circuits, wide_circuits, measured) if of_runs else of_counts(full, wide, sharp)
     parts = start(out, many, records or [], workers=workers, dask=dask)
     with requiring_extra("bench"):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):

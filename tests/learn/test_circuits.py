@@ -54,7 +54,7 @@ def test_what_is_read_back_at_the_start_commutes_and_is_independent(seed):
 def test_the_output_of_a_clifford_circuit_is_even_over_the_span_of_what_is_read(seed):
     rng = np.random.default_rng(seed)
     spread = rng.random((4, 3)) < 0.4
-    p = circuits._affine(rng, spread)
+    p = circuits.affine(rng, spread)
     sums = {tuple(row) for row in (spread @ np.array(list(np.ndindex(2, 2, 2))).T % 2).T.tolist()}
     span = {int(np.array(row) @ (1 << np.arange(4))) for row in sums}
     inside = np.flatnonzero(p)
@@ -66,7 +66,7 @@ def test_rotations_flip_what_faults_flip():
     rng = np.random.default_rng(3)
     start = np.eye(16)[5]
     base = FaultMasks(4, np.array([[3]], np.uint64), np.array([0.1]), np.array([0]), np.zeros((4, 2)))
-    turned, much = zip(*(circuits._rotated(rng, start, base) for _ in range(20)), strict=True)
+    turned, much = zip(*(circuits.rotated(rng, start, base) for _ in range(20)), strict=True)
     assert [p[5] == 1 for p in turned] == [weight is None for weight in much]
     single = [(p[5 ^ 3], weight) for p, weight in zip(turned, much, strict=True) if p[5] < 1 and p[5 ^ 3] < 0.05]
     assert single

@@ -41,16 +41,8 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.under_kernel import noise_ratio
+from qcluster.core.sparse.under_kernel import MOST_NOISE, noise_ratio
 
-_TRUST = 1.0
-"""Weight added to the log-linear model at measured rates, where the gate's weights sum to 1: the gate was trained on
-calibrations that are wrong by any factor, and does not know that rates were measured. Nothing is added on registers too
-wide for that model: Richardson-Lucy's answer would bring much shot noise."""
-_FAULTLESS = 0.25
-"""Share of shots without a fault below which that weight falls in proportion: errors of the rates then matter more than
-shot noise. Both were chosen with the harness of `benchmarks/reference.py`, on other circuits and machines than the
-benchmark's own."""
 _HARDLY_ANY = 0.01
 """Share of shots without a fault below which counts tell nothing about the circuit, unless counts alone have an answer
 or refute the calibration."""
@@ -62,7 +54,6 @@ def decide_circuit(
     *,
     guard: bool = True,
     expect: str | None = None,
-    most_noise: float = np.inf,
     candidates: Candidates | None = None,
     gate: Gate | None = None,
 ) -> Mitigation:
@@ -75,11 +66,9 @@ def decide_circuit(
         faults: from `qcluster.device.fault_masks`; `FaultMasks.symmetrised` if measurements were twirled.
         guard: False skips the decision and returns Richardson-Lucy's answer at the noise that the counts allow.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        most_noise: most noise that few strings may need, as a multiple of that of `faults` (in -ln of the raw
-            fidelity). Infinite for calibrations, which may be wrong by any factor. A finite limit also says that the
-            rates were measured: what they explain then weighs more than the gate alone would give it.
         candidates: the result of `gather` if it is there already.
-        gate: weighs the candidates; by default the one that ships for this number of bits.
+        gate: weighs the candidates; by default the one that ships for this number of bits, and for rates that are
+            published, or up to 12 bits measured.
 
     Returns:
         The answer. Cost: that of `gather`, with transforms of 2^n_bits numbers up to 16 bits, of 2^12 to 2^18 numbers
@@ -102,17 +91,15 @@ def decide_circuit(
     by_counts = decide(d) if candidates is None else candidates.alone
     if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
-    trusted = most_noise < np.inf
     candidates = gather(d, faults, by_counts) if candidates is None else candidates
     calibrated = flip_rates(candidates.kernel, faults)
-    if trusted and _too_noisy(candidates, most_noise):
+    if faults.measured and _too_noisy(candidates):
         candidates = replace(candidates, present=candidates.present & (np.arange(len(candidates.present)) != STRINGS))
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
-        weigh = gate or shipped(NAMES, wide=candidates.models is None)
+        wide = candidates.models is None
+        weigh = gate or shipped(NAMES, wide=wide, measured=faults.measured and not wide)
         weights, confidence = weigh(inputs, candidates.present, candidates.gram)
-        if trusted and candidates.models is not None:
-            weights = _trusting(weights, faults)
         share = 1 - float(weights[[*candidates.kept]].sum())
         root, why = weights @ candidates.roots, None
         credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
@@ -145,17 +132,11 @@ def decide_circuit(
     )
 
 
-def _trusting(weights: Floats, faults: FaultMasks) -> Floats:
-    """Add weight to the log-linear model at the rates as measured; the less, the more weight the few strings have."""
-    raised = weights.copy()
-    raised[LOG_LINEAR] += _TRUST * min(1.0, _faultless_share(faults) / _FAULTLESS) * (1 - weights[STRINGS])
-    return np.asarray(raised / raised.sum())
-
-
-def _too_noisy(candidates: Candidates, most: float) -> bool:
-    """Return whether the few strings need more than `most` times the noise of the calibration."""
+def _too_noisy(candidates: Candidates) -> bool:
+    """Return whether the few strings need more than `MOST_NOISE` times the noise of the faults."""
     few = candidates.few
-    return noise_ratio(few.fidelity(candidates.counts), few.fidelity(candidates.kernel.forward(few.noiseless))) > most
+    predicted = few.fidelity(candidates.kernel.forward(few.noiseless))
+    return noise_ratio(few.fidelity(candidates.counts), predicted) > MOST_NOISE
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

@@ -132,13 +132,15 @@ class Gate:
         return np.asarray(hidden @ w3 + b3[:, None], dtype=np.float64)
 
 
-@lru_cache(maxsize=4)
-def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False) -> Gate:
+@lru_cache(maxsize=5)
+def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False, measured: bool = False) -> Gate:
     """Return the gate that ships for these candidates, those of counts alone or of known circuits: the one for up to 12
-    bits or, with `wide`, for more. It is read once."""
+    bits or, with `wide`, for more, or with `measured` for up to 12 bits of circuits whose fault rates a reference
+    measured. It is read once."""
     from importlib.resources import files  # imports zipfile and tempfile, which nothing else here needs
 
-    name = ("wide_" if wide else "") + ("gate.npz" if names == COUNTS else "circuit_gate.npz")
+    prefix = "wide_" if wide else "measured_" if measured else ""
+    name = prefix + ("gate.npz" if names == COUNTS else "circuit_gate.npz")
     file = files("qcluster.core.decision").joinpath(name)
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Gate.of(arrays, names, wide)

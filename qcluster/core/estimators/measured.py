@@ -23,7 +23,7 @@ from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
-from qcluster.core.sparse.under_kernel import LENGTHS, FewStrings, noise_ratio, weigh_prefixes
+from qcluster.core.sparse.under_kernel import LENGTHS, MOST_NOISE, FewStrings, noise_ratio, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import most_frequent
 from qcluster.core.uncertainty.response import Response
@@ -54,9 +54,6 @@ _SIGMAS = 4.0
 _STEP, _LEAST = 5.0, 1 / 3
 """Where the noise differs from that of the reference: least ratio of the lightest string kept to the next one, and
 least share of Richardson-Lucy's answer that the strings above this step must have."""
-MOST_NOISE = 1.5
-"""Most noise that a few strings may need, as a multiple of the reference's (in -ln of the raw fidelity). The reference
-has the same gates; recorded outputs need 1.05 to 1.3 times its noise."""
 _MOSTLY = 0.9
 """Share of Richardson-Lucy's answer from which strings count as certain though they do not quite explain the counts."""
 _ALL_NOISE = 1e-3

@@ -6,7 +6,7 @@ from typing import Any
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import gather
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured, outdone
+from qcluster.core.estimators.measured import mitigate_measured, outdone
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
@@ -39,7 +39,7 @@ def mitigate_by_default(
             candidates = gather(raw, faults)
             if not outdone(certain, candidates.few, raw, noise):
                 return None
-        return decide_circuit(raw, faults, guard=guard, most_noise=MOST_NOISE, candidates=candidates)
+        return decide_circuit(raw, faults, guard=guard, candidates=candidates)
 
     return mitigate_measured(raw, noise, by_faults)
 

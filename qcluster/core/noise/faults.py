@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
-from qcluster.core.checks import check_real, check_whole, real_array
+from qcluster.core.checks import check_flag, check_real, check_whole, real_array
 from qcluster.core.counts.bits import Words, pack, unique_words
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
@@ -49,6 +49,8 @@ class FaultMasks(Frozen):
     """Sum of ``sin^2(angle / 2)`` over the rotations of the circuit that affect a measured bit, where ``angle`` is the
     distance to the nearest Clifford gate. It is 0 for a Clifford circuit, whose outputs have equal weights; small
     angles add outputs of about this total weight. None if the circuit is unknown."""
+    measured: bool = False
+    """Whether the rates were learned from a reference circuit, and not only published."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_bits", check_whole("n_bits", self.n_bits, 0))
@@ -69,6 +71,7 @@ class FaultMasks(Frozen):
             raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
         if self.rotations is not None and not 0 <= self.rotations < np.inf:
             raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
+        object.__setattr__(self, "measured", check_flag("measured", self.measured))
         readout = real_array("readout", self.readout)
         if readout.shape != (self.n_bits, 2) and (self.n_bits or readout.size):
             raise ValueError(f"readout must be (n_bits, 2), here ({self.n_bits}, 2); got {readout.shape}")

@@ -19,6 +19,9 @@ from qcluster.core.uncertainty.response import NewtonResponse, column_response
 
 LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
 """Numbers of strings that are tried by default, besides all of them."""
+MOST_NOISE = 1.5
+"""Most noise that a few strings may need, as a multiple of the noise that a reference measured (in -ln of the raw
+fidelity). The reference has the same gates; recorded outputs need 1.05 to 1.3 times its noise."""
 _TINY = 1e-300
 _MAX_PREDICTED = 0.97
 """Largest predicted raw fidelity in a ratio of noise: above it, a little further noise is a large multiple."""

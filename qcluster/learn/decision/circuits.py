@@ -22,7 +22,7 @@ from qcluster.learn.decision.cases import Case, check_width, few_strings, of_sho
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits; repeated numbers are drawn more often."""
-_SMALL = (2, 3, 4, 5, 6)
+SMALL = (2, 3, 4, 5, 6)
 """Numbers of bits where few bits of many qubits are read."""
 _SHOTS = (500, 1000, 2000, 4096, 8192)
 """Numbers of shots of wide registers."""
@@ -30,8 +30,14 @@ _NARROWEST = 13
 """Fewest bits of a wide register."""
 _DECAYING = 0.4
 """Fraction of wide registers whose bits may also decay from 1 to 0 before they are read."""
-_WORKING, _FAULTS = 0.25, 6.0
-"""Share of circuits with qubits that are not read, and most faults for each shot at the two-qubit gates of these."""
+WORKING, WORKING_OWN, _FAULTS = 0.25, 0.6, 6.0
+"""Share of circuits with qubits that are not read, the same where outputs are the circuit's own, and most faults for
+each shot at the two-qubit gates of these."""
+LEVEL = 0.0015, 0.03
+"""Least and largest typical error of a two-qubit gate."""
+MIXING, NEAR = (0.0, 0.3, 1.0), 0.8
+"""Shares of one-qubit gates that mix X and Z, one of which is drawn, and shares of idle qubits; and share of circuits
+whose gates act on neighbours."""
 EVEN = 1e-3
 """Largest unevenness of an output that counts as even."""
 _CLIFFORD = 0.52
@@ -42,10 +48,14 @@ _EVEN = (0.09, 1.39)
 _UNEVEN = (0.67, 1.75)
 """Mean and standard deviation of the logarithm of ``rotations / unevenness - 1`` for uneven outputs: rotations partly
 undo each other."""
+IDLING = 0.1
+"""Faults of an idle qubit, relative to those of a gate."""
 _ROTATIONS_UNKNOWN = 0.1
 """Share of circuits whose rotations are unknown."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """Kinds of published noise: each recorded circuit becomes one case for each kind."""
+MEASURED = "measured"
+"""Kind of noise whose rates were learned from a reference circuit."""
 AGAIN = ("scattered", "scattered", "other", "off")
 """Kinds of which recorded circuits of up to `_DRAWN_AGAIN` bits get further cases, since these kinds are random."""
 _DRAWN_AGAIN = 12
@@ -95,7 +105,7 @@ def clean(seed: int) -> Case:
     base = faults(rng, output.n_bits)
     _, published = draw_published(rng, base)
     weak = base.scaled(float(rng.choice([0.0, 0.0, 0.02, 0.1])))
-    return _case(rng, _through_faults(weak, output), output, ("clean", published))
+    return case_of(rng, through_faults(weak, output), output, ("clean", published))
 
 
 def right(seed: int) -> Case:
@@ -104,17 +114,22 @@ def right(seed: int) -> Case:
     output = _ideal(rng)
     base = faults(rng, output.n_bits)
     off = float(np.exp(rng.choice([0.0, 0.0, rng.normal(0, 0.1), rng.uniform(-1.2, 1.2)])))
-    return _case(rng, _through_faults(base, output), output, ("right" if off == 1 else "off", base.scaled(off)))
+    return case_of(rng, through_faults(base, output), output, ("right" if off == 1 else "off", base.scaled(off)))
 
 
 def sharp(seed: int) -> Case:
     """Draw a few strings (among them GHZ, Dicke and small stabilizer states) with any calibration."""
     rng = np.random.default_rng([2035, seed])
     base = faults(rng, int(rng.integers(3, 12)))
-    n = base.n_bits
+    return _read(rng, base, draw_sharp(rng, base.n_bits), draw_published(rng, base))
+
+
+def draw_sharp(rng: np.random.Generator, n: int) -> Output:
+    """Draw an output of few strings."""
     family = str(rng.choice(["ghz", "dicke", "strings"], p=[0.35, 0.15, 0.5]))
-    p = ideals.sharp(rng, n, 0.3, 1 << (n - 2)) if family == "strings" else ideals.draw(rng, n, family)
-    return _read(rng, base, Output(family, p), draw_published(rng, base))
+    return Output(
+        family, ideals.sharp(rng, n, 0.3, 1 << (n - 2)) if family == "strings" else ideals.draw(rng, n, family)
+    )
 
 
 def own(seed: int) -> Case:
@@ -125,21 +140,21 @@ def own(seed: int) -> Case:
     leaves a tail in the same pattern as a fault at its place.
     """
     rng = np.random.default_rng([2039, seed])
-    n = int(rng.choice(_SMALL if rng.random() < 0.5 else WIDTHS))
+    n = int(rng.choice(SMALL if rng.random() < 0.5 else WIDTHS))
     for _ in range(3):  # most circuits spread over all strings, which gives little to learn from
-        base, x, z = circuit(rng, n, working=0.6)
-        p = _affine(rng, _flips_at_start(rng, x, z))
+        base, x, z = circuit(rng, n, working=WORKING_OWN)
+        p = affine(rng, flips_at_start(rng, x, z))
         if not p.all():
             break
-    return _read(rng, base, Output("own", *_rotated(rng, p, base)), draw_published(rng, base))
+    return _read(rng, base, Output("own", *rotated(rng, p, base)), draw_published(rng, base))
 
 
-def _flips_at_start(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def flips_at_start(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return where the Zs that are read have an X at the start, before Hadamards on some qubits, on one, or on none."""
     return np.where(rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5]), z, x)
 
 
-def _affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
+def affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
     """Draw the output of a Clifford circuit: uniform over an affine space.
 
     Args:
@@ -155,7 +170,7 @@ def _affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
     return p
 
 
-def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Floats, float | None]:
+def rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Floats, float | None]:
     """Rotate qubits at some places of a circuit: each rotation flips the same bits as a fault there. Return the output
     and the rotations, see `FaultMasks`."""
     if not len(base.masks) or rng.random() < 0.3:
@@ -180,8 +195,8 @@ def smooth(seed: int) -> Case:
         return _product(rng)
     n = int(rng.integers(WIDTHS[-1] + 1, 17))
     base, x, z = circuit(rng, n)
-    even = _affine(rng, _flips_at_start(rng, x, z))
-    output = Output("smooth", *(_rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n),)))
+    even = affine(rng, flips_at_start(rng, x, z))
+    output = Output("smooth", *(rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n),)))
     return _read(rng, base, output, draw_published(rng, base))
 
 
@@ -247,7 +262,7 @@ def _ideal(rng: np.random.Generator, families: tuple[str, ...] = tuple(ideals.FA
     return Output(family, ideals.draw(rng, n, family))
 
 
-def _through_faults(faults: FaultMasks, output: Output) -> Floats:
+def through_faults(faults: FaultMasks, output: Output) -> Floats:
     """Return the distribution ``(2^n,)`` of an output under faults."""
     noisy = Kernel.of(faults).forward(output.p)
     return np.asarray(noisy / noisy.sum())
@@ -255,14 +270,16 @@ def _through_faults(faults: FaultMasks, output: Output) -> Floats:
 
 def _read(rng: np.random.Generator, base: FaultMasks, output: Output, published: Published) -> Case:
     """Read an output through faults, and through noise that no calibration lists; the case has the published faults."""
-    noisy = _through_faults(_with_unlisted_faults(rng, base), output)
-    return _case(rng, _with_other_noise(rng, noisy), output, published)
+    noisy = through_faults(_with_unlisted_faults(rng, base), output)
+    return case_of(rng, _with_other_noise(rng, noisy), output, published)
 
 
-def _case(rng: np.random.Generator, noisy: Floats, output: Output, published: Published) -> Case:
+def case_of(
+    rng: np.random.Generator, noisy: Floats, output: Output, published: Published, shots: int | None = None
+) -> Case:
     """Draw shots from a noisy distribution ``(2^n,)`` of an output, and what is known of its circuit's rotations."""
     (family, p, rotations), n, (kind, faults) = output, output.n_bits, published
-    counts = rng.multinomial(noise.shots(rng), noisy)
+    counts = rng.multinomial(noise.shots(rng) if shots is None else shots, noisy)
     known = _with_rotations(rng, faults, p, rotations)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
@@ -368,7 +385,8 @@ def _read_shots(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMa
 
 
 def recorded(path: Path) -> Iterator[Case]:
-    """Read compiled circuits with their fault patterns as cases, one for each kind of published noise.
+    """Read compiled circuits with their fault patterns as cases, one for each kind of published noise, or one alone if
+    the rates were learned from a reference.
 
     Records are JSON lines as ``benchmarks/compiled_records.py`` writes them, with ``counts``, ``ideal`` or ``ideal_id``
     (see `read_pair`), and ``faults``.
@@ -390,6 +408,9 @@ def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Ca
     true = read_faults(record["faults"], counts.n_bits)
     few = few_strings(ideal.probabilities, counts.n_bits)
     name = f"records-{record['circuit'].split(':')[0]}"
+    if true.measured:
+        yield Case(counts, ideal, name, MEASURED, None, few, true)
+        return
     for kind in TOLD + (AGAIN if counts.n_bits <= _DRAWN_AGAIN else ()):
         yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
 
@@ -418,7 +439,8 @@ def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterato
 
 
 def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks:
-    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``.
+    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``, and ``measured`` if the
+    rates were learned from a reference.
 
     Raises:
         ValueError: they do not have `n_bits` bits, or a mask has a bit beyond.
@@ -433,7 +455,7 @@ def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks
     masks = pack(np.array(texts, dtype=bool).reshape(-1, n))
     kind = np.array(record["kind"], dtype=np.uint8)
     rates, readout = np.array(record["rates"], dtype=float), np.array(record["readout"])
-    return FaultMasks(n, masks, rates, kind, readout, record.get("rotations"))
+    return FaultMasks(n, masks, rates, kind, readout, record.get("rotations"), record.get("measured", False))
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:
@@ -478,7 +500,7 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
 
 
 def circuit(
-    rng: np.random.Generator, n: int, working: float = _WORKING
+    rng: np.random.Generator, n: int, working: float = WORKING
 ) -> tuple[FaultMasks, NDArray[np.bool_], NDArray[np.bool_]]:
     """Draw a random circuit of Clifford gates and propagate its faults to the end.
 
@@ -495,31 +517,22 @@ def circuit(
     Returns:
         The faults, and ``(n, wires)`` where each Z that is read has an X or Y, and a Z or Y, at the start.
     """
-    level = noise.log_uniform(rng, 0.0015, 0.03)
-    wires, gates = n, int(noise.log_uniform(rng, max(1, n - 1), 12 * n))
-    if rng.random() < working:
-        wires += int(rng.integers(1, n + 4))
-        gates = int(noise.log_uniform(rng, wires, max(wires + 1.0, min(40 * wires, _FAULTS / level))))
-    mixing, near, idle = float(rng.choice([0.0, 0.3, 1.0])), rng.random() < 0.8, float(rng.choice([0.0, 0.3, 1.0]))
+    level = noise.log_uniform(rng, *LEVEL)
+    wires, gates = draw_size(rng, n, working, level)
+    mixing, near, idle = float(rng.choice(MIXING)), rng.random() < NEAR, float(rng.choice(MIXING))
     x, z = np.zeros((n, wires), dtype=bool), np.eye(n, wires, dtype=bool)  # rows: Zs that are read; columns: qubits
     errors = level * rng.lognormal(0, 0.6, (wires, wires))
     masks, rates = [], []
     for _ in range(gates if wires > 1 else 0):
-        a = int(rng.integers(wires - 1))
-        b = a + 1 if near else int(rng.choice([q for q in range(wires) if q != a]))
+        a, b = draw_pair(rng, wires, near)
         for qubit in (a, b):
             if rng.random() < mixing:
-                _pull_back(rng, x, z, qubit)
-        flips = np.stack([x[:, a], z[:, a], x[:, b], z[:, b]])
-        for place in range(1, 16):  # the bits of `place` are the Xs and Zs with which the Pauli error anticommutes
-            bits = np.array([(place >> part) & 1 for part in range(4)], dtype=bool)
-            masks.append((flips & bits[:, None]).sum(axis=0) % 2 == 1)
-            rates.append(errors[a, b] / 15)
+                pull_back(rng, x, z, qubit)
+        masks += flipped_by_gate(x, z, a, b)
+        rates += [errors[a, b] / 15] * 15
         if idle:
-            other = int(rng.integers(wires))
-            for mask in (x[:, other], z[:, other], x[:, other] ^ z[:, other]):
-                masks.append(mask.copy())
-                rates.append(idle * level * 0.1)
+            masks += flipped_by_idling(x, z, int(rng.integers(wires)))
+            rates += [idle * level * IDLING] * 3
         control, target = (a, b) if rng.random() < 0.5 else (b, a)
         x[:, target] ^= x[:, control]
         z[:, control] ^= z[:, target]
@@ -527,12 +540,47 @@ def circuit(
     merged: tuple[Words, Floats, NDArray[np.uint8]] = merge_masks(
         words, np.array(rates), np.zeros(len(rates), dtype=np.uint8)
     )
+    return FaultMasks(n, *merged, draw_readout(rng, n)), x, z
+
+
+def draw_size(rng: np.random.Generator, n: int, working: float, level: float) -> tuple[int, int]:
+    """Draw the numbers of qubits and of two-qubit gates of a circuit that reads n bits; see `circuit`."""
+    gates = int(noise.log_uniform(rng, max(1, n - 1), 12 * n))
+    if rng.random() >= working:
+        return n, gates
+    wires = n + int(rng.integers(1, n + 4))
+    return wires, int(noise.log_uniform(rng, wires, max(wires + 1.0, min(40 * wires, _FAULTS / level))))
+
+
+def draw_readout(rng: np.random.Generator, n: int) -> Floats:
+    """Draw readout errors, ``(n, 2)``: P(read 1|0) and P(read 0|1) of each bit."""
     read = noise.log_uniform(rng, 0.004, 0.06) * rng.lognormal(0, 0.6, (n, 1))
     lean = np.array([-1, 1]) * (0.0 if rng.random() < 0.5 else rng.uniform(0, 0.8))
-    return FaultMasks(n, *merged, np.minimum(read * np.exp(lean), 0.4)), x, z
+    return np.asarray(np.minimum(read * np.exp(lean), 0.4))
 
 
-def _pull_back(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> None:
+def draw_pair(rng: np.random.Generator, wires: int, near: bool) -> tuple[int, int]:
+    """Draw the qubits of a gate: neighbours on a line, or any pair."""
+    a = int(rng.integers(wires - 1))
+    return a, a + 1 if near else int(rng.choice([q for q in range(wires) if q != a]))
+
+
+def flipped_by_gate(x: NDArray[np.bool_], z: NDArray[np.bool_], a: int, b: int) -> list[NDArray[np.bool_]]:
+    """Return the bits ``(n,)`` that each of the 15 Pauli errors after a gate on two qubits flips."""
+    flips = np.stack([x[:, a], z[:, a], x[:, b], z[:, b]])
+    masks = []
+    for place in range(1, 16):  # the bits of `place` are the Xs and Zs with which the Pauli error anticommutes
+        bits = np.array([(place >> part) & 1 for part in range(4)], dtype=bool)
+        masks.append((flips & bits[:, None]).sum(axis=0) % 2 == 1)
+    return masks
+
+
+def flipped_by_idling(x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> list[NDArray[np.bool_]]:
+    """Return the bits ``(n,)`` that each of the three Pauli errors of an idle qubit flips."""
+    return [x[:, qubit].copy(), z[:, qubit].copy(), x[:, qubit] ^ z[:, qubit]]
+
+
+def pull_back(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> None:
     """Propagate the Zs that are read backwards past a one-qubit Clifford gate."""
     for gate in rng.integers(2, size=3):
         if gate:
@@ -546,16 +594,38 @@ def _with_unlisted_faults(rng: np.random.Generator, base: FaultMasks) -> FaultMa
     if rng.random() < 0.5:
         return base
     n, n_extra = base.n_bits, int(rng.integers(1, 6))
-    extra = pack(rng.random((n_extra, n)) < min(0.5, 2 / n))
-    masks, kind = np.vstack([base.masks, extra]), np.zeros(len(base.masks) + n_extra, dtype=np.uint8)
-    rates = np.concatenate([base.rates, rng.exponential(0.05 * (base.rates.sum() + 0.02), n_extra)])
-    return FaultMasks(n, masks, rates, kind, base.readout)
+    extra = draw_patterns(rng, n_extra, n)
+    return with_patterns(base, extra, rng.exponential(0.05 * (base.rates.sum() + 0.02), n_extra))
+
+
+def draw_patterns(rng: np.random.Generator, many: int, n: int) -> NDArray[np.bool_]:
+    """Draw patterns ``(many, n)`` of some two bits."""
+    return np.asarray(rng.random((many, n)) < min(0.5, 2 / n))
+
+
+def with_patterns(base: FaultMasks, patterns: NDArray[np.bool_], rates: Floats) -> FaultMasks:
+    """Add flip patterns ``(m, n)`` at given rates ``(m,)``."""
+    masks, kind = np.vstack([base.masks, pack(patterns)]), np.zeros(len(base.masks) + len(rates), dtype=np.uint8)
+    return FaultMasks(base.n_bits, masks, np.concatenate([base.rates, rates]), kind, base.readout)
 
 
 def _with_other_noise(rng: np.random.Generator, noisy: Floats) -> Floats:
     """Add noise that is not a Pauli fault: shots replaced by random strings, and over-dispersed probabilities."""
-    lost = float(rng.beta(0.5, 8)) if rng.random() < 0.3 else 0.0
-    noisy = (1 - lost) * noisy + lost / len(noisy)
+    return over_dispersed(rng, with_uniform(noisy, draw_lost(rng)))
+
+
+def draw_lost(rng: np.random.Generator) -> float:
+    """Draw the share of shots that are replaced by random strings."""
+    return float(rng.beta(0.5, 8)) if rng.random() < 0.3 else 0.0
+
+
+def with_uniform(noisy: Floats, lost: float) -> Floats:
+    """Replace a share of a distribution by the uniform one."""
+    return np.asarray((1 - lost) * noisy + lost / len(noisy))
+
+
+def over_dispersed(rng: np.random.Generator, noisy: Floats) -> Floats:
+    """Scatter probabilities, in some cases, by more than shot noise."""
     if rng.random() < 0.4:
         spread = float(rng.choice([0.005, 0.02, 0.05]))
         noisy = noisy * rng.gamma(1 / spread, spread, len(noisy))

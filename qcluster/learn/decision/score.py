@@ -10,7 +10,7 @@ from qcluster.core.decision import candidates, circuit_candidates
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.learn.decision.circuits import HARDWARE
+from qcluster.learn.decision.circuits import HARDWARE, MEASURED
 from qcluster.learn.decision.table import Table
 from qcluster.learn.decision.train import fidelity, inputs
 
@@ -83,9 +83,15 @@ def weigh(
     gram, described = table.gram.astype(np.float64), inputs(table, expected).astype(np.float64)
     weights, confidence = np.zeros(table.present.shape), np.zeros(len(table))
     beyond = wide_rows(table)
-    for rows, chosen in (~beyond, gate or shipped(table.names)), (beyond, wide or shipped(table.names, wide=True)):
+    measured = (table.kind == MEASURED) & ~beyond
+    for rows, given, options in (
+        (~beyond & ~measured, gate, {}),
+        (measured, gate, {"measured": True}),
+        (beyond, wide, {"wide": True}),
+    ):
         if not rows.any():
             continue
+        chosen = given or shipped(table.names, **options)
         if described.shape[1] != len(chosen.mean):
             got = f"{len(chosen.mean)} and {described.shape[1]}"
             raise ValueError(f"gate and table must have equally many features; got {got}")

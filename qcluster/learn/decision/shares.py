@@ -43,16 +43,19 @@ def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
     }
 
 
-def of_circuits(circuits: int, wide: int = 0) -> dict[str, int]:
+def of_circuits(circuits: int, wide: int = 0, measured: int = 0) -> dict[str, int]:
     """Return the number of cases from each source of a table of known circuits.
 
     Args:
         circuits: cases from "circuit"; the others of up to 12 bits, and some wider ones, in proportion.
         wide: in place of them, cases from "circuit-wide", and the others of more than 12 bits in proportion.
+        measured: in place of them, cases whose rates a reference measured.
 
     Example:
         >>> of_circuits(18)["circuit-own"], of_circuits(0, 10)["circuit-smooth"]
         (36, 4)
     """
+    if measured:
+        return {"circuit-measured": measured}
     number, shares = (wide, _OF_WIDE_CIRCUITS) if wide else (circuits, _OF_CIRCUITS)
     return {source: round(number * share) for source, share in shares.items()}

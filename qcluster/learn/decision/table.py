@@ -22,7 +22,7 @@ from qcluster.core.lockstep import Stepwise, run_all, run_one
 from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER
 from qcluster.errors import StorageError
 from qcluster.files import ideals_beside, open_arrays, pack_arrays, read_ideals, read_lines, read_pair, replace_whole
-from qcluster.learn.decision import cases, circuits
+from qcluster.learn.decision import cases, circuits, references
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.workers import spread
@@ -49,6 +49,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-smooth": circuits.smooth,
     "circuit-foreign": circuits.foreign,
     "circuit-foreign-wide": circuits.foreign_wide,
+    "circuit-measured": references.measured,
 }
 """Sources of drawn cases: each is a function from a seed to a case."""
 _DRAWN = ("wide-", "foreign-", "redrawn-")

@@ -10,7 +10,7 @@ from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import gather
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured, outdone
+from qcluster.core.estimators.measured import mitigate_measured, outdone
 from qcluster.core.methods.measured import mitigate, mitigate_by_default
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
@@ -40,7 +40,7 @@ def test_broad_outputs_are_read_under_the_faults_of_the_circuit_where_they_are_k
     faults = chain(5, 0.02, 0.03)
     monkeypatch.setattr("qcluster.core.estimators.measured.variational", None)  # is not asked for an answer in vain
     learned = mitigate_by_default(counts, noise, True, None, partial(brings, faults))
-    assert learned == decide_circuit(counts, faults, most_noise=MOST_NOISE)
+    assert learned == decide_circuit(counts, faults)
     assert learned.method == "circuit"
     monkeypatch.undo()
     assert mitigate_by_default(counts, noise, True, None, partial(brings, None)).method == "measured"

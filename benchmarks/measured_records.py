@@ -1,0 +1,56 @@
+"""Counts of random programs on machines whose noise differs from the calibration, with fault rates that references
+measured, to train the gate for runs with a reference.
+
+    python -m benchmarks.measured_records --seed 1 --programs 600 --out measured1.jsonl.gz
+    qcluster decision build --out table --measured 9000 --records measured1.jsonl.gz
+
+The hidden noise is that of `benchmarks.reference`; its machines and circuits are not among these.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compiled_records import write_records, written
+from benchmarks.random_programs import program
+from benchmarks.reference import run_hidden
+from qcluster.bench.circuits import Case
+from qcluster.device.machines.machine import find_machine
+from qcluster.device.run import Run
+
+MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_hanoi", "fake_osaka", "fake_guadalupe", "fake_strasbourg")
+FIRST = 7_000_000
+"""Seed of the first program; `benchmarks.compiled_records` uses smaller ones."""
+APART = 100_000
+"""Programs of each seed, at most."""
+
+
+def records(seed: int, many: int, machines: Sequence[str] = MACHINES) -> Iterator[dict[str, Any]]:
+    """Run random programs with their references, by turns on each machine."""
+    found = [find_machine(name) for name in machines]
+    for number in range(many):
+        drawn, turn = APART * seed + number, number % len(machines)
+        case = program(FIRST + drawn)
+        yield record(case, machines[turn], run_hidden(case.circuit, found[turn], drawn)[0])
+
+
+def record(case: Case, machine: str, run: Run) -> dict[str, Any]:
+    """Give the counts of a run, its ideal, and its faults at the rates that its reference measured."""
+    ideal = {text: p for text, p in case.ideal.to_probs().items() if p > 1e-12}
+    known = {"machine": machine, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
+    return known | {"faults": written(run.faults)}
+
+
+def main() -> None:
+    """Write the records, one a line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    parser.add_argument("--seed", type=int, default=1, help="other seeds draw other programs and noise")
+    parser.add_argument("--programs", type=int, default=600, help="number of programs")
+    given = parser.parse_args()
+    write_records(given.out, records(given.seed, given.programs))
+
+
+if __name__ == "__main__":
+    main()
