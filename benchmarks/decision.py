@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data import write_row_by_row
+from qcluster.core.decision.candidates import NAMES
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.cases import Case
@@ -103,8 +104,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
     outside = read_all(given.outside) if given.outside else None
-    gate = shipped() if given.gate is None else read_gate(given.gate)
-    wide = shipped(wide=True) if given.wide_gate is None else read_gate(given.wide_gate, wide=True)
+    gate = shipped() if given.gate is None else read_gate(given.gate, NAMES, wide=False)
+    wide = shipped(wide=True) if given.wide_gate is None else read_gate(given.wide_gate, NAMES, wide=True)
     found = rows(read_all(given.table), outside, gate, wide, given.recorded, given.workers)
     write_row_by_row("decision.csv", ({"left_out": out} | written(score) for out, score in found))
 

@@ -261,9 +261,10 @@ def judged(runs: list[Fresh]) -> list[dict[str, Any]]:
     model, lines = rate_model(), []
     columns = model[:-1].transform(np.stack([run.row for run in runs]))
     low, high = np.clip(model[-1].predict_interval(columns, 0.8)[1:], 0.0, HIGHEST)
-    high = np.where([looks_uniform(run.counts) for run in runs], HIGHEST, high)  # as `predict_rates` does
+    mixed = np.array([looks_uniform(run.counts) for run in runs])
+    high, in_range = np.where(mixed, HIGHEST, high), model[-1].in_range(columns) & ~mixed  # as `predict_rates` does
     clipped = np.clip(truth, 0.0, HIGHEST)
-    covered, in_range = (clipped >= low) & (clipped <= high), model[-1].in_range(columns)
+    covered = (clipped >= low) & (clipped <= high)
     rates = predictions(runs, model)
     for part, members in (parts(runs) | {"in range": in_range}).items():
         for name, predicted in rates.items():

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.ensemble import ExtraTreesRegressor
 
-from benchmarks.rates_scores import assign_folds, figures, left_out, mae, r2
+from benchmarks.rates_scores import assign_folds, figures, left_out, mae, r2, remaining_rows
 from qcluster.bench.rate_plan import Job
 from qcluster.bench.rate_runs import simulate_runs
 from qcluster.device.noise.rates import estimate_rates
@@ -44,13 +44,13 @@ def own() -> list[dict[str, Any]]:
 
 
 def without(split: str) -> list[dict[str, Any]]:
-    """Predict each machine, family or fold of circuits from the others; drawn outputs are left out with their
-    circuit."""
+    """Predict each machine, family or fold of circuits from the others; drawn outputs are left out with their circuit,
+    and with the family that they resemble."""
     table = read_table()
     y, groups, real = table.rates, table.facts[split], table.facts["drawn"] == ""
     predicted = np.empty((len(COVERAGES), 3, len(y)))
     for out in left_out(assign_folds(groups) if split == "circuit" else groups):
-        model = rate_model(table[~out])
+        model = rate_model(table[remaining_rows(table, out) if split == "family" else ~out])
         columns = model[:-1].transform(table.features[out])
         for k, coverage in enumerate(COVERAGES):
             predicted[k][:, out] = model[-1].predict_interval(columns, coverage)
@@ -125,7 +125,8 @@ def importance() -> list[dict[str, Any]]:
 
 
 def saturated() -> list[dict[str, Any]]:
-    """Compare three treatments of saturated labels, scored on runs with a kernel, in six folds of families."""
+    """Compare three treatments of saturated labels, scored on runs with a kernel, in six folds of families; drawn
+    outputs are left out with the family that they resemble."""
     table = read_table()
     table = table[~np.isnan(table.features[:, NAMES.index("kernel_rate")])]
     mixed, run = table.facts["saturated"] == "1", table.facts["drawn"] == ""
@@ -140,7 +141,7 @@ def saturated() -> list[dict[str, Any]]:
     for way, learned in ways.items():
         predicted = np.empty(len(table))
         for out in left_out(assign_folds(table.groups, 6)):
-            predicted[out] = rate_model(learned(table[~out])).predict(table.features[out])
+            predicted[out] = rate_model(learned(table[remaining_rows(table, out)])).predict(table.features[out])
         for part, members in scored.items():
             rows.append({"saturated labels": way, "part": part, "runs": int(members.sum())})
             rows[-1]["r2"] = round(r2(table.rates[members], predicted[members]), 3)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from qcluster.device.noise.reference import reference_circuit
     from qcluster.device.run import Run
     from qcluster.device.sampler import MitigatedSampler
+    from qcluster.learn.decision.gates import read_gate
     from qcluster.learn.hamming import HammingKMajority
     from qcluster.plot import plot
     from qcluster.qnn import QNNClassifier
@@ -49,6 +50,7 @@ _LAZY = {
     "execute": "qcluster.device.execute",
     "mitigate_many": "qcluster.batch",
     "read_calibration": "qcluster.device.machines.calibration",
+    "read_gate": "qcluster.learn.decision.gates",
     "read_profile": "qcluster.device.circuits.profile",
     "reference_circuit": "qcluster.device.noise.reference",
     "twirl": "qcluster.device.circuits.twirl",
@@ -85,6 +87,7 @@ __all__ = [
     "mitigate_many",
     "plot",
     "read_calibration",
+    "read_gate",
     "read_profile",
     "reference_circuit",
     "twirl",

@@ -359,7 +359,7 @@ def _count_sets(path: str, sets: Sequence[Any]) -> str:
     return f"{path} holds the counts of {plural(len(sets), 'PUB')}"
 
 
-def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
+def choose_one(sets: Sequence[S | None], number: int | None, holder: str) -> S:
     """Return one of several sets of counts, or the only one.
 
     Args:
@@ -368,12 +368,16 @@ def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
         holder: beginning of the error message, such as "FILE holds the counts of 2 PUBs".
 
     Raises:
-        ValueError: there is no such set, or `number` is None and there are several.
+        ValueError: there is no such set, or it is None, since its result has not arrived; or `number` is None and there
+            are several.
     """
     if (number is None and len(sets) > 1) or not 0 <= (number or 0) < len(sets):
         choice = f"one by --pub, 0 to {len(sets) - 1}" if len(sets) > 1 else "it by --pub 0" if sets else "another file"
         raise ValueError(f"{holder}: choose {choice}; got {number}")
-    return sets[number or 0]
+    chosen = sets[number or 0]
+    if chosen is None:
+        raise ValueError(f"{holder}, and nothing of number {number or 0} has arrived: choose another by --pub")
+    return chosen
 
 
 def _refuse_part(content: Any, path: str) -> None:
@@ -448,13 +452,17 @@ def _pool_references(reference: Mapping[str, Any]) -> Distribution:
     return counts
 
 
+EXAMPLE = '{"00": 480, "11": 520}'
+"""An example of a file of counts, for error messages."""
+
+
 def read_saved(path: str) -> Any:
     """Read a JSON file: plain JSON, or a result saved by the IBM runtime's ``RuntimeEncoder``, which is decoded.
 
     Raises:
         StorageError: the file cannot be read, is not JSON, or holds types that are not part of a Sampler result.
     """
-    return decode_saved(_read_text(path), path, example='{"00": 480, "11": 520}')
+    return decode_saved(read_text(path), path, example=EXAMPLE)
 
 
 def is_number(text: str) -> bool:
@@ -486,7 +494,7 @@ def read_rates(text: str) -> Any:
     except ValueError:
         pass
     try:
-        content = _read_text(text)
+        content = read_text(text)
     except StorageError as error:
         raise StorageError(f"noise must be a number, or a JSON file with one, a list or pairs: {error}") from error
     rates = decode_saved(content, text)
@@ -637,10 +645,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _read_text(path: str) -> str:
+def read_text(path: str) -> str:
     """Read JSON text: UTF-8, or UTF-16 as PowerShell writes, with or without a byte order mark.
 
     A file whose name ends in ``.gz`` is unpacked.
+
+    Raises:
+        StorageError: the file cannot be read, or is not text.
     """
     if not path:
         raise StorageError("a file to read must have a name; got an empty one")

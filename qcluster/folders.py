@@ -19,6 +19,18 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """Names of the temporary files of `replace_whole`."""
 
 
+def folder_path(name: str | Path) -> Path:
+    """Return the path of a folder; ValueError for an empty name, which `Path` takes for the current folder.
+
+    Example:
+        >>> folder_path("runs/today").name
+        'today'
+    """
+    if not str(name):
+        raise ValueError("a folder must have a name; got an empty one, perhaps of a variable that is not set")
+    return Path(name)
+
+
 def open_managed(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
     """Open a file of a folder, unbuffered; ``ab`` and ``ab+`` create it if it does not exist.
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from qcluster.core.checks import check_whole
-from qcluster.core.counts.bits import Words, format_bitstrings, hamming
+from qcluster.core.counts.bits import Words, format_bitstrings, unique_words
 from qcluster.core.counts.distribution import Distribution, read_with_width
 from qcluster.core.counts.labels import FULL_WIDTH, short_labels
 from qcluster.core.counts.metrics import hellinger_fidelity
@@ -36,6 +36,8 @@ _ON_DARK = COLOURS | {"mitigated": "#78a9ff", "ideal": "#f4f4f4"}
 
 _BARS = 16
 """Default number of bitstrings drawn as bars."""
+_LABELS = 128
+"""Largest number of bars with a label each. A figure of more is no wider, and has labels at equal distances."""
 _FONT = 10
 """Size of the labels of bars, in points."""
 _ADVANCE = 0.602 * _FONT / 72
@@ -78,7 +80,8 @@ def plot(
 ) -> Figure:
     """Draw the most probable bitstrings of one to three distributions as bars.
 
-    Bitstrings of more than 12 bits are labelled in hexadecimal, and those of more than 48 bits without their middle.
+    Bitstrings of more than 12 bits are labelled in hexadecimal, and those of more than 48 bits without their middle. Of
+    more than 128 bars, only some are labelled, at equal distances.
 
     Args:
         shown: counts of any kind that `Distribution.of` takes, all with the same number of bits, such as raw counts, a
@@ -114,8 +117,9 @@ def plot(
     heights = np.array([_probabilities(one.distribution, pooled.words[rows]) for one in series])
     ranked = top is None and bool((heights.sum(axis=1) < _MIN_SHARE).all())
     if ax is None:
-        width = 8.0 if ranked else max(5.0, 0.45 * len(rows) + 1.5)
-        longest = 0 if ranked else max(map(len, short_labels(strings)), default=0)
+        labelled = strings[:: _label_step(strings)]
+        width = 8.0 if ranked else max(5.0, 0.45 * len(labelled) + 1.5)
+        longest = 0 if ranked else max(map(len, short_labels(labelled)), default=0)
         height = _HEIGHT + _ADVANCE * max(0, longest - 14)
         figure = NotebookFigure(figsize=(width, height), layout="constrained")
         ax = figure.add_subplot()
@@ -131,7 +135,8 @@ def plot(
         title = title if len(rows) else "No string was read"
     _title(ax, title)
     ax.set_ylabel("probability")
-    ax.legend(framealpha=0.9, edgecolor="none")  # bars may fill the axes, and must not hide it
+    place = "upper right" if ranked or len(rows) > _LABELS else "best"  # which looks at every bar, several times
+    ax.legend(loc=place, framealpha=0.9, edgecolor="none")  # bars may fill the axes, and must not hide it
     ax.spines[["top", "right"]].set_visible(False)
     whole_figure: Figure = ax.figure.figure  # ax.figure may be a subfigure
     return whole_figure
@@ -179,19 +184,28 @@ def _series(
 
 def _probabilities(distribution: Distribution, words: Words) -> Any:
     """Probabilities of packed bitstrings; 0 for those that the distribution does not contain."""
-    return (hamming(words, distribution.words) == 0) @ distribution.probabilities
+    known, index = unique_words(np.vstack([words, distribution.words]))
+    probabilities = np.zeros(len(known))
+    probabilities[index[len(words) :]] = distribution.probabilities
+    return probabilities[index[: len(words)]]
+
+
+def _label_step(strings: list[str]) -> int:
+    """Distance between two bars that are labelled."""
+    return max(1, -(-len(strings) // _LABELS))
 
 
 def _draw_bars(ax: Any, series: Sequence[_Series], strings: list[str], heights: Any) -> None:
     """Draw the probabilities of bitstrings, (n_series, n_strings), as groups of bars."""
-    width, names = 0.8 / len(series), short_labels(strings)
+    step = _label_step(strings)
+    width, names = 0.8 / len(series), short_labels(strings[::step])
     for i, (one, height) in enumerate(zip(series, heights, strict=True)):
         lengths = None if one.errors is None else _error_lengths(one.errors(strings), height)
         style = {"yerr": lengths, "error_kw": {"elinewidth": 0.8, "ecolor": "#c6c6c6" if _is_dark(ax) else "#525252"}}
         positions = np.arange(len(strings)) + (i + 0.5) * width - 0.4
         ax.bar(positions, height, width, label=one.name, color=_colour(ax, one.name), **style)
     rotation = {"rotation": 90} if any(len(name) > 4 for name in names) else {}
-    ax.set_xticks(np.arange(len(strings)), names, family="monospace", fontsize=_FONT, **rotation)
+    ax.set_xticks(np.arange(0, len(strings), step), names, family="monospace", fontsize=_FONT, **rotation)
     n_bits = series[0].distribution.n_bits
     ax.set_xlabel("bitstring" if n_bits <= FULL_WIDTH else f"bitstring of {n_bits} bits, in hexadecimal")
 

@@ -1,5 +1,7 @@
 """What is no table, no gate and no record ends in words that name the file."""
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -79,3 +81,33 @@ def test_an_empty_folder_is_no_table(tmp_path):
     for command in (("train", "--out", tmp_path / "gate.npz"), ("score",)):
         with pytest.raises(StorageError, match=r"must hold parts of a table.*; found no \.npz"):
             call(*command, "--table", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["--full", "--circuits"])
+def test_records_wider_than_the_candidates_are_named_with_their_line(tmp_path, kind):
+    """The build stopped with the width alone, of records in any of its files."""
+    record = {"counts": {"0" * 897: 9}, "ideal": {"0" * 897: 1.0}}
+    faults = {"masks": [1], "rates": [0.01], "kind": [0], "readout": [[0.01, 0.01]] * 897}
+    line = json.dumps(record | ({"faults": faults, "circuit": "one:897"} if kind == "--circuits" else {}))
+    few = line.replace("0" * 897, "0").replace(json.dumps([[0.01, 0.01]] * 897), "[[0.01, 0.01]]")
+    (tmp_path / "mine.jsonl").write_text(f"{few}\n{line}\n")
+    sizes = ("--circuits", 1) if kind == "--circuits" else ("--full", 0, "--wide", 0, "--sharp", 0)
+    with pytest.raises(StorageError, match=r"mine\.jsonl, line 2: counts in a table must have 896 bits .*; got 897"):
+        call("build", "--out", tmp_path / "out", *sizes, "--records", tmp_path / "mine.jsonl")
+
+
+def test_parts_that_a_command_does_not_ask_for_are_named(tmp_path):
+    """They stayed in the table unsaid, and gates were trained on records that were left out on purpose."""
+    for name in ("kept", "dropped"):
+        (tmp_path / f"{name}.jsonl").write_text('{"counts": {"00": 30, "11": 3}, "ideal": {"00": 1}}\n')
+    none = "--full", 0, "--wide", 0, "--sharp", 0
+    build = "build", "--out", tmp_path / "out", "--records", tmp_path / "kept.jsonl"
+    assert "does not ask for" not in call(*build, *none, "--records", tmp_path / "dropped.jsonl").output
+    said = call(*build, *none).output.replace("\n", " ")
+    assert "also holds 1 part that this command does not ask for (records-dropped.npz)" in said
+    assert (tmp_path / "out" / "records-dropped.npz").exists()
+    call(*build, "--full", 20, "--wide", 0, "--sharp", 1)
+    said = call(*build, *none).output.replace("\n", " ")
+    assert "holds 5 parts that this command does not ask for (faint-0000000.npz, full-0000000.npz, records-dr" in said
+    (tmp_path / "out" / "records-dropped.npz").unlink()
+    assert "records-dropped" not in call(*build, *none).output

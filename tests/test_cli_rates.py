@@ -1,12 +1,15 @@
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from qcluster.bench.rate_runs import DRAWN
+from qcluster.bench.table import Table
 from qcluster.cli.rates import rates_app
 from qcluster.errors import StorageError
-from qcluster.learn.table import read_table
+from qcluster.learn.features import NAMES, features
+from qcluster.learn.table import TABLE_COLUMNS, format_row, read_table
 
 CIRCUIT = """OPENQASM 2.0;
 include "qelib1.inc";
@@ -76,15 +79,17 @@ def test_a_circuit_wider_than_the_machine_is_named(tmp_path):
         call(tmp_path / "wide.qasm", "--backend", "fake_manila")
 
 
-def test_your_own_rows_are_used(counts, tmp_path):
-    (tmp_path / "mine.csv").write_text("circuit,n_measured,top_weight,rate\nmine,3,0.48,0.2\n")
-    shown = call(counts, "--table", tmp_path / "mine.csv")
-    assert shown.exit_code == 0
-    assert f"1 row of {tmp_path}" in shown.output.replace("\n", "")
-    assert "rows in all have the features known of this run" in " ".join(shown.output.split())
-    (tmp_path / "mine.csv").write_text("a\n1\n")
+def test_your_own_rows_are_used_if_they_have_what_is_known_of_the_run(counts, tmp_path):
+    path, whole = tmp_path / "mine.csv", features(counts=json.loads(counts.read_text()))
+    part = np.where(np.isin(NAMES, ["n_measured", "top_weight"]), whole, np.nan)
+    for number, (row, said) in enumerate(((part, "0 of 1 row"), (whole, "1 of 2 rows"), (whole, "2 of 3 rows"))):
+        Table(path, TABLE_COLUMNS).append([format_row(row, 0.2, {"circuit": f"mine {number}"})])
+        shown = call(counts, "--table", path)
+        assert shown.exit_code == 0
+        assert f"{said} of {path} and 762 shipped rows were used for this run; the others lack" in shown.output
+    path.write_text("a\n1\n")
     with pytest.raises(StorageError, match="column named rate"):
-        call(counts, "--table", tmp_path / "mine.csv")
+        call(counts, "--table", path)
 
 
 def test_a_saved_run_is_estimated_with_all_it_has(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from qiskit import QuantumCircuit
+from typer.testing import CliRunner
 
 from qcluster.bench.campaign import run
 from qcluster.bench.rate_table import add_runs
@@ -13,6 +14,7 @@ from qcluster.bench.reports.report import write_report
 from qcluster.bench.store import Store, read_scores
 from qcluster.bench.table import Table, exclusive_access
 from qcluster.bench.tasks import parse_campaign
+from qcluster.cli.main import app
 from qcluster.device import jobs
 from qcluster.device.execute import execute
 from qcluster.errors import StorageError
@@ -179,3 +181,31 @@ def test_a_lock_keeps_what_is_in_it(saved):
     jobs.collect(saved)
     assert (saved / ".lock").read_text() == "a note"
     assert stat.S_ISREG((saved / ".lock").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["jobs", "submit", "circuit.qasm", "--backend", "aer", "-d", ""],
+        ["jobs", "collect", ""],
+        ["bench", "run", "toy.toml", "--out", ""],
+        ["bench", "report", ""],
+        ["rates", "build", "--out", ""],
+        ["decision", "build", "--out", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(command):
+    """As of a variable that is not set: requests, shots and tables were written into the current folder."""
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert "a folder must have a name; got an empty one" in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_an_empty_name_is_not_the_current_folder_in_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    for use in (Store, jobs.read, lambda place: execute([circuit], "aer", shots=10, seed=1, directory=place)):
+        with pytest.raises(ValueError, match="a folder must have a name"):
+            use("")
+    assert not list(tmp_path.iterdir())

@@ -211,6 +211,25 @@ def test_many_strings_are_drawn_by_rank_unless_bars_are_asked_for():
     assert qc.plot(flat, {"0000000": 1}).axes[0].patches  # one has its weight in few strings
 
 
+def test_a_thousand_bars_fit_a_figure():
+    """Each had half an inch and a label, which took most of a minute to draw."""
+    rng = np.random.default_rng(1)
+    wide, narrow = ({format(i, "020b"): int(n) for i, n in enumerate(rng.integers(1, 9, size))} for size in (3000, 128))
+    figure = qc.plot(wide, narrow, top=1000)
+    (axes,) = figure.axes
+    chosen = qc.Distribution.of(wide).top(3000)
+    pooled = {string: chosen[string] + qc.Distribution.of(narrow).get(string, 0) for string in chosen}
+    kept = sorted(sorted(pooled, key=lambda string: (-pooled[string], string))[:1000])
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == [f"0x{int(string, 2):05x}" for string in kept[::8]]
+    assert list(axes.get_xticks()) == list(range(0, 1000, 8))
+    heights = [patch.get_height() for patch in axes.patches]
+    assert heights[:1000] == pytest.approx([chosen[string] for string in kept])
+    assert heights[1000:] == pytest.approx([qc.Distribution.of(narrow).get(string, 0) for string in kept])
+    assert figure.bbox.width == qc.plot(wide, top=125).bbox.width < 60 * figure.dpi
+    assert qc.plot(narrow, top=128).axes[0].get_xticks().size == 128
+
+
 def test_nothing_cannot_be_drawn():
     with pytest.raises(ValueError, match=r"there must be something to draw: .* got nothing"):
         qc.plot()

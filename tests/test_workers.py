@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from joblib import delayed
 
+from qcluster.device import jobs
 from qcluster.errors import QClusterError
 from qcluster.workers import parallel, spread
 
@@ -55,6 +56,37 @@ def test_workers_end_with_their_parent(tmp_path, code, how):
     finally:
         process.kill()
         process.wait()
+
+
+COMMAND = """
+import sys
+from qiskit_aer import AerSimulator
+from qcluster.cli.main import main
+def run(*circuits, **options):
+    print("simulating", flush=True)
+    sum(range(10**12))  # lets no Python code run, as Aer does
+AerSimulator.run = run
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_a_command_that_simulates_ends_at_once_when_interrupted(tmp_path):
+    """Ctrl-C waited until Aer was done, which took minutes; the same command again continues."""
+    (tmp_path / "bell.qasm").write_text('OPENQASM 2.0;include "qelib1.inc";qreg q[1];creg c[1];measure q->c;')
+    folder = tmp_path / "run"
+    words = ["jobs", "submit", str(tmp_path / "bell.qasm"), "--backend", "fake_manila", "--seed", "7", "-d", folder]
+    process = subprocess.Popen([sys.executable, "-c", COMMAND, *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "simulating\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGINT
+    (run,) = jobs.collect(folder)
+    assert run.shots == 4096
 
 
 def test_workers_that_are_still_there_work_in_the_folder_of_the_call(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qcluster.bench.machines import TOY, check_distinct, check_repeats, run_task
-from qcluster.bench.methods import check_methods
+from qcluster.bench.methods import check_methods, gate_digests
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
 from qcluster.bench.scores import score_methods
@@ -66,7 +66,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
         done, scored = set(store.done()), store.scored()
         check_repeats(tasks, done)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
-        store.note_prints(check_ideals(store, tasks, scored))
+        store.note_prints(check_ideals(store, tasks, scored) | check_gates(store, campaign.methods, scored))
         unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
@@ -97,7 +97,7 @@ def rescore(
     with Store(folder) as store:
         tasks = store.done()
         kept = {(task, method) for task, method in store.scored() if not (again and method in methods)}
-        prints = check_ideals(store, tasks, kept)
+        prints = check_ideals(store, tasks, kept) | check_gates(store, methods, kept)
         if again:
             store.forget_scores(methods, {task.identity for task in tasks})
         store.note_prints(prints)
@@ -118,7 +118,8 @@ def score_samples(
 ) -> Iterator[Progress]:
     """Score samples from elsewhere, such as recorded hardware counts, unless they are already scored.
 
-    A method that was skipped for lack of data is tried again, since a calibration may have been added.
+    A method that was skipped for lack of data is tried again, since a calibration may have been added. Earlier scores
+    of a sample get the names of circuit, family and machine that it has now.
 
     Args:
         samples: see `qcluster.bench.records`.
@@ -136,11 +137,13 @@ def score_samples(
     check_methods(methods)
     with Store(folder) as store:
         statuses, jobs, prints = store.statuses(), list[Job](), dict[str, str]()
+        labels = dict[str, dict[str, str]]()
         known = {identity for identity, _ in statuses}
         for sample in samples:
             if sample.identity in prints:
                 raise ValueError(f"each record must have an id of its own; {sample.identity!r} came twice")
             prints[sample.identity] = fingerprint(sample)
+            labels[sample.identity] = {"case": sample.case, "family": sample.family, "machine": sample.machine}
             status_before = {name: "" if again else statuses.get((sample.identity, name), "") for name in methods}
             names = tuple(name for name, status in status_before.items() if status in ("", "skipped"))
             skipped_before = tuple(name for name in names if status_before[name])
@@ -154,9 +157,12 @@ def score_samples(
                 "another folder"
             ),
         )
+        kept = [pair for pair in statuses if not (again and pair[0] in prints and pair[1] in methods)]
+        gates = check_gates(store, methods, kept)
         if again:
             store.forget_scores(methods, prints)
-        store.note_prints(prints)
+        store.note_prints(prints | gates)
+        store.rename(labels)
         if not drawn:
             store.bars.keep(lambda row: row["task"] not in prints)
         yield from _drive(store, jobs, len(prints), workers, dask)
@@ -196,6 +202,32 @@ def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str
         ),
     )
     return prints
+
+
+def check_gates(store: Store, methods: Iterable[str], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Refuse gates in users' files that have changed since scoring, since the name of a method does not cover them.
+
+    Args:
+        store: store of the campaign.
+        methods: names of methods that will score.
+        scored: pairs of task and method whose scores are kept.
+
+    Returns:
+        Digests of the gates by method, for `Store.note_prints`.
+
+    Raises:
+        StorageError: a method has scores by other gates.
+    """
+    digests = gate_digests(methods)
+    store.check_prints(
+        digests,
+        {method for _, method in scored},
+        lambda name: (
+            f"the gate of method {name} is not the one that {store.folder} has scores of: put it back, give its file "
+            "another name, or score all samples again with --again"
+        ),
+    )
+    return digests
 
 
 def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:

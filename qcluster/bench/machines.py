@@ -70,7 +70,8 @@ def check_distinct(campaign: Campaign) -> None:
 def check_repeats(tasks: Iterable[Task], done: Collection[Task] = ()) -> None:
     """Refuse tasks whose shots would equal those of another task with another name, and so count twice.
 
-    The published table has one circuit twice; its tasks are allowed.
+    A circuit or machine that the folder has under another name is refused at other seeds, too: a report would take it
+    for another one. The published table has one circuit twice; its tasks are allowed.
 
     Args:
         tasks: tasks to run.
@@ -80,16 +81,34 @@ def check_repeats(tasks: Iterable[Task], done: Collection[Task] = ()) -> None:
         ValueError: a case or a machine is spelled in two ways, or two cases are the same circuit.
     """
     seen = {_shots_key(task): task for task in done}
-    finished = set(done)
+    names = {pair for task in done for pair in _names(task)}
+    finished, spelled = set(done), dict(names)
     for task in tasks:
+        if task in finished:
+            continue
         first = seen.setdefault(_shots_key(task), task)
-        published = all(one.case.startswith("paper/") for one in (first, task))
-        if first != task and task not in finished and not published:
+        if first != task and not _published_twice(task.case, first.case):
             place, cure = (" in this folder", "take another folder") if first in finished else ("", "leave one out")
             raise ValueError(
                 f"each task must have its own shots; {task} ({task.identity}) has the shots of {first} "
                 f"({first.identity}){place}, which would count twice: spell it as there, or {cure}"
             )
+        for what, name in _names(task):
+            known = spelled.get(what, name)
+            if (what, name) not in names and name != known and not _published_twice(name, known):
+                raise ValueError(
+                    f"each circuit and machine must have one name; {name!r} is {known!r} in this folder, and a report "
+                    "would count them as two: spell it as there, or take another folder"
+                )
+
+
+def _names(task: Task) -> tuple[tuple[object, str], ...]:
+    """Return what circuit and machine of a task are, in any spelling, each with its name."""
+    return (task.circuit, task.case), (_canonical_machine(task.machine), task.machine)
+
+
+def _published_twice(*cases: str) -> bool:
+    return all(case.startswith("paper/") for case in cases)
 
 
 def _shots_key(task: Task) -> tuple[object, ...]:

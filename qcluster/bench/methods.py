@@ -3,7 +3,8 @@
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -13,13 +14,15 @@ from qcluster import baselines
 from qcluster.bench.faults import MISREPORTS, misreport
 from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.gate import Gate
 from qcluster.core.methods.registry import Method as Registered
 from qcluster.core.methods.registry import every
 from qcluster.core.methods.registry import find as find_registered
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.words import suggestion
-from qcluster.errors import QClusterError
+from qcluster.errors import QClusterError, StorageError
+from qcluster.learn.decision.gates import read_gate
 
 Method = Callable[[Sample], Distribution | Mitigation]
 
@@ -76,12 +79,18 @@ _SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rates, "meas
 """Functions that provide the noise that a method needs, by its kind."""
 
 
-def _registered(name: str, sample: Sample) -> Mitigation:
+def _registered(name: str, sample: Sample, gates: Sequence[Gate] = ()) -> Mitigation:
     """Apply a method of the registry, with the noise that it requires, or to counts alone if it requires none."""
-    needs = find_registered(name).needs
-    if needs is not None and needs not in _SOURCES:
-        raise NotApplicable(f"needs {needs}, which campaigns do not have")
-    return mitigate(sample.counts, None if needs is None else _SOURCES[needs](sample), method=name)
+    method = find_registered(name)
+    if method.needs is not None and method.needs not in _SOURCES:
+        raise NotApplicable(f"needs {method.needs}, which campaigns do not have")
+    if gates:
+        try:
+            method.gate(gates, sample.n_bits)
+        except ValueError as error:
+            raise NotApplicable(str(error)) from error
+    noise = None if method.needs is None else _SOURCES[method.needs](sample)
+    return mitigate(sample.counts, noise, method=name, gates=gates)
 
 
 METHODS: dict[str, Method] = {
@@ -112,17 +121,24 @@ def find(name: str) -> Method:
     Args:
         name: a name from `METHODS` or of a method registered later; or ``MODULE:ATTRIBUTE``, an attribute of a module
             in the working directory or an installed one, which must be a function of a `Sample` or a method made for
-            the registry. With ``@high``, ``@low`` or ``@scattered`` appended, the method gets a wrong calibration, see
-            `misreport`.
+            the registry. ``mixture+FILE`` and ``circuit+FILE`` weigh by the gate in a file, see `qcluster.read_gate`;
+            ``mixture+FILE+FILE`` by two, one for up to 12 bits and one for more. With ``@high``, ``@low`` or
+            ``@scattered`` appended, the method gets a wrong calibration, see `misreport`.
 
     Raises:
-        ValueError: there is no such method.
+        ValueError: there is no such method, or it has no gate.
+        StorageError: the file of a gate cannot be read, or is not a gate.
     """
     base_name, separator, how = name.rpartition("@")
     if separator:
         if how not in MISREPORTS:
             raise ValueError(f"a method may be followed by @ and one of {', '.join(MISREPORTS)}; got {name!r}")
         return partial(_with_wrong_calibration, find(base_name), how)
+    base_name, *paths = name.split("+")
+    if paths:
+        gates = tuple(map(read_gate, paths))
+        find_registered(base_name).check_options(gates=gates)
+        return partial(_registered, base_name, gates=gates)
     if ":" in name:
         return _import_method(name)
     known = METHODS | {
@@ -193,7 +209,17 @@ def _call_checked(name: str, function: Callable[[Sample], Any], sample: Sample) 
     return answer
 
 
+def gate_digests(names: Iterable[str]) -> dict[str, str]:
+    """Return the digests of the gates that methods have in their names, by name; unreadable ones are left out."""
+    digests = dict[str, str]()
+    for name in names:
+        paths = name.partition("@")[0].split("+")[1:]
+        with suppress(StorageError):  # makes the method fail, but not the others
+            digests |= {name: " ".join(read_gate(path).digest for path in paths)} if paths else {}
+    return digests
+
+
 def check_methods(names: tuple[str, ...]) -> None:
-    """Raise ValueError if a name is not that of a method."""
+    """Raise ValueError or StorageError if a name is not that of a method, see `find`."""
     for name in names:
         find(name)

@@ -19,6 +19,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
 from qcluster.errors import StorageError
+from qcluster.folders import folder_path
 from qcluster.learn.features import features
 from qcluster.learn.label import effective_rate, saturated
 from qcluster.learn.table import TABLE_COLUMNS, format_number, format_row
@@ -46,7 +47,7 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
         StorageError: the folder cannot be written to.
         QClusterError: the worker processes died, or no scheduler answers.
     """
-    folder, all_jobs = Path(folder), list(jobs)
+    folder, all_jobs = folder_path(folder), list(jobs)
     mark, times = max(Counter(job.mark for job in all_jobs).items(), key=lambda one: one[1], default=("", 0))
     if times > 1:
         raise ValueError(f"jobs must differ in circuit, machine, layout or seed; got {', '.join(mark)} {times} times")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcluster.bench.campaign import Progress, check_ideals, follow, outcome_of
+from qcluster.bench.campaign import Progress, check_gates, check_ideals, follow, outcome_of
 from qcluster.bench.machines import TOY, check_distinct, check_repeats, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
@@ -92,7 +92,8 @@ def collect(
         submitted, done = store.submitted(), set(store.done())
         if not submitted:
             raise StorageError(f"nothing was submitted from {store.folder}")
-        store.note_prints(check_ideals(store, submitted, store.scored()))
+        scored = store.scored()
+        store.note_prints(check_ideals(store, submitted, scored) | check_gates(store, methods, scored))
         unfinished = [task for task in submitted if task not in done]
         fetched = ((str(task), _fetch(task, store, methods, service)) for task in unfinished)
         yield from follow(fetched, len(unfinished), len(submitted))

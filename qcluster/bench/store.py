@@ -14,7 +14,7 @@ from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 from qcluster.files import is_number
-from qcluster.folders import lock_folder, read_managed, write_managed
+from qcluster.folders import folder_path, lock_folder, read_managed, write_managed
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -55,15 +55,15 @@ class Store:
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` the calibration of a machine on one day,
     ``runs.csv`` a row for each task, ``scores.csv`` a row for each task and method, ``bars.csv`` the most likely
     strings for each of these, ``jobs.csv`` the tasks sent to real machines, and ``records.csv`` the fingerprints of
-    samples and ideals from elsewhere. Shots are written completely before their row, so that every row has its shots,
-    and are never edited.
+    samples, ideals and gates from elsewhere. Shots are written completely before their row, so that every row has its
+    shots, and are never edited.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = folder_path(folder)
         inner = "shots", "calibrations", "jobs"
         self._lock = lock_folder(self.folder, f"another process is writing to {self.folder}", *inner)
         try:
@@ -111,9 +111,9 @@ class Store:
         return {(row["task"], row["method"]): row["status"] for row in self.scores.rows()}
 
     def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
-        """Refuse samples from elsewhere, and ideals from a user's files, that have changed since they were scored.
+        """Refuse samples from elsewhere, and ideals and gates from a user's files, that have changed since scoring.
 
-        The identity of a task does not cover these.
+        The identity of a task and the name of a method do not cover these.
 
         Args:
             prints: fingerprints by identity.
@@ -153,6 +153,13 @@ class Store:
         old = self.scores.path.with_suffix(".csv.old")
         self.scores.keep(is_kept, old=old, key=("task", "method"))
         self.bars.keep(is_kept)
+
+    def rename(self, names: Mapping[str, Mapping[str, str]]) -> None:
+        """Write the present case, family and machine of samples, by identity, into their scores.
+
+        Otherwise a report would count a sample twice if some methods scored it before a change of names, others after.
+        """
+        self.scores.update(lambda row: names.get(row["task"], {}))
 
     def add(self, outcome: Outcome) -> None:
         """Write what a worker returned: shots, row and scores, in this order."""

@@ -129,10 +129,27 @@ class Table:
         earlier = read_rows(old, self.columns) if old is not None and old.is_file() and not old.is_symlink() else []
         if any(key_of(row) not in by_key for row in earlier):
             by_key |= {key_of(row): row for row in earlier}
+        if old is not None:
+            self._replace(old, [*by_key.values()])
+        self._replace(self.path, [row for row in rows if wanted(row)])
+
+    def update(self, changed: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        """Write the present values of rows, replacing the table in one step if any has changed.
+
+        Args:
+            changed: returns the columns of a row that may have changed, with their present values.
+
+        Raises:
+            StorageError: as for `keep`.
+        """
+        rows = self.rows()
+        updated = [{**row, **changed(row)} for row in rows]
+        if updated != rows:
+            self._replace(self.path, updated)
+
+    def _replace(self, path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         try:
-            if old is not None:
-                replace_whole(old, self._lines([*by_key.values()], header=True))
-            replace_whole(self.path, self._lines([row for row in rows if wanted(row)], header=True))
+            replace_whole(path, self._lines(rows, header=True))
         except OSError as error:
             raise StorageError(f"cannot write to {self.path}: {error.strerror}; it is unchanged") from error
 

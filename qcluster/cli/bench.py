@@ -12,6 +12,7 @@ from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.errors import StorageError
 from qcluster.files import quote_for_shell
+from qcluster.folders import folder_path
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, score, report.", no_args_is_help=True)
 
-Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores; by default named after the file.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder for shots and scores; by default named after the file.", parser=folder_path)
+]
 Methods = Annotated[
     str | None,
     typer.Option(
@@ -63,7 +66,9 @@ def submit(
 
 
 @bench_app.command()
-def collect(folder: Annotated[Path, typer.Argument(help="Folder of a submitted campaign.")]) -> None:
+def collect(
+    folder: Annotated[Path, typer.Argument(help="Folder of a submitted campaign.", parser=folder_path)],
+) -> None:
     """Fetch the results of submitted jobs that are done, keep their shots, and score them as the campaign says."""
     from qcluster.bench.methods import METHODS
     from qcluster.bench.remote import collect as start
@@ -79,7 +84,7 @@ def collect(folder: Annotated[Path, typer.Argument(help="Folder of a submitted c
 @bench_app.command()
 def score(
     context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(help="Folder of a campaign.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Folder of a campaign.", parser=folder_path)] = None,
     records: Annotated[
         Path | None, typer.Option(help="File of recorded counts (JSON lines), in place of a folder.")
     ] = None,
@@ -123,7 +128,7 @@ def score(
 
 @bench_app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder with scores.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with scores.", parser=folder_path)],
     title: Annotated[str | None, typer.Option(help="Title; by default the campaign's name.")] = None,
     description: Annotated[
         str, typer.Option(help="A sentence or two below the title; by default the campaign's description.")

@@ -83,6 +83,8 @@ def diff(
         raise ValueError(
             f"both must be of one machine; {old.backend} has {old.n_qubits} qubits, {new.backend} {new.n_qubits}"
         )
+    if old.backend != new.backend:
+        echo(f"note: these are two machines by their names, {old.backend} and {new.backend}", err=True)
     table = Table()
     for name in ("figure", "median before", "after", "changed most"):
         table.add_column(name)

@@ -39,6 +39,10 @@ def show_run(run: Any, *, err: bool = False) -> None:
 
 
 class _Console(Console):
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leave the cursor visible, since a process that is killed could not bring it back."""
+        return False
+
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
 

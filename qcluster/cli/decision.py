@@ -7,6 +7,8 @@ import typer
 
 from qcluster.cli.console import open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
+from qcluster.core.words import plural
+from qcluster.folders import folder_path
 
 decision_app = typer.Typer(
     name="decision",
@@ -18,7 +20,9 @@ decision_app = typer.Typer(
 @decision_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table; run again to continue where it stopped.", parser=folder_path)
+    ],
     full: Annotated[int, typer.Option(min=0, help="Number of random cases of 1 to 12 bits.")] = 30_000,
     wide: Annotated[int, typer.Option(min=0, help="Number of random cases of 13 to 127 bits.")] = 6_000,
     sharp: Annotated[
@@ -50,6 +54,7 @@ def build(
     from qcluster.errors import requiring_extra
     from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
+    from qcluster.learn.decision.table import others
 
     refuse_workers_with_dask(context, dask)
     if circuits or wide_circuits:
@@ -66,11 +71,17 @@ def build(
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
             if not console.is_terminal:
                 console.print(path.name)
+    if kept := others(out, many, records or []):
+        names = ", ".join(path.name for path in kept[:3]) + (", ..." if len(kept) > 3 else "")
+        open_console(stderr=True).print(
+            f"{out} also holds {plural(len(kept), 'part')} that this command does not ask for ({names}): train and "
+            "score read all parts, so delete those that you no longer want"
+        )
 
 
 @decision_app.command()
 def train(
-    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
+    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.", parser=folder_path)],
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight given to recorded sets.")] = 0.45,
@@ -111,13 +122,13 @@ def train(
         )
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
-    write_gate(gate, out)
-    open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
+    written = write_gate(gate, out)
+    open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}, gate {written.digest}")
 
 
 @decision_app.command()
 def score(
-    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
+    table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.", parser=folder_path)],
     gate: Annotated[Path | None, typer.Option(help="Gate to score; by default the one in the package.")] = None,
     wide_gate: Annotated[
         Path | None, typer.Option(help="Gate for cases of more than 12 bits; by default the one in the package.")
@@ -142,7 +153,7 @@ def score(
         )
     if wide_gate and not is_wide.any():
         raise ValueError(f"--wide-gate must have cases to score; {table} holds none of more than 12 bits")
-    narrow = None if gate is None else read_gate(gate, cases.names)
+    narrow = None if gate is None else read_gate(gate, cases.names, wide=False)
     rows = scores(cases, narrow, by, None if wide_gate is None else read_gate(wide_gate, cases.names, wide=True))
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ def read_counts_or_run(
     bits: int | None,
     point: str | None = None,
     *,
+    partial: bool = False,
     has_noise: bool = False,
 ) -> Distribution | Run:
     """Read counts from a file or standard input, or a saved run with its circuit and calibration.
@@ -34,33 +34,44 @@ def read_counts_or_run(
     Notes on standard error say if the file also holds a reference, which is not used, and what the counts do not show.
 
     Args:
-        context: context of the command, which has options ``--bits`` and ``--point``.
+        context: context of the command, which has options ``--bits``, ``--point`` and ``--partial``.
         place: a file or ``-``, with counts (see `qcluster.files.read_counts`) or the JSON of a `Run`; or a directory.
         pub: index of the set of counts or the run, from 0; required if there are several.
         bits: number of bits, for keys that do not show it.
         point: index of one parameter set of a sweep, such as "3" or "1,2"; None pools all of them.
+        partial: whether to read what has arrived in the directory, even if other results are missing.
         has_noise: whether the user has given the noise, so that a reference in the file needs no note.
 
     Raises:
         StorageError: the file cannot be read, or the directory is not that of a saved run.
-        JobError: some results of the saved run have not been collected yet.
+        JobError: some results of the saved run have not been collected yet, and `partial` is False.
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and `pub` is not given; or
             there is no such point.
     """
     from qcluster.core.words import plural
-    from qcluster.files import choose_one, read_saved
+    from qcluster.device.run import Run
+    from qcluster.device.storage import of_file
+    from qcluster.files import EXAMPLE, choose_one, decode_saved, read_text
 
     if not place:
         raise ValueError(
             "counts must come from a file, a folder or '-'; got an empty name, perhaps of a variable that is not set"
         )
     is_folder = Path(place).is_dir()
-    content = None if is_folder else read_saved(place)
-    if not is_folder and not _is_run(content):
-        return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise)
+    if not is_folder:
+        refuse(context, ["partial"], f"{place} is a file, and not the directory of a saved run")
+        text = read_text(place)
+        content = decode_saved(text, place, example=EXAMPLE)
+        if not _is_run(content):
+            return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise)
     refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
     refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
-    runs = _read_folder(place) if is_folder else [_read_run(content, place)]
+    runs: Sequence[Run | None]
+    if is_folder:
+        runs = _read_folder(place, partial)
+    else:
+        with of_file(place):
+            runs = [Run.from_json(text)]
     return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
 
 
@@ -107,8 +118,13 @@ def _parse_point(text: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _read_folder(place: str) -> list[Run]:
-    """Read the runs of a directory; StorageError if it is not that of a saved run, JobError if results are missing."""
+def _read_folder(place: str, partial: bool = False) -> Sequence[Run | None]:
+    """Read the runs of a directory, one per circuit; None for those that have not arrived, if `partial` is set.
+
+    Raises:
+        StorageError: it is not the directory of a saved run.
+        JobError: results are missing, and `partial` is False.
+    """
     from qcluster.device import jobs
 
     folder = Path(place)
@@ -116,21 +132,14 @@ def _read_folder(place: str) -> list[Run]:
         inner = sorted(str(request.parent) for request in folder.glob("*/request.json"))
         hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
         raise StorageError(f"cannot read {place}: it is a directory, and not that of a saved run{hint}")
-    return jobs.read(place)
+    return jobs.read_arrived(place) if partial else jobs.read(place)
 
 
 def _is_run(content: Any) -> bool:
     """True if the content of a file is the JSON of a `Run`."""
-    return isinstance(content, Mapping) and content.get("format") == "qcluster-run"
+    from qcluster.device.run import FORMAT
 
-
-def _read_run(content: Any, place: str) -> Run:
-    """Read a run from the content of a file; ValueError, with the name of the file, if it is damaged."""
-    from qcluster.device.run import Run
-    from qcluster.device.storage import of_file
-
-    with of_file(place):
-        return Run.from_json(json.dumps(content))
+    return isinstance(content, Mapping) and content.get("format") == FORMAT
 
 
 def read_earlier_references(place: str) -> list[MeasuredReference]:
@@ -145,24 +154,29 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
         ValueError: the name is empty, or there is no reference in it.
     """
     from qcluster.device.noise.measured import FORMAT, MeasuredReference
+    from qcluster.device.run import Run
     from qcluster.device.storage import of_file
-    from qcluster.files import read_saved
+    from qcluster.files import decode_saved, read_text
 
     if not place:
         raise ValueError("--reference-from must name a folder or a file; got an empty name")
+    runs: Sequence[Run | None]
     if Path(place).is_dir():
         runs = _read_folder(place)
-    elif _is_run(content := read_saved(place)):
-        runs = [_read_run(content, place)]
+    elif _is_run(content := decode_saved(text := read_text(place), place)):
+        with of_file(place):
+            runs = [Run.from_json(text)]
     elif isinstance(content, Mapping) and content.get("format") == FORMAT:
         with of_file(place):
-            return [MeasuredReference.from_json(json.dumps(content))]
+            return [MeasuredReference.from_json(text)]
     else:
         raise ValueError(
             "--reference-from must be the folder of a saved run, or the JSON of a Run or of its reference, which has "
             f"the places that it was measured on; {place} is none of these"
         )
-    references = {run.reference.skeleton: run.reference for run in runs if run.reference is not None}
+    references = {
+        run.reference.skeleton: run.reference for run in runs if run is not None and run.reference is not None
+    }
     if not references:
         raise ValueError(f"{place} has no reference, since its circuits ran without one: measure one with --reference")
     return list(references.values())

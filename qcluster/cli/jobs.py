@@ -15,15 +15,17 @@ from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import AccountError, JobError
 from qcluster.files import parse_json, quote_for_shell, write_whole
+from qcluster.folders import folder_path
 
 if TYPE_CHECKING:
     from qcluster.device.noise.measured import MeasuredReference
+    from qcluster.device.run import Run
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; collect the results later, from any process.", no_args_is_help=True
 )
 
-Folder = Annotated[Path, typer.Argument(help="The run directory.")]
+Folder = Annotated[Path, typer.Argument(help="The run directory.", parser=folder_path)]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to this file.", callback=to_write)]
 
 
@@ -31,7 +33,9 @@ JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to th
 def submit(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Circuits: OpenQASM 2 or 3 (.qasm) or Qiskit's .qpy.")],
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="New directory for the request and results.")],
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", help="New directory for the request and results.", parser=folder_path)
+    ],
     backend: Annotated[str, typer.Option(help="'aer', 'fake_torino' and the like, 'least_busy', or a real machine.")],
     shots: Annotated[int, typer.Option(help="Shots of each circuit, summed over its twirls.")] = 4096,
     twirls: Annotated[int, typer.Option(help="Pauli-twirled copies that share the shots; 1: no twirling.")] = 1,
@@ -147,16 +151,20 @@ def collect(
     """Fetch results, with flips undone and twirls pooled; submit jobs that a killed process had not submitted."""
     from qcluster.device import jobs
 
+    runs: Sequence[Run | None]
     try:
         runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
     except (JobError, AccountError) as error:
-        runs = jobs.read(directory, partial=True) if partial else []
-        if not runs:
+        runs = jobs.read_arrived(directory) if partial else []
+        if not any(runs):
             raise
         echo(f"warning: {error}", err=True)
     if json_out is not None:
-        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
-    for run in runs:
+        _write(json_out, [None if run is None else (run.counts, run.reference) for run in runs])
+    for number, run in enumerate(runs):
+        if run is None:
+            echo(f"circuit {number}: nothing has arrived")
+            continue
         show_run(run)
         _top(run.counts)
         if run.reference is not None:
@@ -199,7 +207,7 @@ def fetch(
 
     results = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
     if json_out is not None:
-        _write(json_out, results)
+        _write(json_out, [(counts, None) for counts in results])
     for counts in results:
         _top(counts)
 
@@ -220,11 +228,20 @@ def _top(counts: Distribution, k: int = 4) -> None:
         echo(f"  {string}  {share:.4f}")
 
 
-def _write(path: Path, results: list[Distribution], references: Sequence[Any] = ()) -> None:
-    """Write counts as JSON for `qcluster mitigate`: {"counts": ...} for one circuit, a list of these for several."""
-    content: list[dict[str, Any]] = [{"counts": counts.to_counts()} for counts in results]
-    for entry, reference in zip(content, references, strict=False):
+def _write(path: Path, results: "Sequence[tuple[Distribution, MeasuredReference | None] | None]") -> None:
+    """Write counts, with the reference of each if it has one, as JSON for `qcluster mitigate`.
+
+    They are {"counts": ...} for one circuit, a list of these for several; null if nothing of a circuit has arrived.
+    """
+    content: list[dict[str, Any] | None] = []
+    for result in results:
+        if result is None:
+            content.append(None)
+            continue
+        counts, reference = result
+        entry: dict[str, Any] = {"counts": counts.to_counts()}
         if reference is not None:
             pooled = reference.noise.reference_counts  # of all references, if there are several
             entry["reference"] = {"counts": pooled.to_counts(), "expected": reference.expected}
+        content.append(entry)
     write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

@@ -1,6 +1,7 @@
 """The command ``qcluster``: its groups of commands, and the commands outside a group."""
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -18,7 +19,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import Bits, Point, keep_apart, refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, Partial, Point, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -27,6 +28,7 @@ from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.core.words import plural
+from qcluster.device.interrupt import end_at_interrupt
 from qcluster.errors import QClusterError
 
 app = typer.Typer(
@@ -94,6 +96,10 @@ def mitigate_file(
     expect: Annotated[
         str | None, typer.Option(help="Prior knowledge of the ideal: sparse (few strings) or dense.")
     ] = None,
+    gate: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of a gate that you trained, in place of that of its kind; may be repeated."),
+    ] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts unchanged if mitigation would not help.")] = True,
     pub: Annotated[
         int | None, typer.Option(help="Index of the set of counts, if the file has several, from 0.")
@@ -121,12 +127,16 @@ def mitigate_file(
     ] = None,
     bits: Bits = None,
     point: Point = None,
+    partial: Partial = False,
 ) -> None:
     """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
     from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
+    from qcluster.learn.decision.gates import read_gate
 
-    keep_apart({"--json": json_out, "--plot": plot}, {"the counts": file, "--noise": noise, "--reference": reference})
+    gates = {f"--gate {path}": path for path in gate or []}
+    inputs = {"the counts": file, "--noise": noise, "--reference": reference, **gates}
+    keep_apart({"--json": json_out, "--plot": plot}, inputs)
     method = None if method is None else _method_name(method)
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
@@ -139,8 +149,9 @@ def mitigate_file(
     noise_input = None if noise is None else read_rates(noise)
     if reference is not None:
         noise_input = read_reference(reference, expected, pub)
-    counts = read_counts_or_run(context, file, pub, bits, point, has_noise=noise_input is not None)
-    fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect)
+    own = [read_gate(path) for path in gates.values()]
+    counts = read_counts_or_run(context, file, pub, bits, point, partial=partial, has_noise=noise_input is not None)
+    fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect, gates=own)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)
     to_stdout = json_out == Path("-")
@@ -243,6 +254,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as for standard error: a µ must not fail in an ASCII pipe
     if not sys.stderr.isatty():
         app.rich_markup_mode = None  # no boxes around errors, which break lines after 80 characters
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as under nohup
+        signal.signal(signal.SIGINT, end_at_interrupt)
     try:
         app()
     except OSError as error:

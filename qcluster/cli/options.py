@@ -15,6 +15,7 @@ Point = Annotated[
     str | None,
     typer.Option(help="Index of one parameter set of a sweep, from 0, such as 3 or 1,2; default: all together."),
 ]
+Partial = Annotated[bool, typer.Option(help="Read what has arrived of a saved run, even if other results are missing.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 
 

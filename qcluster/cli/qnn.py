@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import keep_apart, refuse, to_draw, to_write
 from qcluster.core.words import plural
+from qcluster.device.interrupt import end_at_interrupt
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -88,6 +90,8 @@ def train(
         execution=_execution(twirls, dd, mitigation), random_state=seed,
     )  # fmt: skip
     console, messages = open_console(), open_console(stderr=True)
+    if signal.getsignal(signal.SIGINT) is end_at_interrupt:  # the model would be lost
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         caught = _train(model, samples.X[train_rows], samples.y[train_rows], messages)
     except BaseException:

@@ -8,8 +8,9 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
-from qcluster.cli.options import Bits, Dask, Point, Workers, refuse, refuse_workers_with_dask
+from qcluster.cli.options import Bits, Dask, Partial, Point, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
+from qcluster.folders import folder_path
 
 
 class _EstimateByDefault(TyperGroup):
@@ -49,6 +50,7 @@ def estimate(
     ] = None,
     bits: Bits = None,
     point: Point = None,
+    partial: Partial = False,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
@@ -57,17 +59,17 @@ def estimate(
 
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
-        refuse(context, ["pub", "bits", "point"], f"{file} holds a circuit, not counts")
+        refuse(context, ["pub", "bits", "point", "partial"], f"{file} holds a circuit, not counts")
         circuit, source = place, None
     else:
-        source = read_counts_or_run(context, file, pub, bits, point)
+        source = read_counts_or_run(context, file, pub, bits, point, partial=partial)
     if isinstance(source, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
         show_run(source)
         run_or_circuit, counts = source, None
     else:
         run_or_circuit, counts = _read_circuit(circuit, source), source
-    model, own_rows = _fit_model(table)
+    model, n_own = _fit_model(table)
     rates = estimate_rates(run_or_circuit, backend, counts, model=model, coverage=coverage)
     console.print(
         f"effective flip rate {rates.value:.4f}, {100 * coverage:g}% interval {rates.low:.4f} to {rates.high:.4f}"
@@ -82,13 +84,19 @@ def estimate(
     elif not rates.in_range:
         console.print("unlike the training rows: trust this less than the interval says")
     if model is not None:
-        console.print(f"{own_rows}; {rates.rows} rows in all have the features known of this run, and were used")
+        own, lack = int(rates.used[len(rates.used) - n_own :].sum()), "; the others lack features that are known of it"
+        console.print(
+            f"{own} of {plural(n_own, 'row')} of {table} and {rates.rows - own} shipped rows were used for this run"
+            + lack * (own < n_own)
+        )
 
 
 @rates_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table; run again to continue where it stopped.", parser=folder_path)
+    ],
     dask: Dask = None,
     workers: Workers = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many circuits.")] = None,
@@ -118,7 +126,9 @@ def build(
 
 @rates_app.command()
 def add(
-    rundir: Annotated[Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.")],
+    rundir: Annotated[
+        Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.", parser=folder_path)
+    ],
     table: Annotated[Path, typer.Option(help="Table to append to; created if it does not exist.")] = Path("rates.csv"),
 ) -> None:
     """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""
@@ -133,15 +143,15 @@ def add(
         echo(f"{partly} of them lack columns (no circuit or calibration): they serve runs about which no more is known")
 
 
-def _fit_model(path: Path | None) -> tuple[Any, str]:
-    """Fit a model to the shipped rows and those of a file, and describe the latter; None and "" without a file."""
+def _fit_model(path: Path | None) -> tuple[Any, int]:
+    """Fit a model to the shipped rows and, after them, those of a file, and count the latter; None without a file."""
     from qcluster.learn.rates import rate_model
     from qcluster.learn.table import read_table
 
     if path is None:
-        return None, ""
+        return None, 0
     own = read_table(path)
-    return rate_model(read_table() + own), f"{plural(len(own), 'row')} of {path}"
+    return rate_model(read_table() + own), len(own)
 
 
 def _read_circuit(path: Path | None, counts: Any) -> Any:

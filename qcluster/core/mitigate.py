@@ -11,6 +11,7 @@ from qcluster.core import methods  # noqa: F401  (registers the methods of the c
 from qcluster.core.arithmetic import default_errstate
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.read import notes_on
+from qcluster.core.decision.gate import Gate, check_gates
 from qcluster.core.lockstep import Stepwise, run_all, run_one
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
@@ -29,6 +30,7 @@ def mitigate(
     guard: bool = True,
     expect: str | None = None,
     settings: Any = None,
+    gates: Sequence[Gate] = (),
 ) -> Mitigation:
     """Estimate the ideal distribution from measured counts.
 
@@ -51,6 +53,10 @@ def mitigate(
             almost nothing else, ``"dense"`` for any other output. Counts alone cannot always tell: a marked string on
             a flat background looks like one string under noise.
         settings: constants of the method, such as `MixtureSettings` or `PaperSettings`.
+        gates: gates that you trained, in place of those that ship, for ``"mixture"`` and ``"circuit"``: from
+            `qcluster.read_gate`. Exactly one of them must be for the candidates of the method and the number of bits.
+            `reason` says which one has weighed. The answer from the counts alone that ``"circuit"`` weighs is always
+            that of the gates that ship.
 
     Returns:
         A Mitigation with as many shots as `counts`, which are not changed. If ``applied`` is False, it holds the counts
@@ -66,7 +72,7 @@ def mitigate(
         >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
         (['000', '111'], 1000.0, True)
     """
-    return run_one(mitigate_steps(counts, noise, method, guard, expect, settings))
+    return run_one(mitigate_steps(counts, noise, method, guard, expect, settings, gates))
 
 
 @default_errstate
@@ -82,14 +88,17 @@ def mitigate_steps(
     guard: bool = True,
     expect: str | None = None,
     settings: Any = None,
+    gates: Sequence[Gate] = (),
 ) -> Stepwise[Mitigation]:
     """Run `mitigate` as a computation in steps, whose array work is shared with other sets of counts (`lockstep`)."""
     raw = Distribution.of(counts)
     guard = bool(guard) if isinstance(guard, np.bool_) else guard
-    if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
+    gates = check_gates(gates)
+    plain = method is noise is settings is expect is None and guard is True and not gates
+    if plain and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
-    chosen = _default_method(counts, noise, guard, expect, settings) if method is None else find(method)
-    settings = chosen.check_options(guard, settings, expect)
+    chosen = _default_method(counts, noise, guard, expect, settings, gates) if method is None else find(method)
+    settings = chosen.check_options(guard, settings, expect, gates)
     known = read_noise(chosen.figure(noise), raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
@@ -99,12 +108,14 @@ def mitigate_steps(
         return left(raw, chosen.name, "there are no shots to mitigate", known if kind_of(known) == "rates" else None)
     if chosen.widest is not None and raw.n_bits > chosen.widest:
         return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")
-    expected = {"expect": expect} if chosen.guarded else {}
+    options: dict[str, Any] = {"expect": expect} if chosen.guarded else {}
+    if gates:
+        options["gate"] = chosen.gate(gates, raw.n_bits)
     if method is None and chosen.unasked is not None:
         other_noise = partial(noise_of_run, None if noise is not None else counts)
-        answer = chosen.unasked(raw, known, guard, settings, other_noise, **expected)
+        answer = chosen.unasked(raw, known, guard, settings, other_noise, **options)
     else:
-        answer = chosen.function(raw, known, guard, settings, **expected)
+        answer = chosen.function(raw, known, guard, settings, **options)
     fixed = (yield from answer) if isinstance(answer, Generator) else answer
     if not isinstance(fixed, Mitigation):
         raise TypeError(f"method={chosen.name!r} must return a Mitigation; got {type(fixed).__name__}")
@@ -126,7 +137,7 @@ def _with_remarks(fixed: Mitigation, counts: Any, noise: Any, method: str | None
     return replace(fixed, reason="; ".join([fixed.reason, *remarks])) if remarks else fixed
 
 
-def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
+def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any, gates: Sequence[Gate]) -> Method:
     """Choose a method by the known noise; noise that a Run brings is used only if its method accepts the options."""
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
@@ -135,6 +146,7 @@ def _default_method(counts: Any, noise: Any, guard: Any, expect: Any, settings: 
         if known is None or bool(getattr(known, "refusal", "")):  # a refusal says why the noise is unusable
             continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
+        fits = fits and (not gates or default.weighs in [gate.names for gate in gates])
         if fits and (default.guarded or (guard is True and expect is None)):
             return default
     return find(DEFAULTS[None])

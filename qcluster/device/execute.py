@@ -18,6 +18,7 @@ from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, check_request, prepare
 from qcluster.device.request import check_share
 from qcluster.device.run import Run, read_runs
+from qcluster.folders import folder_path
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -151,7 +152,7 @@ class Sent:
 def send(request: Request, machine: Machine, directory: str | Path | None) -> Sent:
     """Send a request to its machine without waiting for it; a simulation begins when its runs are asked for."""
     if machine.kind != "hardware":
-        return Sent(request, machine, None if directory is None else Path(directory).absolute())
+        return Sent(request, machine, None if directory is None else folder_path(directory).absolute())
     service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
     return Sent(request, machine, jobs.submit(request, machine, directory, service=service).absolute(), service)
 

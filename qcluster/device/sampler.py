@@ -19,6 +19,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution, whole_shots
+from qcluster.core.decision.gate import check_gates
 from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
@@ -42,6 +43,7 @@ from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
 from qcluster.errors import QClusterError
+from qcluster.folders import folder_path
 
 _REMEMBERED = 64
 """Most compiled circuits, and most references, that a sampler keeps for later calls, as in a loop over parameters."""
@@ -131,7 +133,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         elif method is not None and method not in (names := [registered.name for registered in every()]):
             raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
         else:
-            check_given(_default_method(noise) if method is None else method, noise, **mitigation)
+            check_given(_default_method(noise, mitigation) if method is None else method, noise, **mitigation)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
@@ -181,11 +183,11 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         compiler, order, *seeds = make_rng(self.seed).spawn(2 + len({pub.shots for pub in coerced}))
         measuring = [i for i, pub in enumerate(coerced) if writes_bits(pub.circuit)]
         for i in measuring:
-            self._check_noise(coerced[i].circuit, options)
+            self._check_noise_and_gates(coerced[i].circuit, options)
         if measuring and options.reference and (choice := self._choice_without_reference):
             warnings.warn(
                 f"{choice} uses no reference, so reference={self.options.reference!r} changes no answer: only the "
-                'runs hold it. Omit reference, or omit noise and choose method=None, "measured" or "circuit"',
+                'runs hold it. Omit reference, or omit that and choose method=None, "measured" or "circuit"',
                 UserWarning,
                 stacklevel=2,
             )
@@ -202,7 +204,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 requests.append((chosen, request))
         sent = []  # after all were prepared: if one cannot be, none is sent
         for chosen, request in requests:
-            place = None if self.directory is None else Path(self.directory) / request.id
+            place = None if self.directory is None else folder_path(self.directory) / request.id
             try:
                 sent.append((chosen, send(request, self._machine, place)))
             except QClusterError as error:
@@ -287,11 +289,16 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         metadata |= {"mitigations": mitigations, "runs": kept}
         return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
 
-    def _check_noise(self, circuit: Any, options: Options) -> None:
-        """Refuse noise that does not fit a circuit, or is missing for the method, before any shots are paid for."""
-        if self.method == "none" or callable(self.noise):
+    def _check_noise_and_gates(self, circuit: Any, options: Options) -> None:
+        """Refuse noise or gates that do not fit a circuit, or missing noise, before any shots are paid for."""
+        later = callable(self.noise)
+        if self.method == "none" or (later and self.method is None):
             return
-        method = find(_default_method(self.noise) if self.method is None else self.method)
+        method = find(_default_method(self.noise, self.mitigation) if self.method is None else self.method)
+        if gates := self.mitigation.get("gates"):
+            method.gate(gates, circuit.num_clbits)
+        if later:
+            return
         if self.noise is not None:
             noise = read_noise(method.figure(self.noise), circuit.num_clbits)
             if refusal := _refusal(method.name, noise):
@@ -301,7 +308,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     @property
     def _choice_without_reference(self) -> str:
-        """The noise or method given that makes mitigation ignore a reference, in words; empty if it is not ignored.
+        """The argument that makes mitigation ignore a reference, in words; empty if it is not ignored.
 
         Also empty without mitigation, and if a function computes the noise of each run.
         """
@@ -309,8 +316,12 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             return ""
         if self.noise is not None:
             return f"the noise given, {short_repr(self.noise)},"
-        takes = ("measured", "faults") if self.method is None else find(self.method).takes
-        return "" if {"measured", "faults"} & set(takes) else f"method={self.method!r}"
+        choosing = [name for name in ("settings", "gates") if self.mitigation.get(name)]  # a method that takes them
+        if self.method is None and not choosing:
+            return ""
+        takes = find(self.method or _default_method(None, self.mitigation)).takes
+        given = f"mitigation with the {choosing[0]} given" if self.method is None else f"method={self.method!r}"
+        return "" if {"measured", "faults"} & set(takes) else given
 
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":
@@ -322,9 +333,12 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         return mitigate(run, noise, method=self.method, **self.mitigation)
 
 
-def _default_method(noise: Any) -> str:
-    """Name of the method that `mitigate` uses by default for noise of this kind."""
-    return DEFAULTS[kind_of(noise)]
+def _default_method(noise: Any, mitigation: Mapping[str, Any]) -> str:
+    """Name of the method that `mitigate` uses by default for noise of this kind; with gates for known circuits, for the
+    faults that runs bring."""
+    gates = check_gates(mitigation.get("gates", ()))
+    of_circuits = noise is None and find("circuit").weighs in [gate.names for gate in gates]
+    return DEFAULTS["faults" if of_circuits else kind_of(noise)]
 
 
 def _refusal(method: str, noise: Any) -> str:

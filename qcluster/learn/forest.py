@@ -54,7 +54,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     to be (normalised conformal prediction, Papadopoulos et al., 2011). The half-width of an interval, in units of this
     expected error, is a quantile over the training rows of the same stratum (Mondrian conformal prediction, Vovk et
     al., 2003). Every group has the same weight in this quantile, so the coverage is an average over groups, not over
-    rows.
+    rows, and the group to come has a share in it like the others (Lee, Barber and Willett, 2023).
 
     Columns may be unknown (NaN). Rows with the same known columns are predicted by trees grown on just these columns,
     from all training rows that have them. Such trees are grown when first needed, and kept. `complete` returns the
@@ -100,7 +100,14 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.base_leaf = base_leaf
         self.seed = seed
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, judged: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        judged: ArrayLike | None = None,
+        kinds: ArrayLike | None = None,
+    ) -> Self:
         """Keep the training rows, and grow the trees for the set of columns that is known in most of them.
 
         Args:
@@ -110,6 +117,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 each row is a group.
             judged: ``(n_rows,) bool``. True for rows that resemble those to be predicted: intervals are calibrated on
                 them alone. All by default.
+            kinds: ``(n_rows,)`` labels: the group whose rows a row resembles, which may differ from its own. Folds do
+                not learn from rows that resemble their groups. By default rows resemble only their own group.
 
         Raises:
             ValueError: shapes that do not match, fewer than two groups, or trees, folds or a leaf out of range.
@@ -119,17 +128,18 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows, rates = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if rows.ndim != 2 or rates.shape != rows.shape[:1] or not np.isfinite(rates).all():
             raise ValueError(f"X must be (n_rows, n_columns) and y (n_rows,) finite; got {rows.shape}, {rates.shape}")
-        if groups is not None and np.shape(groups) != rates.shape:
-            raise ValueError(f"groups must have shape {rates.shape}; got {np.shape(groups)}")
-        names = np.arange(len(rows)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+        for name, given in (("groups", groups), ("judged", judged), ("kinds", kinds)):
+            if given is not None and np.shape(given) != rates.shape:
+                raise ValueError(f"{name} must have shape {rates.shape}; got {np.shape(given)}")
+        labels = np.arange(len(rows)) if groups is None else np.asarray(groups)
+        names = np.unique(labels, return_inverse=True)[1]
         if names.max(initial=0) < 1:
             raise ValueError("there must be at least two groups of rows")
         self.n_features_in_ = rows.shape[1]
         folds = np.random.default_rng(self.seed).permutation(names.max() + 1) % self.folds
         self._rows, self._rates, self._group, self._fold = rows, rates, names, folds[names]
         self._judged = np.ones(len(rows), dtype=bool) if judged is None else np.asarray(judged, dtype=bool)
-        if self._judged.shape != rates.shape:
-            raise ValueError(f"judged must have shape {rates.shape}; got {self._judged.shape}")
+        self._label, self._kind = labels, labels if kinds is None else np.asarray(kinds)
         self._forests: dict[Key, list[Any]] = {}
         self._conformals: dict[Key, Conformal] = {}
         self._ranges: dict[Key, Any] = {}
@@ -261,12 +271,15 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                     "the training rows that have the columns of this row are of one group: an interval needs two"
                 )
             folds_out = [fold == number for number in np.unique(fold) if not (fold == number).all()]
+            label, kind = self._label[complete], self._kind[complete]
+            others = [~out & ~np.isin(kind, label[out]) for out in folds_out]
+            others = [part if part.any() else ~out for out, part in zip(folds_out, others, strict=True)]
             missed, expected = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-            for out in folds_out:
-                trees = self._grow(columns, rows[~out], (target - start)[~out], n_trees)
+            for out, part in zip(folds_out, others, strict=True):
+                trees = self._grow(columns, rows[part], (target - start)[part], n_trees)
                 missed[out] = np.abs(self._predict_roots(trees, columns, self._rows[complete][out]) - target[out])
-            for out in folds_out:
-                expected[out] = _mean(self._grow_error_trees(rows[~out], missed[~out], n_trees), rows[out])
+            for out, part in zip(folds_out, others, strict=True):
+                expected[out] = _mean(self._grow_error_trees(rows[part], missed[part], n_trees), rows[out])
             known = ~np.isnan(expected)
             judged = known & self._judged[complete]
             used = judged if judged.sum() >= STRATUM else known
@@ -314,7 +327,11 @@ def weight(groups: NDArray[np.intp]) -> Floats:
 
 
 def quantile(values: Floats, weights: Floats, level: float) -> float:
-    """Return the smallest value at which the cumulative weight reaches a share `level` of the total.
+    """Return the smallest value that the value of a new group does not exceed with probability `level`.
+
+    The new group has a weight of 1, and the others have one in total each (see `weight`). If it is as likely to be any
+    of them, its value has this probability of being at most the value at which the cumulative weight reaches a share
+    `level` of the total with the new group; if none reaches it, the largest is returned.
 
     Example:
         >>> quantile(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), 0.5)
@@ -322,7 +339,7 @@ def quantile(values: Floats, weights: Floats, level: float) -> float:
     """
     order = np.argsort(values)
     total = np.cumsum(weights[order])
-    return float(values[order][min(int(np.searchsorted(total, level * total[-1])), len(order) - 1)])
+    return float(values[order][min(int(np.searchsorted(total, level * (total[-1] + 1))), len(order) - 1)])
 
 
 def root(rates: Floats) -> Floats:

@@ -12,11 +12,13 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution, check_shots
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.decision.decide import STRUCTURE
 from qcluster.core.estimators.q_cluster import q_cluster
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.stats.goodness import distance_from_uniform
 from qcluster.learn.features import CalibrationLike, ProfileLike, as_measured, fault_flips, features, local_flips
 from qcluster.learn.table import RateTable, read_table
 
@@ -50,14 +52,20 @@ class Rates(Frozen):
     """Whether the counts are indistinguishable from uniform noise. Either the ideal output is flat or noise has mixed
     it completely, and counts alone cannot decide which. `value` is then a compromise between the two, `high` is 0.49
     (nothing bounds the rate from above), and `in_range` is False."""
-    rows: int = 0
-    """Number of training rows used: those for which everything is known that is known of this run."""
+    used: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool), repr=False)
+    """``(n_training_rows,)``, in the order of the model's table: which training rows were used, namely those for which
+    everything is known that is known of this run."""
     clustering: Floats = field(kw_only=True)
     """``(n_bits,)``: the single rate at which the published Q-Cluster comes nearest to the mitigated answer, see
     `clustering_rate`. Equal to `value` without counts; 0 for bits that are not measured."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+
+    @property
+    def rows(self) -> int:
+        """Number of training rows used."""
+        return int(self.used.sum())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Return `per_bit`, so that rates can be passed on as an array."""
@@ -88,8 +96,10 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
         raise TypeError(f"table must be a RateTable, as read_table(path) gives; got {type(table).__name__}")
     if np.isnan(table.rates).any():
         raise ValueError("every row of a training table must have a rate")
-    runs = table.facts["drawn"] == ""
-    return new_model(seed).fit(table.features, table.rates, forest__groups=table.groups, forest__judged=runs)
+    drawn = table.facts["drawn"]
+    return new_model(seed).fit(
+        table.features, table.rates, forest__groups=table.groups, forest__judged=drawn == "", forest__kinds=drawn
+    )
 
 
 def new_model(seed: int = 0, **forest: Any) -> Any:
@@ -172,7 +182,7 @@ def predict_rates(
         in_range=bool(model[-1].in_range(columns)[0]) and not mixed,
         saturated=mixed,
         coverage=coverage,
-        rows=int(model[-1].complete(columns).sum()),
+        used=model[-1].complete(columns),
     )
 
 
@@ -203,16 +213,13 @@ def clustering_rate(counts: Distribution, answer: Distribution, measured: NDArra
 
 
 def looks_uniform(counts: Distribution) -> bool:
-    """Return whether equal pairs of shots are no more frequent than in uniform noise, within 3 standard deviations.
+    """Return whether counts cannot be told from uniform noise, by the test that `mitigate` applies.
 
     Example:
         >>> looks_uniform(Distribution.of({"0": 51, "1": 49})), looks_uniform(Distribution.of({"0": 90, "1": 10}))
         (True, False)
     """
-    pairs = max(counts.shots * (counts.shots - 1) / 2, 0.0)  # weights of a distribution may sum to less than one shot
-    expected = pairs * 2.0**-counts.n_bits
-    seen = float((counts.weights * (counts.weights - 1)).clip(0).sum() / 2)
-    return seen <= expected + 3 * float(np.sqrt(expected * (1 - 2.0**-counts.n_bits))) + 1
+    return distance_from_uniform(counts.bits, counts.weights) < STRUCTURE
 
 
 def flip_shares(

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import ahead, data
 from benchmarks.ahead import ERROR, FIDELITY, KNOWN, Comparison, compare_rows, means, summaries
+from qcluster.core.methods.registry import every
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +30,14 @@ def test_a_method_is_held_against_ours_that_know_no_more():
     assert ("reference", "dem 0.950, 10% harmed", "reference 0.900, 10% harmed") in lost(
         *given, row("reference", 0.9), row("dem", 0.95)
     )
+
+
+@pytest.mark.parametrize("known", ["counts", "calibration"])
+def test_a_method_that_uses_the_counts_alone_is_compared_with_ours_that_do(known):
+    """EM learns its flip rate from the counts, and was compared with our methods that know the calibration."""
+    needs = {method.name: method.needs for method in every()} | {"paper_given": "rates"}
+    _, others = KNOWN[known]
+    assert {needs[name] for name in others} == {None if known == "counts" else "rates"}
 
 
 def test_under_a_wrong_calibration_both_are_told_it():

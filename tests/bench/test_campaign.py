@@ -200,6 +200,21 @@ def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(
     check_repeats([replace(task, twirls=3) for task in read_tasks(tmp_path)])
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cases": ["w_state:03"]}, "'w_state:03' is 'w_state:3' in this folder"),
+        ({"machines": "flips:5e-2"}, "'flips:5e-2' is 'flips:0.05' in this folder"),
+    ],
+)
+def test_another_name_at_other_seeds_does_not_count_as_another_circuit_or_machine(tmp_path, changes, said):
+    """The shots differed, so both were run, and intervals took one circuit for two independent ones."""
+    go(plan(), tmp_path)
+    with pytest.raises(ValueError, match=f"must have one name; {said}.* count them as two: spell it as there"):
+        list(run(plan(seeds=[2], **changes), tmp_path))
+    assert len(go(plan(seeds=[2]), tmp_path)) == 4
+
+
 def test_the_circuit_that_the_published_table_has_twice_counts_twice():
     twice = parse_campaign(
         {**SMALL, "cases": ["paper/wstate_n14", "paper/wstate_n8"], "machines": ["FakeTorino"], "seeds": 0}
@@ -208,6 +223,7 @@ def test_the_circuit_that_the_published_table_has_twice_counts_twice():
     assert len({task.circuit for task in tasks}) == 1
     check_repeats(tasks)
     check_repeats(tasks[1:], tasks[:1])
+    check_repeats([replace(task, seed=1) for task in tasks], tasks[:1])
 
 
 @pytest.mark.parametrize("machines", ["flips:0.1", ["FakeManilaV2", "flips:0.1"]])

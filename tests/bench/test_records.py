@@ -255,6 +255,22 @@ def test_a_method_that_lacked_a_calibration_scores_when_there_is_one(tmp_path):
     assert status() == ({"identity": "ok", "m3": "ok", "dem": "skipped"}, 4)
 
 
+def test_all_scores_of_a_record_have_its_present_names(tmp_path):
+    """Records told later that they repeat a circuit: earlier scores counted as other circuits, in other groups."""
+    records = [{**{key: FULL[key] for key in ("counts", "ideal", "readout")}, "id": f"bell/{k}"} for k in range(2)]
+    named = [{**record, "circuit": "bell", "family": "ghz", "machine": "ibm_torino"} for record in records]
+    path, out = tmp_path / "r.jsonl", tmp_path / "out"
+    list(score_samples(read_records(write(path, records)), out, ("identity", "hammer")))
+    assert {row["case"] for row in read_scores(out)} == {"bell/0", "bell/1"}
+    before = read_scores(out)
+    list(score_samples(read_records(write(path, named), limit=1), out, ("identity", "m3")))
+    assert [row["case"] for row in read_scores(out)] == ["bell", "bell", "bell/1", "bell/1", "bell"]
+    list(score_samples(read_records(path), out, ("identity",)))
+    rows = read_scores(out)
+    assert {(row["case"], row["family"], row["machine"]) for row in rows} == {("bell", "ghz", "ibm_torino")}
+    assert [row["seconds"] for row in rows[:4]] == [row["seconds"] for row in before], "nothing is scored twice"
+
+
 def test_the_recorded_hardware_counts_load():
     assert len(raw_records("lrqaoa_ibm_dev.jsonl.gz")) == 987
     samples = list(read_records(DATA / "lrqaoa_ibm_dev.jsonl.gz"))

@@ -50,6 +50,26 @@ def test_rank_counts_the_strings_above():
     assert (row["rank"], row["correct"]) == (3, 0)
 
 
+@pytest.mark.parametrize(
+    ("method", "counts"),
+    [
+        ("identity", [13, 13]),
+        ("m3", [13, 13]),
+        ("em_uniform", [7, 2, 2, 7]),
+        ("hammr_l", [10, 4, 6, 12, 12, 6, 4, 10]),
+        ("qbeep", [3, 9, 2, 7, 11, 7, 2, 6, 6, 2, 7, 11, 7, 2, 9, 3]),
+    ],
+)
+def test_strings_that_tie_share_a_rank(method, counts):
+    """These counts do not change if all bits are flipped, so two strings tie; rounding decided which was right."""
+    n_bits = len(counts).bit_length() - 1
+    by_text = {format(value, f"0{n_bits}b"): shots for value, shots in enumerate(counts)}
+    known = {"readout": np.full((n_bits, 2), 0.03), "expected_errors": 0.2, "rate": 0.03}
+    tied = [text for text, shots in by_text.items() if shots == max(counts)]
+    rows = [score(sample(by_text, {text: 1.0}, **known), method)[0] for text in tied]
+    assert [(row["rank"], row["correct"]) for row in rows] == [(1, 1), (1, 1)]
+
+
 def test_plurality_is_what_rank_says():
     row, _ = score(sample({"00": 50, "01": 30, "11": 20}, {"00": 1.0}), "plurality")
     assert row["hellinger_fidelity"] == 1.0

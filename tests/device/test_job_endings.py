@@ -1,6 +1,7 @@
 """Jobs that fail, are cancelled or are charged for, machines that change meanwhile, and what is refused before."""
 
 import json
+import re
 import time
 
 import pytest
@@ -257,6 +258,35 @@ def test_what_has_arrived_keeps_its_reference(cloud, backend, tmp_path, lost, sh
     runs = jobs.read(folder, partial=True)
     wanted = [(name, shots[i]) for i, name in enumerate(("flip", "other")) if lost != i]
     assert [(run.profile.name, run.reference and run.reference.counts.shots) for run in runs] == wanted
+
+
+def test_the_circuits_that_have_arrived_keep_their_numbers(cloud, backend, tmp_path, monkeypatch):
+    """`mitigate` refused the folder, and no output showed which circuit a result was of."""
+    circuits = [flip(), flip(), flip()]
+    circuits[2].x(1)
+    circuits[2].measure_all(add_bits=False)
+    request = prepare(circuits, find_machine(backend), Options(shots=30, max_circuits=1), seed=4)
+    folder, service = jobs.submit(request, find_machine(backend), tmp_path / "run"), cloud.account("mine")
+    cloud.delete("c002")
+    monkeypatch.setattr(jobs, "open_jobs", lambda *_: jobs.RuntimeService(service=service))
+    file = tmp_path / "counts.json"
+
+    def run(*arguments):
+        return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=True)
+
+    shown = run("jobs", "collect", folder, "--partial", "--json", file)
+    assert shown.exit_code == 0
+    assert "circuit 1: nothing has arrived" in shown.stdout
+    wanted = [{"01": 30}, None, {"11": 30}]
+    assert [run and run.counts.to_counts() for run in jobs.read_arrived(folder)] == wanted
+    assert json.loads(file.read_text()) == [counts and {"counts": counts} for counts in wanted]
+    for source, partial in ((folder, ["--partial"]), (file, [])):
+        assert re.search(r"11 +│ 1\.0000", run("mitigate", source, "--pub", 2, *partial).stdout)
+        refused = run("mitigate", source, "--pub", 1, *partial)
+        assert "and nothing of number 1 has arrived: choose another by --pub" in str(refused.exception)
+    assert run("rates", folder, "--pub", 2, "--partial").exit_code == 0
+    assert "--partial of mitigate and rates" in str(run("mitigate", folder, "--pub", 2).exception)
+    assert "--partial would have no effect" in str(run("mitigate", file, "--pub", 2, "--partial").exception)
 
 
 @pytest.mark.parametrize("answer", ["[1]", "null", '"x"', "{}", '{"schema_version": "v2.0"}'])

@@ -243,3 +243,10 @@ def test_a_file_that_is_not_there_is_no_machine(name, tmp_path, monkeypatch):
 def test_machines_of_other_sizes_are_not_compared():
     with pytest.raises(ValueError, match="both must be of one machine; fake_manila has 5 qubits, fake_mumbai 27"):
         CliRunner().invoke(app, ["calibration", "diff", "fake_manila", "fake_mumbai"], catch_exceptions=False)
+
+
+def test_a_comparison_of_two_machines_says_so():
+    result = CliRunner().invoke(app, ["calibration", "diff", "fake_manila", "fake_lima"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stderr == "note: these are two machines by their names, fake_manila and fake_lima\n"
+    assert not CliRunner().invoke(app, ["calibration", "diff", "fake_manila", "fake_manila"]).stderr

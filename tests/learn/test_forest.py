@@ -97,6 +97,30 @@ def test_intervals_are_learned_on_rows_like_those_to_come():
         RateForest((0,)).fit(X, y, judged=like[:5])
 
 
+def test_folds_do_not_learn_from_rows_of_other_groups_that_resemble_theirs():
+    """Each group has a level of its own; its copies in other groups would give it away to the fold that lacks it."""
+    rng = np.random.default_rng(11)
+
+    def draw(count):
+        X = np.repeat(rng.random((count, 2)), 4, axis=0)
+        return X, np.repeat(0.2 + 0.05 * rng.standard_normal(count), 4) + 0.001 * rng.standard_normal(4 * count)
+
+    X, y = draw(100)
+    groups = np.repeat(np.arange(100), 4)
+    both, rates = np.r_[X, X], np.r_[y, y]
+    labels, run = np.r_[groups, (groups + 1) % 100], np.arange(800) < 400
+    new, truth = draw(500)
+    held = {}
+    for name, kinds in (("own", None), ("resembled", np.r_[groups, groups])):
+        forest = RateForest(trees=20).fit(both, rates, labels, run, kinds)
+        _, low, high = forest.predict_interval(new, 0.8)
+        held[name] = np.mean((truth >= low) & (truth <= high))
+    assert held["resembled"] == pytest.approx(0.8, abs=0.1)
+    assert held["own"] < 0.4
+    with pytest.raises(ValueError, match="kinds must have shape"):
+        RateForest().fit(both, rates, labels, run, groups)
+
+
 def test_a_base_that_is_right_is_kept_and_one_that_is_off_is_corrected():
     X = np.random.default_rng(4).random((400, 2)) * 0.4
     right = RateForest(base=0, trees=10).fit(X, X[:, 0])
@@ -119,6 +143,12 @@ def test_groups_weigh_the_same_in_a_quantile():
     groups = np.r_[np.zeros(99, dtype=int), 1]
     assert quantile(np.r_[many, one], weight(groups), 0.6) == 1.0
     assert quantile(np.r_[many, one], np.ones(100), 0.6) == 0.0
+
+
+def test_a_quantile_leaves_room_for_the_group_to_come():
+    """Of five exchangeable values, the last is at most the third smallest of the others with probability 3/5."""
+    for level, rank in ((0.6, 3), (0.7, 4), (0.8, 4), (0.95, 4)):
+        assert quantile(np.array([2.0, 1.0, 4.0, 3.0]), np.ones(4), level) == rank
 
 
 def test_missing_columns_are_answered_by_trees_that_never_saw_them(rows):

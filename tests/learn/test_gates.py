@@ -39,7 +39,7 @@ def test_a_gate_survives_its_file(tmp_path, names, wide):
     assert again.card == gate.card
     features = np.random.default_rng(0).normal(size=(5, len(again.mean)))
     np.testing.assert_allclose(again.logits(features), gate.logits(features), rtol=1e-6)
-    with pytest.raises(StorageError, match=f"{'up to' if wide else 'more than'} 12 bits; got one of"):
+    with pytest.raises(StorageError, match=f"{'up to' if wide else 'more than'} 12 bits; got one for counts"):
         read_gate(tmp_path / "gate.npz", names, wide=not wide)
 
 

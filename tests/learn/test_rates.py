@@ -119,6 +119,16 @@ def test_mixed_counts_are_marked_and_bound_nothing_from_above():
     assert all(looks_uniform(qc.Distribution.of({"00": total, "11": total})) for total in (0.1, 0.4, 0.5))
 
 
+def test_many_bits_that_repeat_no_shot_are_not_mixed():
+    """Of 40 bits that flip at .2 no shot comes twice, but `mitigate` finds the string: bits agree in most shots."""
+    counts = noisy(0.2, bits=40)
+    assert list(qc.mitigate(counts).distribution.top(1)) == ["0" * 40]
+    rates = estimate_rates(counts)
+    assert not rates.saturated
+    assert rates.value < rates.high < HIGHEST
+    assert looks_uniform(noisy(0.5, bits=40))
+
+
 def test_a_run_a_circuit_and_a_backend_are_understood():
     from qiskit import QuantumCircuit
     from qiskit_ibm_runtime.fake_provider import FakeManilaV2

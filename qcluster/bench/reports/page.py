@@ -77,6 +77,9 @@ def _description(name: str) -> str:
     base, _, how = name.rpartition("@")
     if base:
         return f"{base} with a wrong calibration ({how})."
+    base, _, files = name.partition("+")
+    if files:
+        return f"{base} with the gate of {files.replace('+', ' or ')}."
     descriptions = {method.name: method.summary for method in every()} | _VARIANTS
     return descriptions.get(name, "A method of your own.")
 

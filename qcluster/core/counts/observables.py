@@ -96,10 +96,12 @@ def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
     """
 
     def values(words: Words) -> Floats:
-        total = np.zeros(len(words))
+        total, columns = np.zeros(len(words)), np.ascontiguousarray(words.T)
         for mask, coefficient in zip(masks, coefficients.tolist(), strict=True):
-            odd = np.bitwise_count(words & mask).sum(axis=1) & 1
-            total += coefficient * (1.0 - 2.0 * odd)
+            parity = columns[0] & mask[0]
+            for word in np.flatnonzero(mask[1:]) + 1:
+                parity ^= columns[word] & mask[word]
+            total += coefficient * (1.0 - 2.0 * (np.bitwise_count(parity) & 1))
         return total
 
     varies, sizes = masks.any(axis=1), np.abs(coefficients)

@@ -34,9 +34,10 @@ from qcluster.core.decision.decide import (
     name_heaviest,
     strings_explain,
     unchanged,
+    weighed_by,
 )
 from qcluster.core.decision.features import expectation
-from qcluster.core.decision.gate import shipped
+from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
@@ -63,6 +64,7 @@ def decide_circuit(
     expect: str | None = None,
     most_noise: float = np.inf,
     candidates: Candidates | None = None,
+    gate: Gate | None = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
@@ -77,6 +79,7 @@ def decide_circuit(
             fidelity). Infinite for calibrations, which may be wrong by any factor. A finite limit also says that the
             rates were measured: what they explain then weighs more than the gate alone would give it.
         candidates: the result of `gather` if it is there already.
+        gate: weighs the candidates; by default the one that ships for this number of bits.
 
     Returns:
         The answer. Cost: that of `gather`, with transforms of 2^n_bits numbers up to 16 bits, of 2^12 to 2^18 numbers
@@ -106,8 +109,8 @@ def decide_circuit(
         candidates = replace(candidates, present=candidates.present & (np.arange(len(candidates.present)) != STRINGS))
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
-        gate = shipped(NAMES, wide=candidates.models is None)
-        weights, confidence = gate(inputs, candidates.present, candidates.gram)
+        weigh = gate or shipped(NAMES, wide=candidates.models is None)
+        weights, confidence = weigh(inputs, candidates.present, candidates.gram)
         if trusted and candidates.models is not None:
             weights = _trusting(weights, faults)
         share = 1 - float(weights[[*candidates.kept]].sum())
@@ -119,7 +122,7 @@ def decide_circuit(
         elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
             why = "undoing the circuit's faults changes nothing"
         if why is not None:
-            return left(d, "circuit", _reason_to_leave(faults, why), calibrated, confidence)
+            return left(d, "circuit", _reason_to_leave(faults, why) + weighed_by(gate), calibrated, confidence)
     else:
         weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
         root = candidates.roots[SCALED + candidates.fits]
@@ -134,7 +137,7 @@ def decide_circuit(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=f"{reason}; {_agreement(candidates, root * root)}",
+        reason=f"{reason}; {_agreement(candidates, root * root)}{weighed_by(gate)}",
         centroids=unpack(candidates.support.words[chosen], d.n_bits),
         weights=candidates.few.weights if sparse else np.zeros(0),
         rates=flip_rates(candidates.few.kernel if sparse else candidates.kernel.scaled(scale), faults),

@@ -32,7 +32,7 @@ from qcluster.core.words import plural
 
 NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
 """Why counts are left whose shots are unknown."""
-_STRUCTURE = 4.0
+STRUCTURE = 4.0
 """Distance from uniform noise, in standard deviations, from which candidates are computed. Shot noise alone gets there
 in about one set of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred;
 the gate then judges the candidates."""
@@ -96,8 +96,8 @@ def decide_steps(
     settings = settings or MixtureSettings()
     candidates = yield from gather_steps(d, known, settings)
     inputs = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
-    gate = gate or shipped(wide=candidates.counts is None)
-    weights, confidence = gate(inputs, candidates.present, candidates.gram)
+    weigh = gate or shipped(wide=candidates.counts is None)
+    weights, confidence = weigh(inputs, candidates.present, candidates.gram)
     share = float(1 - weights[[*candidates.kept]].sum())
     fit = candidates.fit
     root = weights @ candidates.roots
@@ -105,9 +105,9 @@ def decide_steps(
         why = "what looks like noise may just as well be the ideal output"
     elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
-    hint = _unmeasured(d, fit)
+    remarks = _unmeasured(d, fit) + weighed_by(gate)
     if why is not None:
-        as_read = left(d, "mixture", why + hint, fit.rates, confidence)
+        as_read = left(d, "mixture", why + remarks, fit.rates, confidence)
         return Decision(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
     blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, settings.prior_shots)
     answer = Mitigation(
@@ -117,7 +117,7 @@ def decide_steps(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda i: _phrase(d, candidates, weights, i), candidates.kept) + hint,
+        reason=name_heaviest(weights, DENSE, lambda i: _phrase(d, candidates, weights, i), candidates.kept) + remarks,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -156,7 +156,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if d.shots < _FEWEST:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)
-    return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
+    return ("the counts cannot be told from uniform noise" if structure < STRUCTURE else None), structure
 
 
 def name_heaviest(
@@ -174,6 +174,11 @@ def name_heaviest(
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
     two = first == counts or parts[second] > _NAMED
     return phrase(first) + (f", with {parts[second]:.0%} of {phrase(second)}" if two else "")
+
+
+def weighed_by(gate: Gate | None) -> str:
+    """Say, for the reason, which gate has weighed the candidates if it is one of the user."""
+    return "" if gate is None else f"; weighed by gate {gate.digest}"
 
 
 def _unmeasured(d: Distribution, fit: MixtureFit) -> str:

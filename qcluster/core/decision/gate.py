@@ -8,9 +8,9 @@ more weight goes to the unchanged counts. ``gate.npz`` and its like hold their a
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Singles
 from qcluster.core.decision.candidates import NAMES as COUNTS
-from qcluster.core.decision.candidates import RAW
+from qcluster.core.decision.candidates import RAW, WIDEST
 from qcluster.core.stats.special import softmax
 
 _LAYERS = ("w1", "b1", "w2", "b2", "w3", "b3")
@@ -27,9 +27,9 @@ _FAR = 6.0
 """Standard deviations at which standardised features are clipped."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gate:
-    """A trained gate."""
+    """A trained gate. `qcluster.read_gate` reads one from a file."""
 
     mean: Singles
     """``(f,)`` mean of each feature in training."""
@@ -41,14 +41,20 @@ class Gate:
     """The candidates that it weighs, in order."""
     card: str
     """Origin of the gate as JSON: seeds, versions, hash of the table."""
+    wide: bool = False
+    """True if it is for counts of more than 12 bits, False if it is for up to 12."""
+
+    def __repr__(self) -> str:
+        return f"Gate({gate_kind(self.names, self.wide)}, {self.digest})"
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Any], names: tuple[str, ...]) -> "Gate":
+    def of(cls, arrays: Mapping[str, Any], names: tuple[str, ...], wide: bool = False) -> "Gate":
         """Make a gate from the arrays of a gate file.
 
         Args:
             arrays: arrays by name, as `qcluster.learn.decision.train.write_gate` writes them.
             names: the candidates that the gate must weigh.
+            wide: whether it is for more than 12 bits.
 
         Raises:
             KeyError: an array is missing.
@@ -70,9 +76,9 @@ class Gate:
             raise ValueError(f"standard deviations of features must be above zero; got {scale.min():g}")
         if not isinstance(json.loads(card), dict):
             raise ValueError(f"the card of a gate must be a JSON object; got {card[:40]}")
-        return cls(mean, scale, tuple(layers), names, card)
+        return cls(mean, scale, tuple(layers), names, card, wide)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of names and weights, 16 hexadecimal digits; equal for equal gates."""
         sha = hashlib.sha256(json.dumps(self.names).encode())
@@ -135,4 +141,22 @@ def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False) -> Gate:
     name = ("wide_" if wide else "") + ("gate.npz" if names == COUNTS else "circuit_gate.npz")
     file = files("qcluster.core.decision").joinpath(name)
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return Gate.of(arrays, names)
+        return Gate.of(arrays, names, wide)
+
+
+def check_gates(gates: Any) -> Sequence[Gate]:
+    """Return gates that a user gave; TypeError for anything but a list or tuple of gates."""
+    if not isinstance(gates, (list, tuple)) or not all(isinstance(gate, Gate) for gate in gates):
+        raise TypeError(f"gates must be a list of gates, such as [qc.read_gate('gate.npz')]; got {gates!r:.60}")
+    return gates
+
+
+def gate_kind(names: tuple[str, ...], wide: bool) -> str:
+    """Describe the counts that a gate is for, by its candidates and its widths.
+
+    Example:
+        >>> gate_kind(COUNTS, wide=True)
+        'counts of more than 12 bits'
+    """
+    what, how_many = "counts" if names == COUNTS else "counts of known circuits", "more than" if wide else "up to"
+    return f"{what} of {how_many} {WIDEST} bits"

@@ -1,7 +1,9 @@
 """Mitigation under the fault patterns of the compiled circuit, the default for a Run that has them."""
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_candidates import NAMES
 from qcluster.core.decision.circuit_decide import decide_circuit
+from qcluster.core.decision.gate import Gate
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.faults import FaultMasks
@@ -9,10 +11,15 @@ from qcluster.core.sparse.fit import MOST_BITS
 
 
 def mitigate(
-    raw: Distribution, faults: FaultMasks, guard: bool, settings: None, expect: str | None = None
+    raw: Distribution,
+    faults: FaultMasks,
+    guard: bool,
+    settings: None,
+    expect: str | None = None,
+    gate: Gate | None = None,
 ) -> Mitigation:
     """Weigh candidate answers under the circuit's faults; see `Method.function`."""
-    return decide_circuit(raw, faults, guard=guard, expect=expect)
+    return decide_circuit(raw, faults, guard=guard, expect=expect, gate=gate)
 
 
 register(
@@ -24,5 +31,6 @@ register(
         widest=MOST_BITS,
         needs="faults",
         guarded=True,
+        weighs=NAMES,
     )
 )

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.candidates import MIXTURE
+from qcluster.core.decision.candidates import MIXTURE, NAMES
 from qcluster.core.decision.decide import decide_steps, in_words
+from qcluster.core.decision.gate import Gate
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
@@ -17,12 +18,17 @@ _MATTERS = 0.25
 
 
 def mitigate(
-    raw: Distribution, rates: Floats | None, guard: bool, settings: MixtureSettings, expect: str | None = None
+    raw: Distribution,
+    rates: Floats | None,
+    guard: bool,
+    settings: MixtureSettings,
+    expect: str | None = None,
+    gate: Gate | None = None,
 ) -> Stepwise[Mitigation]:
     """Weigh candidate answers, or without a guard return the few strings alone; see `Method.function`."""
     if not guard:
         return _unguarded(raw, rates, settings)
-    decided = yield from decide_steps(raw, rates, expect, settings)
+    decided = yield from decide_steps(raw, rates, expect, settings, gate)
     answer, blend = decided.answer, decided.blend
     if blend is None or blend.weights[MIXTURE] <= _MATTERS:
         return answer
@@ -62,5 +68,6 @@ register(
         uses=("rates",),
         settings=MixtureSettings,
         guarded=True,
+        weighs=NAMES,
     )
 )

@@ -1,12 +1,14 @@
 """The registry of methods, which `qcluster.mitigate`, the command line, the Sampler, campaigns and the docs read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qcluster.core.checks import EXPECT, check_whole
+from qcluster.core.decision.candidates import WIDEST
+from qcluster.core.decision.gate import Gate, check_gates, gate_kind
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.noise_argument import DESCRIPTIONS, kind_of
@@ -54,6 +56,9 @@ class Method:
     estimate: str | None = None
     """Name of the field of estimated rates (`Rates` of `qcluster.estimate_rates`) that this method takes in place of
     their rates per bit. Rates given as plain numbers are used as they are. None: there is no such field."""
+    weighs: tuple[str, ...] = ()
+    """The candidates that a trained gate weighs in this method; empty if it has no gate. If the user gives gates, that
+    for these candidates and for the number of bits is passed as ``gate=``."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -95,11 +100,26 @@ class Method:
             cure = cures.get(self.needs, "")
             raise ValueError(f"method={self.name!r} needs {DESCRIPTIONS[self.needs]} as its noise{cure}; got none")
 
-    def check_options(self, guard: Any = True, settings: Any = None, expect: Any = None) -> Any:
-        """Check guard, settings and expectation, and return the settings, or the defaults if None are given.
+    def gate(self, gates: Sequence[Gate], n_bits: int) -> Gate:
+        """Return the gate for this method and number of bits.
 
         Raises:
-            ValueError: a guard or an expectation for a method that supports none, or an unknown expectation.
+            ValueError: none of the gates is for these, or several are.
+        """
+        wide = n_bits > WIDEST
+        fitting = [gate for gate in gates if (gate.names, gate.wide) == (self.weighs, wide)]
+        if len(fitting) != 1:
+            got = ", ".join(gate_kind(gate.names, gate.wide) for gate in gates)
+            raise ValueError(f"gates must hold one gate for {gate_kind(self.weighs, wide)}; got those for {got}")
+        return fitting[0]
+
+    def check_options(
+        self, guard: Any = True, settings: Any = None, expect: Any = None, gates: Sequence[Gate] = ()
+    ) -> Any:
+        """Check guard, settings, expectation and gates, and return the settings, or the defaults if None are given.
+
+        Raises:
+            ValueError: a guard, an expectation or gates for a method that supports none, or an unknown expectation.
             TypeError: a guard that is not a bool, or settings of another class.
         """
         if not isinstance(guard, (bool, np.bool_)):
@@ -110,6 +130,11 @@ class Method:
             raise ValueError(
                 f"method={self.name!r} makes no use of expect: leave expect at None, or take "
                 f"method='mixture' or 'circuit' with its guard; got {expect!r}"
+            )
+        if gates and not (self.weighs and guard):
+            raise ValueError(
+                f"method={self.name!r} makes no use of gates: leave them out, or take "
+                f"method='mixture' or 'circuit' with its guard; got {gates!r:.60}"
             )
         if not guard and not self.guarded:
             raise ValueError(f"method={self.name!r} has no guard: leave guard at True; got {guard!r}")
@@ -178,13 +203,15 @@ def every() -> tuple[Method, ...]:
     return tuple(_known.values())
 
 
-def check_given(name: str, noise: Any, guard: Any = True, settings: Any = None, expect: Any = None) -> None:
+def check_given(
+    name: str, noise: Any, guard: Any = True, settings: Any = None, expect: Any = None, gates: Any = ()
+) -> None:
     """Check the arguments of a method other than counts, as far as possible without the counts.
 
     Only missing rates can be detected, since a Run may still bring other noise. A callable `noise`, which makes the
     noise later, is not checked.
     """
     method, kind = find(name), kind_of(noise)
-    method.check_options(guard, settings, expect)
+    method.check_options(guard, settings, expect, check_gates(gates))
     if not callable(noise) and (kind is not None or method.needs == "rates"):
         method.check_noise(kind)

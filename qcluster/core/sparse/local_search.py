@@ -13,7 +13,6 @@ from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import SHORTLIST, best_share
 from qcluster.core.sparse.model import Layout, Model, Prior, Rows, distances, likelihoods, parameters
-from qcluster.core.sparse.thinning import CHUNK, on_all_strings
 from qcluster.core.sparse.weights import LEAST_BACKGROUND
 
 _MOST_DECAYED = 0.7
@@ -220,45 +219,35 @@ def ring_gain(rows: Rows, model: Model, fitted: Model, centre: Bits) -> float:
     """Return the log Bayes factor of a fitted ring against a single string (`model`), in nats.
 
     Only shots within distance 2 of the centre count, and their probabilities are conditional on that: bursts of errors
-    lead further away, and their likelihood is no evidence about the centre. A gain far below zero is an upper bound.
+    lead further away, and their likelihood is no evidence about the centre.
     """
     near = distances(rows, centre[None])[0] < 2.5
     if not near.any():
         return -np.inf
-    shots = float(rows.weights[near].sum())
-    gain = conditional_log_likelihood(rows, fitted, near) - conditional_log_likelihood(rows, model, near)
-    gain -= log(rows.n_bits + 1) + 0.5 * log(max(shots, 1.0))
-    if rows.whole:
-        return gain
-    # Most strings near the centre were never read: they count as well.
-    read, ball = rows.bits[near], within_two(centre)
-    gain += shots * log(_probability(model, ball) / _probability(model, read)) + shots * log(_probability(fitted, read))
-    # The ball is at least as probable as the n + 1 strings within distance 1, which are its first: a cheap bound.
-    bound = gain - shots * log(_probability(fitted, ball[: rows.n_bits + 1]))
-    return bound if bound < -2 * _PRUNED else gain - shots * log(_probability(fitted, ball))
+    weights, ratio = rows.weights[near], fitted.total[near].astype(np.float64) / model.total[near]
+    shots, within = float(weights.sum()), [within_two(one, centre, rows.log_unit) for one in (fitted, model)]
+    gain = float(weights @ np.log(ratio)) - shots * log(within[0] / within[1])
+    return gain - log(rows.n_bits + 1) - 0.5 * log(max(shots, 1.0))
 
 
-def within_two(centre: Bits) -> Bits:
-    """Return all strings that differ from `centre`, ``(n,)``, in at most two bits.
+def within_two(model: Model, centre: Bits, log_unit: float) -> float:
+    """Return the probability that a shot differs from `centre`, ``(n,)``, in at most two bits, in the unit of the rows.
+
+    If the odds that bit i differs are o_i, at most two bits do with probability ``(1 + e1 + e2) / prod (1 + o_i)``,
+    where e1 and e2 are the sums of the odds and of their products over pairs.
 
     Example:
-        >>> within_two(np.array([False, True])).astype(int).tolist()
-        [[0, 1], [1, 1], [0, 0], [1, 0]]
+        >>> noiseless = Model(np.array([[True, False, False]]), np.ones(1), np.full((3, 2), 1e-9), REGIMES, 0.0)
+        >>> [round(within_two(noiseless, np.array(centre, dtype=bool), 0.0)) for centre in ([1, 1, 1], [0, 1, 1])]
+        [1, 0]
     """
-    n = len(centre)
-    first, second = np.triu_indices(n, 1)
-    flips = np.zeros((1 + n + len(first), n), dtype=bool)
-    flips[1 : n + 1] = np.eye(n, dtype=bool)
-    pairs = np.arange(n + 1, len(flips))
-    flips[pairs, first] = flips[pairs, second] = True
-    return centre ^ flips
-
-
-def _probability(model: Model, strings: Bits) -> float:
-    """Return the probability of a set of strings under a mixture, in units of the uniform probability of a string."""
-    parts = [strings[start : start + CHUNK] for start in range(0, len(strings), CHUNK)]
-    totals = [on_all_strings(part, np.ones(len(part)), model, 0).total for part in parts]
-    return float(sum(total.sum(dtype=np.float64) for total in totals))
+    n, b = len(centre), model.background
+    odds = np.where(model.centroids, model.odds[:, 1], model.odds[:, 0])[:, None] * TILTS[:, None]
+    odds = np.where((model.centroids ^ centre)[:, None], 1 / odds, odds)
+    singles = odds.sum(axis=2)
+    pairs = (singles**2 - (odds**2).sum(axis=2)) / 2
+    logs = np.log1p(singles + pairs) - np.log1p(odds).sum(axis=2) + log_unit
+    return float((1 - b) * model.weights @ np.exp(logs) @ model.regimes + b * (1 + n + n * (n - 1) / 2))
 
 
 def conditional_log_likelihood(rows: Rows, model: Model, within: Bits) -> float:

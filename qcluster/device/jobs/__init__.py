@@ -53,6 +53,7 @@ from qcluster.device.request import Options, Request, divide, narrow, request_di
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
 from qcluster.files import quote_for_shell
+from qcluster.folders import folder_path
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -95,7 +96,7 @@ def submit(
         if machine.name != request.backend:
             made_for = f"the one that the request was made for, {request.backend}"
             raise ValueError(f"machine must be {made_for}; got {machine.name}")
-    folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
+    folder = RunFolder(folder_path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)
         try:
@@ -113,7 +114,7 @@ def saved_backend(backend: Any, directory: str | Path | None) -> Any:
     """Return the real machine of a saved request in place of "least_busy", and any other backend unchanged."""
     if directory is None or not (isinstance(backend, str) and backend == "least_busy"):
         return backend
-    folder = RunFolder(Path(directory))
+    folder = RunFolder(folder_path(directory))
     return folder.request.backend if folder.has_request() and folder.request.kind == "hardware" else backend
 
 
@@ -134,7 +135,7 @@ def saved_request(
     Raises:
         StorageError: the directory is damaged, or holds another request; the message names the differences.
     """
-    if directory is None or not (folder := RunFolder(Path(directory))).has_request():
+    if directory is None or not (folder := RunFolder(folder_path(directory))).has_request():
         return None
     request = folder.request
     qiskit_version = request.versions.get("qiskit", "")
@@ -189,7 +190,7 @@ def collect(
         StorageError: the directory holds no request, the request or a result was changed since it was stored, or
             another process is working there.
     """
-    folder = RunFolder(Path(directory))
+    folder = RunFolder(folder_path(directory))
     service = open_jobs(service)
     with folder.lock(existing=True):
         failed = [part.number for part in fetch_results(folder, service) if part.status in FAILED] if resubmit else []
@@ -205,12 +206,12 @@ def collect(
     if refusal is not None:
         raise refusal
     raise_unless_done(folder, parts)
-    return read(directory)
+    return _read(folder)
 
 
 def status(directory: str | Path, *, service: Any = None) -> list[Part]:
     """Return the state of each job of a directory, and change nothing there. Arguments and errors as in `collect`."""
-    return list(part_states(RunFolder(Path(directory)), open_jobs(service)))
+    return list(part_states(RunFolder(folder_path(directory)), open_jobs(service)))
 
 
 def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
@@ -219,8 +220,8 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
     Args:
         directory: the directory that `submit` returned.
         partial: whether to read what has arrived even if other results are missing, such as those of a job that failed
-            on a machine that is gone. Circuits of which nothing has arrived are left out, and a run that lacks twirls
-            has a note. A run whose reference has not arrived has none.
+            on a machine that is gone. Circuits of which nothing has arrived are left out (`read_arrived` says which),
+            and a run that lacks twirls has a note. A run whose reference has not arrived has none.
 
     Returns:
         One `Run` per circuit, in the order of the request.
@@ -229,15 +230,37 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
         JobError: some results have not been collected yet.
         StorageError: the directory holds no request, or the request or a result was changed since it was stored.
     """
-    folder = RunFolder(Path(directory))
+    return _read(RunFolder(folder_path(directory)), partial)
+
+
+def _read(folder: RunFolder, partial: bool = False) -> list[Run]:
+    parts = divide(folder.request)
+    missing = sum(not folder.result_path(part).exists() for part in range(len(parts)))
+    if missing and not partial:
+        raise JobError(
+            f"{missing} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
+            f"{quote_for_shell(folder.path)}; to read the others without them: partial=True, or --partial of mitigate "
+            "and rates"
+        )
+    return [run for run in _read_arrived(folder) if run is not None]
+
+
+def read_arrived(directory: str | Path) -> list[Run | None]:
+    """Read what has arrived in a directory, as `read` with ``partial``, and return which circuit each run is of.
+
+    Returns:
+        For each circuit of the request, its `Run`, or None if nothing of it has arrived.
+
+    Raises:
+        StorageError: as `read`.
+    """
+    return _read_arrived(RunFolder(folder_path(directory)))
+
+
+def _read_arrived(folder: RunFolder) -> list[Run | None]:
     request = folder.request
     parts = divide(request)
     arrived = {part: places for part, places in enumerate(parts) if folder.result_path(part).exists()}
-    if len(arrived) < len(parts) and not partial:
-        raise JobError(
-            f"{len(parts) - len(arrived)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
-            f"{quote_for_shell(folder.path)}"
-        )
     ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
@@ -250,10 +273,10 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
             calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
-    if len(arrived) == len(parts):
-        return read_runs(request, counts, job_ids, calibrations)
     reduced, kept = narrow(request, (place for places in arrived.values() for place in places))
-    return read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
+    runs = read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
+    by_circuit = dict(zip(kept, runs, strict=False))  # references, which follow the circuits, make no runs
+    return [by_circuit.get(i) for i, prepared in enumerate(request.prepared) if not prepared.serves]
 
 
 def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
@@ -289,7 +312,7 @@ def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
 
 def job_ids(directory: str | Path) -> tuple[str, ...]:
     """Ids at the service of the last job of each part that was sent, in the order of the parts."""
-    folder = RunFolder(Path(directory))
+    folder = RunFolder(folder_path(directory))
     _ = folder.request
     attempts = (attempt for _, attempt in sorted(last_attempts(folder).items()))
     return tuple(str(attempt["job_id"]) for attempt in attempts if "job_id" in attempt)
@@ -312,7 +335,7 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
             meantime.
     """
     service = open_jobs(service)
-    folder = RunFolder(Path(directory))
+    folder = RunFolder(folder_path(directory))
     ids, unsent, refusals = [], [], []
     for part in part_states(folder, service):
         if part.status in {"DONE", *FAILED} or folder.request.kind != "hardware":
@@ -345,7 +368,7 @@ def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
         JobError: the service does not answer.
         AccountError, StorageError: as `status`.
     """
-    service, folder = open_jobs(service), RunFolder(Path(directory))
+    service, folder = open_jobs(service), RunFolder(folder_path(directory))
     _ = folder.request
     return {
         event["job_id"]: _usage(service, event["job_id"]) for event in folder.events() if event["event"] == "submitted"

@@ -9,6 +9,7 @@ import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.words import plural
+from qcluster.device.interrupt import in_foreign_code
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
 from qcluster.device.storage import replacing_errors
@@ -77,7 +78,7 @@ def run_on_simulator(
     counts: dict[int, Distribution] = {}
     for n_shots, indices in _by_shots(shots):
         group_seed = (seed + n_shots) % 2**31
-        with replacing_errors(lambda said: JobError(f"the simulation failed: {said}")):
+        with replacing_errors(lambda said: JobError(f"the simulation failed: {said}")), in_foreign_code():
             result = simulator.run([circuits[i] for i in indices], shots=n_shots, seed_simulator=group_seed).result()
         if not result.success:
             reason = next((r.status for r in result.results if not r.success), result.status)

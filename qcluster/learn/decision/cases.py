@@ -10,6 +10,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.sparse.fit import MOST_BITS
 from qcluster.learn.decision import ideals, noise
 
 WIDTHS = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 12)
@@ -277,6 +278,12 @@ def few_strings(shares: Floats, n_bits: int) -> bool:
     """
     heaviest = np.cumsum(np.sort(shares)[::-1])
     return bool(np.searchsorted(heaviest, 0.99 * heaviest[-1]) + 1 <= max(2.0, min(40.0, 2.0**n_bits / 8)))
+
+
+def check_width(n_bits: int) -> None:
+    """Raise ValueError if counts have too many bits for the candidates of a table to be computed."""
+    if n_bits > MOST_BITS:
+        raise ValueError(f"counts in a table must have {MOST_BITS} bits or fewer; got {n_bits}")
 
 
 def _read(

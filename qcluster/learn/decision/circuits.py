@@ -18,7 +18,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
 from qcluster.files import read_ideals, read_lines, read_pair
 from qcluster.learn.decision import cases, ideals, noise
-from qcluster.learn.decision.cases import Case, few_strings, of_shots, of_vector
+from qcluster.learn.decision.cases import Case, check_width, few_strings, of_shots, of_vector
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits; repeated numbers are drawn more often."""
@@ -385,6 +385,7 @@ def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Ca
     counts, ideal = read_pair(record, known)
     if ideal is None or record.get("faults") is None:
         return
+    check_width(counts.n_bits)
     rng = np.random.default_rng([2031, number - 1])
     true = read_faults(record["faults"], counts.n_bits)
     few = few_strings(ideal.probabilities, counts.n_bits)

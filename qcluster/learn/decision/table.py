@@ -285,6 +285,19 @@ def plan(
             its rows would be mistaken for these.
         StorageError: an existing part, or the records of a part, cannot be read.
     """
+    return [part for part in _parts(folder, many, records) if _is_missing(*part, any_gate)]
+
+
+def others(folder: Path, many: Mapping[str, int], records: Sequence[Path]) -> list[Path]:
+    """List the files in the folder of a table that are not parts of these cases and records, but of earlier ones.
+
+    They belong to the table: `read_all` reads them. See `plan` for what is raised.
+    """
+    return sorted({*folder.glob("*.npz")} - {path for *_, path in _parts(folder, many, records)})
+
+
+def _parts(folder: Path, many: Mapping[str, int], records: Sequence[Path]) -> list[tuple[str, Any, int, Path]]:
+    """List all parts of a table, in the order of `plan`, after its checks of folder and names."""
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     of_circuits = any(source.startswith("circuit") for source in many)
     read = "runs" if of_circuits else "records"
@@ -296,7 +309,7 @@ def plan(
         for first in range(0, wanted, _PART):
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
-    return [part for _, part in sorted(parts, key=lambda one: one[0]) if _is_missing(*part, any_gate)]
+    return [part for _, part in sorted(parts, key=lambda one: one[0])]
 
 
 def _check_kind(folder: Path, circuits: bool) -> None:
@@ -429,6 +442,7 @@ def recorded(path: Path) -> Iterator[Case]:
         counts, ideal = read_pair(record, known)
         if ideal is None:
             return []
+        cases.check_width(counts.n_bits)
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
         case = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
         return [case, *circuits.redrawn(name, number, ideal, record.get("faults"))]

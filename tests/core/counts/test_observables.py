@@ -102,6 +102,15 @@ def test_wide_registers():
     assert held.expectation("1" + "0" * 129).value == 0.75
 
 
+def test_parities_over_several_words_are_those_of_the_bits():
+    rng = np.random.default_rng(0)
+    held = Distribution(rng.random((50, 200)) < 0.5, np.arange(1.0, 51.0))
+    for z in (rng.random(200) < 0.5, np.arange(200) == 64, np.arange(200) > 190, np.zeros(200, dtype=bool)):
+        signs = 1 - 2 * (held.bits[:, z].sum(axis=1) % 2)
+        term = "".join(np.where(z[::-1], "Z", "I"))
+        assert held.expectation({term: 1.0}).value == pytest.approx(held.probabilities @ signs, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("observable", "error", "said"),
     [

@@ -230,7 +230,8 @@ def test_counts_in_which_no_bit_is_set_otherwise_count_as_counts(idle):
     _, _, applied = answers(tabulate([case]), wide=fixing)
     assert applied.tolist() == [answer.applied]
     if answer.applied:
-        assert answer.reason == "the counts, with bits that hardly ever differ set to their usual value"
+        words = "the counts, with bits that hardly ever differ set to their usual value"
+        assert answer.reason == f"{words}; weighed by gate {fixing.digest}"
         assert not answer.distribution.bits[:, 4:].any()
 
 
