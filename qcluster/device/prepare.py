@@ -291,7 +291,10 @@ def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, 
                 compiled.append(wrap_angles(passes_for(True).run(circuit), machine.backend.target))
                 continue
         with _compiling(machine):
-            compiled.append(passes_for(False).run(circuit))
+            passes, target = passes_for(False), machine.backend.target
+            if not can_hold(target, circuit) and not can_hold(target, passes.init.run(circuit)):
+                raise ValueError("the machine must offer measurements and gates on as many qubits as the circuit needs")
+            compiled.append(passes.run(circuit))
     return compiled
 
 

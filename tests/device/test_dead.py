@@ -145,6 +145,26 @@ def test_where_no_living_pair_is_left_the_dead_are_used_and_named(faulty, ghz):
     assert run.counts.to_probs()["00"] + run.counts.to_probs()["11"] < 0.7, "what a dead qubit does is noise"
 
 
+def test_a_machine_that_offers_no_pair_refuses_what_needs_one(capfd, ghz):
+    """A target without the gates of faulty qubits, as the runtime makes it: Qiskit's layout panicked."""
+    backend = line()
+    content = backend.target
+    lonely = Target(num_qubits=4, dt=content.dt, qubit_properties=content.qubit_properties)
+    for name in ("rz", "sx", "x", "measure"):
+        lonely.add_instruction(content.operation_from_name(name), content[name])
+    backend._target = lonely
+    with pytest.raises(ValueError, match=r"cannot be compiled for .*: the machine must offer measurements and gates"):
+        execute([ghz(2)], backend, shots=100, seed=1)
+    assert not capfd.readouterr().err, "no trace of a panic"
+    undone = QuantumCircuit(2)
+    undone.x(0)
+    undone.cx(0, 1)
+    undone.cx(0, 1)
+    undone.measure_all()
+    (run,) = execute([undone], backend, shots=100, seed=1)
+    assert run.counts.to_probs()["01"] > 0.8
+
+
 def test_living_qubits_serve_circuits_without_pairs():
     (run,) = execute([prepared(3)], manila(1, 3), shots=400, seed=1)
     assert run.profile.active.tolist() == [0, 2, 4]

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Parameter
+from qiskit.circuit import Duration, Parameter
 from qiskit.circuit.classical import expr, types
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
@@ -376,6 +376,85 @@ def test_a_qubit_waits_for_the_reading_that_decides_about_it(program, waits):
     assert not fault_masks(circuit, quiet, idle=False).rates.any()
 
 
+def waiting(program: str) -> QuantumCircuit:
+    """Qubit 0 is in |1> for 20 us before it is turned and read; the wait is where the name says."""
+    circuit = QuantumCircuit(2, 2)
+    circuit.x([0, 1])
+    circuit.cz(0, 1)
+    circuit.measure(1, 1)
+    match program:
+        case "before":
+            circuit.delay(20, 0, "us")
+        case "in a box":
+            with circuit.box():
+                circuit.delay(20, 0, "us")
+        case "at the start of a box":
+            with circuit.box():
+                circuit.delay(20, 0, "us")
+                circuit.z(0)
+        case "in a loop":
+            with circuit.for_loop(range(4)):
+                circuit.delay(5, 0, "us")
+        case "in a branch":
+            with circuit.if_test((circuit.clbits[1], 1)):
+                circuit.delay(20, 0, "us")
+        case "at the start of a branch":
+            with circuit.if_test((circuit.clbits[1], 1)):
+                circuit.delay(20, 0, "us")
+                circuit.z(0)
+        case "beside a branch":
+            with circuit.if_test((circuit.clbits[1], 1)):
+                circuit.delay(20, 1, "us")
+            circuit.cz(0, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    return circuit
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "before", "in a box", "at the start of a box", "in a loop", "in a branch", "at the start of a branch",
+        "beside a branch",
+    ],
+)  # fmt: skip
+def test_a_delay_counts_wherever_it_is(program):
+    """Delays before the first operation of a body were lost, and bodies of delays took no time."""
+    quiet = Calibration.ideal(2)
+    quiet = dataclasses.replace(
+        quiet, t1=np.full(2, 1e-4), t2=np.full(2, 2e-4), gates_1q=("x", "z"), errors_1q=np.zeros((2, 2)),
+        durations_1q=np.zeros((2, 2)), couplings=np.array([[0, 1]]), gates_2q=("cz",), errors_2q=np.zeros((1, 1)),
+        durations_2q=np.zeros((1, 1)), dead_couplings=np.zeros(1, dtype=bool),
+    )  # fmt: skip
+    faults = fault_masks(waiting(program), quiet, counts=qc.Distribution.of({"11": 100}))
+    of_0 = faults.rates[(faults.masks[:, 0] == 1) & (faults.kind == IDLE)]
+    assert of_0.sum() == pytest.approx(2 * 20e-6 / (4 * 1e-4)), "X and Y flip the bit, each at a quarter of t / T1"
+    explicit = fault_masks(waiting(program), quiet, counts=qc.Distribution.of({"11": 100}), idle=False)
+    assert bool(explicit.rates.any()) == (program != "beside a branch")
+
+
+@pytest.mark.parametrize("held", ["bit", "variable", "variable of a variable", "variable in a body"])
+def test_a_qubit_waits_for_the_reading_that_a_variable_holds(held):
+    quiet = dataclasses.replace(silent(0), t1=np.full(2, 1e-4), t2=np.full(2, 2e-4), readout_duration=np.full(2, 1e-6))
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    circuit.measure(0, 0)
+    value = expr.lift(circuit.clbits[0])
+    for name in ("a", "b")[: held.count("variable")]:
+        value = circuit.add_var(name, value)
+    if held == "variable in a body":
+        with circuit.for_loop(range(1)), circuit.if_test(value):
+            circuit.rz(0.3, 1)
+    else:
+        with circuit.if_test(value):
+            circuit.rz(0.3, 1)
+    circuit.sx(1)
+    circuit.measure(1, 1)
+    faults = fault_masks(circuit, quiet)
+    assert faults.rates[faults.kind == IDLE].sum() == pytest.approx(1e-6 / (4 * 1e-4))
+
+
 def body(circuit: QuantumCircuit) -> Body:
     return Body(circuit, tuple(range(circuit.num_qubits)), Memory.of(circuit))
 
@@ -495,11 +574,33 @@ def test_what_is_beyond_the_tables_is_said():
         divided.x(0)
     with pytest.raises(ValueError, match="bits and whole numbers; got DIV"):
         fault_masks(divided, calibration)
+    for kind, low, high in (("Float", 1.2, 1.7), ("Duration", Duration.ns(1), Duration.ns(2))):
+        compared = QuantumCircuit(1, 1)
+        with compared.if_test(expr.less(low, high)):
+            compared.x(0)
+        with pytest.raises(ValueError, match=f"bits and whole numbers; got {kind}"):
+            fault_masks(compared, calibration)
+    stretched = QuantumCircuit(1, 1)
+    stretched.delay(stretched.add_stretch("s"), 0)
+    with pytest.raises(ValueError, match=r"a number for their length; got an expression \(a stretch\)"):
+        fault_masks(stretched, calibration)
     long = QuantumCircuit(1, 1)
     with long.for_loop(range(1000)):
         long.x(0)
     with pytest.raises(ValueError, match="at most 100 passes; got 1000"):
         fault_masks(long, calibration)
+
+
+def test_one_bit_of_a_register_may_be_stored():
+    circuit = QuantumCircuit(1, 3)
+    circuit.measure(0, 0)
+    circuit.store(expr.index(circuit.cregs[0], 2), circuit.clbits[0])
+    circuit.store(expr.index(circuit.cregs[0], 1), True)
+    faults = fault_masks(circuit, silent(0.1))
+    assert faults.masks[faults.kind == READOUT].tolist() == [[0b101]], "misread, bit 0 takes bit 2 along"
+    circuit.store(expr.index(circuit.cregs[0], circuit.cregs[0]), True)
+    with pytest.raises(ValueError, match="bits of constant index"):
+        fault_masks(circuit, silent(0.1))
 
 
 def test_rotations_in_a_body_count_as_often_as_it_runs():

@@ -177,7 +177,10 @@ def _option(text: str) -> tuple[str, Any]:
         return key, value
     if "." not in value:
         return key, _whole(value, key)
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(f"{key} must be a number; got {value!r:.60}") from None
     if not isfinite(number):
         raise ValueError(f"{key} must be finite; got {value}")
     return key, number
@@ -187,7 +190,10 @@ def _whole(text: str, name: str) -> int:
     """Read a whole number with at most as many digits as any seed has."""
     if len(text) > 20:
         raise ValueError(f"{name} must be a whole number of at most 20 digits; got {len(text)} characters")
-    return int(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number; got {text!r}") from None
 
 
 def _check_work(family: str, width: int, options: dict[str, Any]) -> None:

@@ -91,11 +91,17 @@ class Memory:
         return replace(self, counters={**self.counters, variable: value})
 
     def locate(self, operand: Any) -> tuple[int, ...]:
-        """Find the indices of a bit, a register or a variable, lowest first.
+        """Find the indices of a bit, a register or a variable, or of one bit of these, lowest first.
 
         Raises:
-            ValueError: the variable is neither a bit nor an unsigned integer.
+            ValueError: the variable is neither a bit nor an unsigned integer, or which bit is meant is not constant.
         """
+        from qiskit.circuit.classical import expr
+
+        if isinstance(operand, expr.Index):
+            if not isinstance(operand.index, expr.Value):
+                raise ValueError("the classical program must store into bits of constant index; got a variable index")
+            return self.locate(operand.target)[operand.index.value :][:1]
         if operand in self.places:
             return self.places[operand]
         if hasattr(operand, "prefix"):
@@ -136,7 +142,7 @@ class Memory:
 
         match node:
             case expr.Value():
-                return int(node.value)
+                return _ones(node.type) & int(node.value)
             case expr.Cast():
                 operand = self._value(node.operand, setting)
                 return int(bool(operand)) if _width(node.type) == 1 else operand & _ones(node.type)

@@ -93,7 +93,11 @@ def with_blocks(operation: Any, blocks: Sequence[QuantumCircuit]) -> Any:
     return replaced
 
 
-def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target", "lvalue", "rvalue")) -> set[Any]:
+_OPERANDS = ("condition", "target", "lvalue", "rvalue")
+"""Attributes of an operation that may hold classical bits, registers or expressions."""
+
+
+def classical_bits(operation: Any, parts: Sequence[str] = _OPERANDS) -> set[Any]:
     """Find the classical bits, those of registers included, in an operation's condition, target or expressions.
 
     A `store` needs this, since its instruction does not list its bits.
@@ -103,18 +107,32 @@ def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target"
         parts: names of the attributes to look at.
     """
     from qiskit.circuit import Clbit
+
+    return {operand for operand in _operands(operation, parts) if isinstance(operand, Clbit)}
+
+
+def classical_operands(operation: Any) -> set[Any]:
+    """Find the classical bits and the variables that an operation uses, the variables in its blocks included."""
+    captured = (var for block in getattr(operation, "blocks", ()) for var in block.iter_captured_vars())
+    return {*_operands(operation, _OPERANDS), *captured}
+
+
+def _operands(operation: Any, parts: Sequence[str]) -> Iterator[Any]:
+    """Yield the classical bits and the variables of an operation."""
+    from qiskit.circuit import Clbit
     from qiskit.circuit.classical import expr
 
-    bits: set[Any] = set()
     for part in parts:
         node = getattr(operation, part, None)
         if isinstance(node, expr.Expr):
-            operands = [var.var for var in expr.iter_vars(node)]
+            operands = [var if var.standalone else var.var for var in expr.iter_vars(node)]
         else:
             operands = [node[0] if isinstance(node, tuple) else node]
         for operand in operands:
-            bits.update([operand] if isinstance(operand, Clbit) else operand if hasattr(operand, "prefix") else ())
-    return bits
+            if hasattr(operand, "prefix"):
+                yield from operand
+            elif isinstance(operand, (Clbit, expr.Var)):
+                yield operand
 
 
 def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -196,8 +214,10 @@ def delay_seconds(operation: Any, dt: float | None) -> float:
     """Return the length of a delay in seconds.
 
     Raises:
-        ValueError: the length is in "dt" and dt is not given, or it is still a parameter.
+        ValueError: the length is in "dt" and dt is not given, or it is an expression or still a parameter.
     """
+    if operation.unit == "expr":
+        raise ValueError("delays must have a number for their length; got an expression (a stretch)")
     if getattr(operation.duration, "parameters", None):
         raise ValueError(f"the circuit must have all its parameters bound; a delay lasts {operation.duration}")
     units = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "dt": dt}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,41 +38,45 @@ _WHILE_PASSES = 4
 """Number of passes for which a `while` loop is unrolled; if nothing is known, each is half as likely as the last."""
 
 
-def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
-    """Find how long each qubit is idle after each operation, if all operations run as late as possible.
+class Waits(NamedTuple):
+    """Idle times of a circuit, or of a block, whose operations run as late as possible."""
 
-    An operation that uses a classical bit, and the qubits that it acts on, wait for the measurement that writes the
-    bit.
+    before: dict[int, float]
+    """``{qubit: seconds}`` from the start of the circuit to the qubit's first operation."""
+    after: list[dict[int, float]]
+    """``{qubit: seconds}`` after each operation."""
+    length: float
+    """Seconds that the whole circuit takes, delays at its start and end included."""
+
+
+def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> Waits:
+    """Find how long each qubit is idle, if all operations run as late as possible.
+
+    An operation that uses a classical bit or a variable, and the qubits that it acts on, wait for the operation that
+    writes it.
 
     Args:
         circuit: the circuit.
         seconds: duration of each operation.
         idle: False to count explicit delays only.
-
-    Returns:
-        ``{qubit: seconds}`` for each operation.
     """
-    index = {bit: i for i, bit in enumerate([*circuit.qubits, *circuit.clbits])}
-    clock, wait = np.zeros(len(index)), np.zeros(circuit.num_qubits)
-    result: list[dict[int, float]] = []
-    for i in range(len(circuit.data) - 1, -1, -1):
-        item = circuit.data[i]
-        qubits = [index[q] for q in item.qubits]
-        result.append({})
-        bits = [index[bit] for bit in {*item.clbits, *timeline.classical_bits(item.operation)} if bit in index]
-        if not qubits and not bits:
-            continue
-        end = clock[qubits + bits].max()
-        gaps = end - clock[qubits] if idle else np.zeros(len(qubits))
-        clock[qubits + bits] = end + seconds[i]
-        wait[qubits] += gaps
-        if item.name == "delay":
-            wait[qubits] += seconds[i]
-        elif item.name != "barrier":
-            result[-1] = {q: float(wait[q]) for q in qubits if wait[q] > 0}
-            wait[qubits] = 0.0
-    result.reverse()
-    return result
+    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    clock: dict[Any, float] = {}
+    wait = dict.fromkeys(circuit.qubits, 0.0)
+    after: list[dict[int, float]] = []
+    for item, lasts in zip(reversed(circuit.data), reversed(seconds), strict=True):
+        wires = {*item.qubits, *item.clbits, *timeline.classical_operands(item.operation)}
+        end = max((clock.get(wire, 0.0) for wire in wires), default=0.0)
+        for q in item.qubits:
+            wait[q] += (end - clock.get(q, 0.0) if idle else 0.0) + (lasts if item.name == "delay" else 0.0)
+        clock |= dict.fromkeys(wires, end + lasts)
+        after.append({})
+        if item.name not in {"delay", "barrier"}:
+            after[-1] = {index[q]: wait[q] for q in item.qubits if wait[q] > 0}
+            wait |= dict.fromkeys(item.qubits, 0.0)
+    length = max(clock.values(), default=0.0)
+    before = {index[q]: gap + (length - clock.get(q, 0.0) if idle else 0.0) for q, gap in wait.items()}
+    return Waits(before, after[::-1], length)
 
 
 @dataclass(eq=False)
@@ -109,7 +113,9 @@ class Walk:
         waits = waiting_times(circuit, seconds, idle=self.idle)
         runs = find_blocks(circuit)
         index = dict(zip(circuit.qubits, qubits, strict=True))
-        for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits, strict=True)):
+        for q, gap in waits.before.items():
+            self.decohere(qubits[q], gap, IDLE)
+        for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits.after, strict=True)):
             name, places = item.name, tuple(index[q] for q in item.qubits)
             if timeline.has_blocks(item):
                 self._control(item, places, memory)
@@ -142,9 +148,9 @@ class Walk:
         for i, item in enumerate(circuit.data):
             if timeline.has_blocks(item):
                 places = [index[q] for q in item.qubits]
-                bodies = [timeline.occupation(block, self._lengths(block, places)) for block in item.operation.blocks]
+                blocks = [(block, self._lengths(block, places)) for block in item.operation.blocks]
                 passes = len(item.operation.params[0]) if item.name == "for_loop" else 1
-                seconds[i] = passes * max(duration for _, _, duration in bodies)
+                seconds[i] = passes * max(waiting_times(*block, idle=False).length for block in blocks)
         return seconds
 
     def _control(self, item: Any, qubits: tuple[int, ...], memory: Memory) -> None:
