@@ -10,9 +10,6 @@ from qcluster.core.counts import metrics
 from qcluster.core.counts.bits import index_bits, integers_to_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import (
-    LOG_LINEAR,
-    NAMES,
-    RAW,
     STRINGS,
     gather,
 )
