@@ -55,15 +55,16 @@ MORE = (
     *("ising:3", "ising:5", "ising:7", "ising:8", "quantum_walk:3", "quantum_walk:5", "qpe:3", "qpe:5", "grover:3"),
     *("trotter:3:layers=4", "trotter:6:layers=3", "trotter:7:layers=2", "trotter:8:layers=4", "coin:8", "w_state:8"),
 )
+SPECS = (*SUITES["low_entropy"], *SUITES["guard"], *MORE)
+"""Benchmark circuits that are run."""
 SHOTS = (1000, 4096, 8192)
 
 
 def records(seed: int, widest: int = 16, machines: Sequence[str] = MACHINES) -> Iterator[dict[str, Any]]:
     """Run every circuit on the machines that have room for it, twirled or not, by turns."""
-    specs = [*SUITES["low_entropy"], *SUITES["guard"], *MORE]
     for place, name in enumerate(machines):
         machine = find_machine(name)
-        for turn, spec in enumerate(specs):
+        for turn, spec in enumerate(SPECS):
             case = make_case(another(spec, seed + 7 * place) if seed else spec)
             if case.n_qubits > min(widest, machine.backend.num_qubits) or case.ideal is None:
                 continue

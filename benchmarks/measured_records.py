@@ -1,10 +1,12 @@
-"""Counts of random programs on machines whose noise differs from the calibration, with fault rates that references
-measured, to train the gate for runs with a reference.
+"""Counts of circuits on machines whose noise differs from the calibration, with fault rates that references measured,
+to train the gate for runs with a reference.
 
     python -m benchmarks.measured_records --seed 1 --programs 600 --out measured1.jsonl.gz
+    python -m benchmarks.measured_records --seed 9 --out measured9.jsonl.gz
     qcluster decision build --out table --measured 9000 --records measured1.jsonl.gz
 
-The hidden noise is that of `benchmarks.reference`; its machines and circuits are not among these.
+The circuits are random programs or, without ``--programs``, the benchmark circuits of `benchmarks.compiled_records`.
+The hidden noise is that of `benchmarks.reference`, whose machines and circuits are not among these.
 """
 
 import argparse
@@ -12,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compiled_records import write_records, written
+from benchmarks.compiled_records import SPECS, another, write_records, written
 from benchmarks.random_programs import program
 from benchmarks.reference import run_hidden
 from qcluster.bench.circuits import Case
+from qcluster.bench.circuits.suites import make_case
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.run import Run
 
@@ -23,7 +26,9 @@ MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_hanoi", "fake_osaka", "fake_gua
 FIRST = 7_000_000
 """Seed of the first program; `benchmarks.compiled_records` uses smaller ones."""
 APART = 100_000
-"""Programs of each seed, at most."""
+"""Circuits of each seed, at most."""
+WIDEST = 9
+"""Most qubits of a benchmark circuit, for the time of the simulation."""
 
 
 def records(seed: int, many: int, machines: Sequence[str] = MACHINES) -> Iterator[dict[str, Any]]:
@@ -33,6 +38,19 @@ def records(seed: int, many: int, machines: Sequence[str] = MACHINES) -> Iterato
         drawn, turn = APART * seed + number, number % len(machines)
         case = program(FIRST + drawn)
         yield record(case, machines[turn], run_hidden(case.circuit, found[turn], drawn)[0])
+
+
+def benchmark_records(seed: int, machines: Sequence[str] = MACHINES) -> Iterator[dict[str, Any]]:
+    """Run each benchmark circuit with its reference on every second machine that has room for it."""
+    drawn = APART * seed
+    for place, name in enumerate(machines):
+        machine = find_machine(name)
+        for turn, spec in enumerate(SPECS):
+            case = make_case(another(spec, seed + 7 * place))
+            if (turn + place) % 2 or case.n_qubits > min(WIDEST, machine.backend.num_qubits) or case.ideal is None:
+                continue
+            drawn += 1
+            yield record(case, name, run_hidden(case.circuit, machine, drawn)[0])
 
 
 def record(case: Case, machine: str, run: Run) -> dict[str, Any]:
@@ -47,9 +65,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.add_argument("--seed", type=int, default=1, help="other seeds draw other programs and noise")
-    parser.add_argument("--programs", type=int, default=600, help="number of programs")
+    parser.add_argument("--programs", type=int, help="number of random programs, instead of benchmark circuits")
     given = parser.parse_args()
-    write_records(given.out, records(given.seed, given.programs))
+    made = records(given.seed, given.programs) if given.programs else benchmark_records(given.seed)
+    write_records(given.out, made)
 
 
 if __name__ == "__main__":
