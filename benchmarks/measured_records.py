@@ -27,7 +27,7 @@ FIRST = 7_000_000
 """Seed of the first program; `benchmarks.compiled_records` uses smaller ones."""
 APART = 100_000
 """Circuits of each seed, at most."""
-WIDEST = 9
+WIDEST = 7
 """Most qubits of a benchmark circuit, for the time of the simulation."""
 
 
