@@ -382,10 +382,10 @@ def test_known_circuits_beyond_12_bits_are_weighed_by_a_gate_of_their_own(source
 
 
 def test_cases_with_measured_rates_are_weighed_as_their_runs_are():
-    """Without the few strings if these need more noise than was measured, in the first three."""
-    cases = [SOURCES["circuit-measured"](seed) for seed in (6, 9, 44, 12)]
+    """Without the few strings if these need more noise than was measured, in the first two."""
+    cases = [SOURCES["circuit-measured"](seed) for seed in (9, 44, 12)]
     table = tabulate(cases)
-    assert table.present[:, circuit_candidates.STRINGS].tolist() == [False, False, False, True]
+    assert table.present[:, circuit_candidates.STRINGS].tolist() == [False, False, True]
     reached, confidence, applied = answers(table)
     for one, case in enumerate(cases):
         answer = decide_circuit(case.counts, case.faults)
