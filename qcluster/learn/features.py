@@ -7,7 +7,7 @@ handles.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -202,8 +202,9 @@ def as_measured(
         return counts, faults
     if faults is not None:
         masks = pack(unpack(faults.masks, n)[:, read])
-        merged = merge_masks(masks, faults.rates, faults.kind)
-        faults = FaultMasks(len(read), *merged, faults.readout[read], faults.rotations)
+        masks, rates, kind = merge_masks(masks, faults.rates, faults.kind)
+        readout = faults.readout[read]
+        faults = replace(faults, n_bits=len(read), masks=masks, rates=rates, kind=kind, readout=readout)
     return None if counts is None else counts.marginal(read.tolist()), faults
 
 

@@ -21,6 +21,7 @@ from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.decision.decide import decide_steps
 from qcluster.core.decision.gate import shipped
 from qcluster.core.lockstep import run_one
+from qcluster.core.mitigate import mitigate
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
@@ -378,6 +379,29 @@ def test_known_circuits_beyond_12_bits_are_weighed_by_a_gate_of_their_own(source
     assert (other != reached).all()
     assert wide.any() or source == "circuit-sharp"
     assert applied.any()
+
+
+def test_cases_with_measured_rates_are_weighed_as_their_runs_are():
+    """Without the few strings if these need more noise than was measured, in the first two."""
+    cases = [SOURCES["circuit-measured"](seed) for seed in (9, 44, 12)]
+    table = tabulate(cases)
+    assert table.present[:, circuit_candidates.STRINGS].tolist() == [False, False, True]
+    reached, confidence, applied = answers(table)
+    for one, case in enumerate(cases):
+        answer = decide_circuit(case.counts, case.faults)
+        assert answer.applied == applied[one]
+        assert confidence[one] == pytest.approx(answer.confidence, abs=1e-4)
+        assert reached[one] == pytest.approx(hellinger_fidelity(answer.distribution, case.ideal), abs=1e-5)
+
+
+def test_records_of_a_machine_called_measured_are_counts_like_others(tmp_path):
+    """Only among the cases of circuits does that word mean that rates were measured."""
+    record = {"machine": "measured", "counts": {"000": 430, "001": 20, "111": 450}, "ideal": {"000": 0.5, "111": 0.5}}
+    (tmp_path / "mine.jsonl").write_text(json.dumps(record) + "\n")
+    table = tabulate(recorded(tmp_path / "mine.jsonl"))
+    assert table.kind.tolist() == ["measured"]
+    fixed = mitigate(record["counts"])
+    assert answers(table)[0] == pytest.approx(hellinger_fidelity(fixed.distribution, record["ideal"]), abs=1e-6)
 
 
 def test_mitigating_a_wide_run_is_hardly_ever_worse_than_its_counts_alone():

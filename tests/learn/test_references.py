@@ -52,6 +52,16 @@ def test_rates_are_learned_from_the_reference_and_not_taken_from_the_calibration
     assert learned == pytest.approx(reference.rates.sum(), rel=0.1)
 
 
+def test_readout_errors_are_learned_from_those_of_zeros_which_alone_the_reference_shows():
+    rng = np.random.default_rng(3)
+    layout = references._layout(rng, 5, 0.0)
+    reference, readout = references._propagate(rng, 5, layout), np.tile([0.02, 0.08], (5, 1))
+    true = references._fault_masks(reference.masks, reference.rates, readout)
+    seen = Kernel.of(true).forward(np.eye(1, 32)[0]) * 1e7
+    factors = references._learn(reference, np.ones(len(reference.rates)), readout, seen, layout.n_places)
+    assert factors[-5:] == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_table_of_measured_circuits_has_one_source():
     assert of_circuits(0, measured=7) == {"circuit-measured": 7}
     assert SOURCES["circuit-measured"] is references.measured

@@ -19,7 +19,7 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.read_off import few_strings
-from qcluster.core.sparse.under_kernel import FewStrings
+from qcluster.core.sparse.under_kernel import MOST_NOISE, FewStrings, noise_ratio
 from qcluster.core.stats.walsh import most_frequent
 
 SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
@@ -103,9 +103,9 @@ class Candidates:
     support: Support
     """Strings of the answers."""
     roots: Floats
-    """``(c, m)`` unit vectors; zero for absent candidates."""
+    """``(c, m)`` unit vectors; zero for candidates that were not computed."""
     present: NDArray[np.bool_]
-    """``(c,)`` False for candidates that were not computed."""
+    """``(c,)`` False for candidates that were not computed, and for few strings that need too much noise."""
     counts: Floats
     """``(2^k,)`` shots of each index."""
     deconvolved: Deconvolved
@@ -172,8 +172,16 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decision | None = None) -
     result = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, models, few, scales[fits])
     roots[STRINGS, result.strings] = np.sqrt(few.weights)
     roots[result.slots] = support.spread(deconvolved.ideals)
-    present[[RAW, ALONE, STRINGS, *result.slots]] = True
+    present[[RAW, ALONE, *result.slots]] = True
+    present[STRINGS] = not (faults.measured and _too_noisy(result))
     return result
+
+
+def _too_noisy(candidates: Candidates) -> bool:
+    """Return whether the few strings need more than `MOST_NOISE` times the noise of the faults."""
+    few = candidates.few
+    predicted = few.fidelity(candidates.kernel.forward(few.noiseless))
+    return noise_ratio(few.fidelity(candidates.counts), predicted) > MOST_NOISE
 
 
 def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:

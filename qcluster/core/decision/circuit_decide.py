@@ -41,7 +41,6 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.under_kernel import MOST_NOISE, noise_ratio
 
 _HARDLY_ANY = 0.01
 """Share of shots without a fault below which counts tell nothing about the circuit, unless counts alone have an answer
@@ -93,8 +92,6 @@ def decide_circuit(
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     candidates = gather(d, faults, by_counts) if candidates is None else candidates
     calibrated = flip_rates(candidates.kernel, faults)
-    if faults.measured and _too_noisy(candidates):
-        candidates = replace(candidates, present=candidates.present & (np.arange(len(candidates.present)) != STRINGS))
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
         wide = candidates.models is None
@@ -130,13 +127,6 @@ def decide_circuit(
         rates=flip_rates(candidates.few.kernel if sparse else candidates.kernel.scaled(scale), faults),
         response=CircuitBlend.of(d, candidates, weights),
     )
-
-
-def _too_noisy(candidates: Candidates) -> bool:
-    """Return whether the few strings need more than `MOST_NOISE` times the noise of the faults."""
-    few = candidates.few
-    predicted = few.fidelity(candidates.kernel.forward(few.noiseless))
-    return noise_ratio(few.fidelity(candidates.counts), predicted) > MOST_NOISE
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

@@ -26,11 +26,11 @@ class ReferencePatterns:
     """One reference: the faults that the calibration predicts, and the flip patterns in its counts."""
 
     index: LinearIndex
-    """Maps patterns to numbers."""
+    """Maps patterns to indices."""
     place: Indices
-    """``(n_masks,)`` number of each fault's place."""
+    """``(n_masks,)`` index of each fault's place."""
     shifts: Indices
-    """``(n_masks,)`` number of each fault's pattern."""
+    """``(n_masks,)`` index of each fault's pattern."""
     rates: Floats
     """``(n_masks,)`` expected number of each fault per shot."""
     seen: Floats
@@ -57,7 +57,7 @@ def learn_factors(references: Sequence[ReferencePatterns], width: Floats) -> tup
     rates.
 
     Args:
-        references: the references, with the same numbers for the same places.
+        references: the references, with the same indices for the same places.
         width: ``(n_places,)`` width of the Cauchy prior on the logarithm of each factor: one place with a large
             deviation is likelier than several with smaller ones.
 

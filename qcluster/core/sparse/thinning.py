@@ -9,7 +9,7 @@ from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.backward_elimination import reweigh
 from qcluster.core.sparse.model import Model, Rows, likelihoods_of
 
-CHUNK = 1 << 14
+_CHUNK = 1 << 14
 """Strings whose bits are stored as floats at the same time."""
 
 
@@ -40,7 +40,7 @@ def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Mo
     of centroid and string, and ``4 k u`` bytes.
     """
     likelihood = np.empty((len(model.weights), len(weights)), np.float32)
-    for start in range(0, len(weights), CHUNK):
-        part = Rows(bits[start : start + CHUNK], weights[start : start + CHUNK])
-        likelihood[:, start : start + CHUNK] = likelihoods_of(part, model)
+    for start in range(0, len(weights), _CHUNK):
+        part = Rows(bits[start : start + _CHUNK], weights[start : start + _CHUNK])
+        likelihood[:, start : start + _CHUNK] = likelihoods_of(part, model)
     return reweigh(Rows(bits, weights), replace(model, likelihoods=likelihood), rounds)

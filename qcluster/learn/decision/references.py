@@ -193,7 +193,7 @@ def _learn(reference: _Faults, factors: Floats, published: Floats, seen: Floats,
         The factors of all places, followed by those of the readout of each bit.
     """
     n, index = len(published), LinearIndex(len(published))
-    flips = np.maximum(-0.5 * np.log1p(-2 * published.mean(axis=1)), _LEAST)
+    flips = np.maximum(-0.5 * np.log1p(-2 * published[:, 0]), _LEAST)  # the reference reads zeros
     patterns = ReferencePatterns(
         index=index,
         place=np.concatenate([reference.places, n_places + np.arange(n)]),

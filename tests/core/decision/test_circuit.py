@@ -9,11 +9,8 @@ import pytest
 from qcluster.core.counts import metrics
 from qcluster.core.counts.bits import index_bits, integers_to_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import (
-    STRINGS,
-    gather,
-)
-from qcluster.core.decision.circuit_decide import _too_noisy, decide_circuit
+from qcluster.core.decision.circuit_candidates import STRINGS, _too_noisy, gather
+from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from tests.core.noise.oracle_circuit import random_faults
@@ -211,9 +208,12 @@ def test_few_strings_may_not_need_more_noise_than_there_can_be(rate, refused):
     )
     bits = index_bits(np.arange(2**n), n)
     flips = bits.sum(axis=1)
-    found = gather(Distribution(bits, np.round(8192 * rate**flips * (1 - rate) ** (n - flips))), faults)
+    counts = Distribution(bits, np.round(8192 * rate**flips * (1 - rate) ** (n - flips)))
+    found = gather(counts, faults)
     assert len(found.few.weights) == 1
     assert _too_noisy(found) == refused
+    assert found.present[STRINGS], "published rates may be wrong by any factor"
+    assert gather(counts, replace(faults, measured=True)).present[STRINGS] != refused
 
 
 @pytest.mark.parametrize(("n", "shots"), [(8, 200), (8, 8000), (14, 500), (20, 2000), (30, 500)])

@@ -181,11 +181,7 @@ def test_unexplained_strings_are_the_output_where_none_lies_a_step_below_the_hea
     ("heights", "shots", "above"),
     [
         ((0.5, 0.3, 0.1, 0.001), 1000, 3),
-        (
-            (0.5, 0.01, 0.0001),
-            1000,
-            1,
-        ),  # the ten shots of the second may be noise, of which three are allowed
+        ((0.5, 0.01, 0.0001), 1000, 1),  # the ten shots of the second may be noise, of which three are allowed
         ((0.2, 0.02, 0.02), 1e6, 0),  # steps, but most of the answer lies below them
         ((0.4, 0.3, 0.2), 20, 0),
     ],
