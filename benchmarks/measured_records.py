@@ -6,7 +6,9 @@ to train the gate for runs with a reference.
     qcluster decision build --out table --measured 9000 --records measured1.jsonl.gz
 
 The circuits are random programs or, without ``--programs``, the benchmark circuits of `benchmarks.compiled_records`.
-The hidden noise is that of `benchmarks.reference`, whose machines and circuits are not among these.
+The hidden noise is that of `benchmarks.reference`, whose machines are not among these, and its circuits are not among
+the programs. Of the benchmark circuits, ``ghz:5`` is also one of its circuits, and ``w_state:5``, ``w_state:8`` and
+``cat:9`` prepare the same states as three others.
 """
 
 import argparse

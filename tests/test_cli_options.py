@@ -62,7 +62,8 @@ def place(tmp_path, monkeypatch):
         (("decision", "build", "--out", "t", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
         (
             ("decision", "build", "--out", "t", "--circuits", "2", "--full", "3", "--sharp", "0"),
-            "--full and --sharp would have no effect: --circuits, --wide-circuits and --measured draw cases in place of theirs",
+            "--full and --sharp would have no effect: --circuits, --wide-circuits and --measured draw cases in place "
+            "of theirs",
         ),
     ],
 )

@@ -19,7 +19,7 @@ ALSO = {
     "qcluster.core.counts.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
     "qcluster.core.mitigation": ("left",),
     "qcluster.device.noise.faults": ("fault_masks", "run_faults"),
-    "qcluster.device.jobs": ("Part", "collect", "fetch", "read", "status", "submit"),
+    "qcluster.device.jobs": ("Part", "collect", "fetch", "read", "read_arrived", "status", "submit"),
     "qcluster.device.machines.machine": ("Machine", "find_machine"),
     "qcluster.device.prepare": ("Options", "prepare"),
     "qcluster.files": ("read_counts",),

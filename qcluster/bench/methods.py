@@ -136,8 +136,8 @@ def find(name: str) -> Method:
         return partial(_with_wrong_calibration, find(base_name), how)
     base_name, *paths = name.split("+")
     if paths:
-        gates = tuple(map(read_gate, paths))
-        find_registered(base_name).check_options(gates=gates)
+        method, gates = find_registered(base_name), tuple(map(read_gate, paths))
+        method.check_options(gates=gates)
         return partial(_registered, base_name, gates=gates)
     if ":" in name:
         return _import_method(name)
@@ -213,9 +213,10 @@ def gate_digests(names: Iterable[str]) -> dict[str, str]:
     """Return the digests of the gates that methods have in their names, by name; unreadable ones are left out."""
     digests = dict[str, str]()
     for name in names:
-        paths = name.partition("@")[0].split("+")[1:]
-        with suppress(StorageError):  # makes the method fail, but not the others
-            digests |= {name: " ".join(read_gate(path).digest for path in paths)} if paths else {}
+        _, *paths = name.partition("@")[0].split("+")
+        if paths:
+            with suppress(StorageError):  # makes the method fail, but not the others
+                digests[name] = " ".join(read_gate(path).digest for path in paths)
     return digests
 
 

@@ -68,7 +68,10 @@ def read_counts_or_run(
     refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
     runs: Sequence[Run | None]
     if is_folder:
-        runs = _read_folder(place, partial)
+        from qcluster.device import jobs
+
+        _check_folder(place)
+        runs = jobs.read_arrived(place) if partial else jobs.read(place)
     else:
         with of_file(place):
             runs = [Run.from_json(text)]
@@ -118,21 +121,13 @@ def _parse_point(text: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _read_folder(place: str, partial: bool = False) -> Sequence[Run | None]:
-    """Read the runs of a directory, one per circuit; None for those that have not arrived, if `partial` is set.
-
-    Raises:
-        StorageError: it is not the directory of a saved run.
-        JobError: results are missing, and `partial` is False.
-    """
-    from qcluster.device import jobs
-
+def _check_folder(place: str) -> None:
+    """Raise StorageError if a directory is not that of a saved run."""
     folder = Path(place)
     if not (folder / "request.json").exists():
         inner = sorted(str(request.parent) for request in folder.glob("*/request.json"))
         hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
         raise StorageError(f"cannot read {place}: it is a directory, and not that of a saved run{hint}")
-    return jobs.read_arrived(place) if partial else jobs.read(place)
 
 
 def _is_run(content: Any) -> bool:
@@ -153,6 +148,7 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
         JobError: some results of the saved run have not been collected yet.
         ValueError: the name is empty, or there is no reference in it.
     """
+    from qcluster.device import jobs
     from qcluster.device.noise.measured import FORMAT, MeasuredReference
     from qcluster.device.run import Run
     from qcluster.device.storage import of_file
@@ -160,9 +156,9 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
 
     if not place:
         raise ValueError("--reference-from must name a folder or a file; got an empty name")
-    runs: Sequence[Run | None]
     if Path(place).is_dir():
-        runs = _read_folder(place)
+        _check_folder(place)
+        runs = jobs.read(place)
     elif _is_run(content := decode_saved(text := read_text(place), place)):
         with of_file(place):
             runs = [Run.from_json(text)]
@@ -174,9 +170,7 @@ def read_earlier_references(place: str) -> list[MeasuredReference]:
             "--reference-from must be the folder of a saved run, or the JSON of a Run or of its reference, which has "
             f"the places that it was measured on; {place} is none of these"
         )
-    references = {
-        run.reference.skeleton: run.reference for run in runs if run is not None and run.reference is not None
-    }
+    references = {run.reference.skeleton: run.reference for run in runs if run.reference is not None}
     if not references:
         raise ValueError(f"{place} has no reference, since its circuits ran without one: measure one with --reference")
     return list(references.values())

@@ -84,10 +84,11 @@ def estimate(
     elif not rates.in_range:
         console.print("unlike the training rows: trust this less than the interval says")
     if model is not None:
-        own, lack = int(rates.used[len(rates.used) - n_own :].sum()), "; the others lack features that are known of it"
+        own = int(rates.used[len(rates.used) - n_own :].sum())
+        lack = "; the others lack features that are known of it" if own < n_own else ""
         console.print(
             f"{own} of {plural(n_own, 'row')} of {table} and {rates.rows - own} shipped rows were used for this run"
-            + lack * (own < n_own)
+            f"{lack}"
         )
 
 

@@ -102,6 +102,7 @@ def test_recorded_counts_are_scored_by_gates_and_never_mixed(folder):
         ("hammer+mine.npz", ValueError, "'hammer' makes no use of gates"),
         ("identity+mine.npz", ValueError, "'identity' makes no use of gates"),
         ("reference+mine.npz", ValueError, "method must be one of mixture"),
+        ("mixtrue+none.npz", ValueError, "method must be one of mixture"),
     ],
 )
 def test_names_of_gates_are_checked_before_anything_runs(folder, name, error, said):
