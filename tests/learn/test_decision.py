@@ -383,7 +383,7 @@ def test_known_circuits_beyond_12_bits_are_weighed_by_a_gate_of_their_own(source
 
 def test_cases_with_measured_rates_are_weighed_as_their_runs_are():
     """Without the few strings if these need more noise than was measured, in the first two."""
-    cases = [SOURCES["circuit-measured"](seed) for seed in (9, 44, 12)]
+    cases = [SOURCES["circuit-measured"](seed) for seed in (9, 34, 12)]
     table = tabulate(cases)
     assert table.present[:, circuit_candidates.STRINGS].tolist() == [False, False, True]
     reached, confidence, applied = answers(table)
