@@ -59,7 +59,9 @@ def test_workers_end_with_their_parent(tmp_path, code, how):
 
 
 COMMAND = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a script ignore it
 from qiskit_aer import AerSimulator
 from qcluster.cli.main import main
 def run(*circuits, **options):
