@@ -33,6 +33,7 @@ from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.special import unevenness
 from qcluster.device.machines.machine import Machine, find_machine
+from qcluster.device.run import Run
 from qcluster.files import check_place, read_lines, write_whole
 from qcluster.learn.decision.circuits import EVEN, HARDWARE
 
@@ -89,8 +90,13 @@ def measured(case: Case, name: str, machine: Machine, seed: int, turn: int) -> d
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # dead parts are told, and belong here
         (run,) = qc.execute([case.circuit], machine.backend, seed=seed, **options)
+    return record(case, name, run)
+
+
+def record(case: Case, machine: str, run: Run) -> dict[str, Any]:
+    """Give the counts of a run, its ideal, and its faults where they are known."""
     ideal = {text: p for text, p in case.ideal.to_probs().items() if p > 1e-12}
-    known = {"machine": name, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
+    known = {"machine": machine, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
     return known | ({} if run.faults is None else {"faults": written(run.faults)})
 
 

@@ -14,13 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compiled_records import SPECS, another, write_records, written
+from benchmarks.compiled_records import SPECS, another, record, write_records
 from benchmarks.random_programs import program
 from benchmarks.reference import FAMILIES, run_hidden
-from qcluster.bench.circuits import Case
 from qcluster.bench.circuits.suites import make_case
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.run import Run
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_hanoi", "fake_osaka", "fake_guadalupe", "fake_strasbourg")
 FIRST = 7_000_000
@@ -55,13 +53,6 @@ def benchmark_records(seed: int, machines: Sequence[str] = MACHINES) -> Iterator
             if case.family in LEFT_OUT:
                 continue
             yield record(case, name, run_hidden(case.circuit, machine, drawn)[0])
-
-
-def record(case: Case, machine: str, run: Run) -> dict[str, Any]:
-    """Give the counts of a run, its ideal, and its faults at the rates that its reference measured."""
-    ideal = {text: p for text, p in case.ideal.to_probs().items() if p > 1e-12}
-    known = {"machine": machine, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
-    return known | {"faults": written(run.faults)}
 
 
 def main() -> None:
