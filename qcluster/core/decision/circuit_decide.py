@@ -100,13 +100,19 @@ def decide_circuit(
         share = 1 - float(weights[[*candidates.kept]].sum())
         root, why = weights @ candidates.roots, None
         credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
-        drowned = credible and _faultless_share(faults) < _HARDLY_ANY and not by_counts.answer.applied
+        faultless = float(np.exp(-faults.expected_faults))  # share of the shots, by the calibration
+        drowned = credible and faultless < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
             why = "what the circuit's faults explain may just as well be the ideal output"
         elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
             why = "undoing the circuit's faults changes nothing"
         if why is not None:
-            return left(d, "circuit", _reason_to_leave(faults, why) + weighed_by(gate), calibrated, confidence)
+            if faultless < _HARDLY_ANY:
+                why = (
+                    f"by the calibration, only {faultless:.1%} of the shots come through without a fault, so the "
+                    "counts say almost nothing about the circuit"
+                )
+            return left(d, "circuit", why + weighed_by(gate), calibrated, confidence)
     else:
         weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
         root = candidates.roots[SCALED + candidates.fits]
@@ -134,22 +140,6 @@ def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     flips = kernel.flips(faults)
     rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
-
-
-def _faultless_share(faults: FaultMasks) -> float:
-    """Return the share of the shots that have no fault, by the calibration."""
-    return float(np.exp(-faults.expected_faults))
-
-
-def _reason_to_leave(faults: FaultMasks, reason: str) -> str:
-    """Return why counts are left: the reason given, unless almost every shot has a fault, which then is the reason."""
-    faultless = _faultless_share(faults)
-    if faultless >= _HARDLY_ANY:
-        return reason
-    return (
-        f"by the calibration, only {faultless:.1%} of the shots come through without a fault, so the counts say "
-        "almost nothing about the circuit"
-    )
 
 
 def _phrase(candidates: Candidates, weights: Floats, candidate: int) -> str:

@@ -87,7 +87,7 @@ class MeasuredNoise(Frozen):
             kind = type(self.reference_counts).__name__
             raise TypeError(f"reference_counts must be raw counts; got a {kind}: give its raw")
         counts = read_with_width(self.reference_counts, len(bits))
-        if not counts.n_outcomes or not counts.shots:
+        if not counts.n_outcomes:
             raise ValueError("reference_counts must hold at least one shot; got none")
         check_shots(counts, "reference_counts")
         if len(bits) != counts.n_bits:

@@ -84,7 +84,7 @@ def _moves(rows: Rows, model: Model, most: int) -> list[Model]:
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     leaving = np.append(light, k) if k < most else light  # k: none leaves
-    kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(leaving)]
+    kept = np.tile(share, (len(leaving), 1))
     kept[np.arange(len(light)), light] = 0
     total = kept @ model.likelihoods
     total += 1 - kept.sum(axis=1)[:, None]
