@@ -83,12 +83,8 @@ def decide_steps(
 ) -> Stepwise[Decision]:
     """Decide in steps, for `qcluster.core.lockstep`, with everything that may be known beside the counts.
 
-    Args:
-        d: the counts.
-        known: ``(n, 2)`` flip rates known beforehand.
-        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        settings: settings of the mixture.
-        gate: weighs the candidates; by default the one that ships for this number of bits.
+    `known` are ``(n, 2)`` flip rates; `expect`, ``"sparse"``, ``"dense"`` or None, is what the user expects of the
+    ideal; `settings` are those of the mixture; `gate` is by default the one that ships for this number of bits.
     """
     why, structure = screened(d)
     if why is not None:
@@ -159,9 +155,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     return ("the counts cannot be told from uniform noise" if structure < STRUCTURE else None), structure
 
 
-def name_heaviest(
-    weights: Floats, first_dense: int, phrase: Callable[[int], str], kept: tuple[int, ...] = (RAW,)
-) -> str:
+def name_heaviest(weights: Floats, first_dense: int, phrase: Callable[[int], str], kept: tuple[int, ...]) -> str:
     """Name the heaviest candidate, and the second if it is heavy or the first is the counts.
 
     Deconvolutions, from `first_dense` on, count as one, under their first index; so do candidates that are the counts,

@@ -98,10 +98,8 @@ def weigh_prefixes(
 
     Args:
         kernel: the noise.
-        strings: ``(k,)`` indices.
-        words: ``(k, n_words)`` the same strings, packed.
-        rows: ``(n_rows,)`` observed indices.
-        shots: ``(n_rows,)`` their shots.
+        strings, words: ``(k,)`` indices and ``(k, n_words)`` packed, the same strings.
+        rows, shots: ``(n_rows,)`` observed indices, and their shots.
         start: ``(k,)`` weights to start from.
         uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.
         rounds: number of EM rounds.
