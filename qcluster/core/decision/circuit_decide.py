@@ -91,7 +91,6 @@ def decide_circuit(
     if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     candidates = gather(d, faults, by_counts) if candidates is None else candidates
-    calibrated = flip_rates(candidates.kernel, faults)
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
         wide = candidates.models is None
@@ -112,7 +111,7 @@ def decide_circuit(
                     f"by the calibration, only {faultless:.1%} of the shots come through without a fault, so the "
                     "counts say almost nothing about the circuit"
                 )
-            return left(d, "circuit", why + weighed_by(gate), calibrated, confidence)
+            return left(d, "circuit", why + weighed_by(gate), flip_rates(candidates.kernel, faults), confidence)
     else:
         weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
         root = candidates.roots[SCALED + candidates.fits]
