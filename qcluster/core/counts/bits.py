@@ -110,13 +110,7 @@ def unpack(words: Words, n_bits: int) -> Bits:
 
 
 def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
-    """Return the strings at given indices of a vector over all 2^n strings, ``(n_indices, n_bits) bool``; n <= 64.
-
-    Example:
-        >>> index_bits(np.array([1, 6]), 3).astype(int)
-        array([[1, 0, 0],
-               [0, 1, 1]])
-    """
+    """Return the strings at given indices of a vector over all 2^n strings, ``(n_indices, n_bits) bool``; n <= 64."""
     return unpack(indices.astype(np.uint64)[:, None], n_bits)
 
 
@@ -231,14 +225,8 @@ def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum, for each bit, the weights ``(..., n_rows)`` of the rows in which it is 1, to ``(..., n_bits)``.
-
-    This is ``weights @ bits``, computed in chunks.
-
-    Example:
-        >>> weight_of_ones(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
-        array([5., 3.])
-    """
+    """Return ``weights @ bits``, computed in chunks: for each bit, the sum of the weights ``(..., n_rows)`` of the rows
+    in which it is 1, ``(..., n_bits)``."""
     ones = np.zeros((*weights.shape[:-1], bits.shape[1]))
     for start in range(0, len(bits), _ROWS):
         ones += weights[..., start : start + _ROWS] @ bits[start : start + _ROWS]
@@ -246,12 +234,7 @@ def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float
 
 
 def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
-    """Return ``pack(bits[:, columns])``, computed in chunks, which is several times as fast.
-
-    Example:
-        >>> pack_columns(np.array([[True, False, False]]), np.array([2, 1, 0]))
-        array([[4]], dtype=uint64)
-    """
+    """Return ``pack(bits[:, columns])``, computed in chunks, which is several times as fast."""
     words = np.empty((len(bits), max(1, -(-len(columns) // 64))), dtype=np.uint64)
     for start in range(0, len(bits), _ROWS):
         words[start : start + _ROWS] = pack(np.take(bits[start : start + _ROWS], columns, axis=1))

@@ -81,10 +81,6 @@ def rounding_error(vectors: Floats) -> Floats:
 
     Where an exact value is smaller than this, `convolve` may return 0 or up to some hundred times this error. Shots
     must not be divided by such a value, since the quotient could overflow.
-
-    Example:
-        >>> bool(rounding_error(np.array([1.0, 0.0]))[0] < 1e-15)
-        True
     """
     size = vectors.shape[-1]
     eps = np.finfo(_dtype(size.bit_length() - 1)).eps

@@ -64,9 +64,6 @@ def intervals(
         response: how the answer changes with the counts; None if it is the counts themselves, whose standard error
             is ``sqrt(variance / shots)`` without resampling.
         observables, level, samples, seed: see `qcluster.Mitigation.interval`; 200 samples give the spread within 5%.
-
-    Raises:
-        ValueError, TypeError: the level, the number of samples or an observable is invalid.
     """
     from statistics import NormalDist  # imports fractions, decimal and random: a tenth of the package's import time
 
@@ -78,10 +75,11 @@ def intervals(
     operators = [diagonal(observable, raw.n_bits) for observable in observables]
     if not raw.n_outcomes:
         raise ValueError("an interval needs counts of at least one shot; got none")
+    if not operators:
+        return []
 
     def values(words: Words) -> Floats:
-        columns = [operator.values(words) / operator.unit for operator in operators]
-        return np.stack(columns, axis=1) if operators else np.zeros((len(words), 0))
+        return np.stack([operator.values(words) / operator.unit for operator in operators], axis=1)
 
     means = answer.probabilities @ values(answer.words)
     variances = answer.probabilities @ (values(answer.words) - means) ** 2
