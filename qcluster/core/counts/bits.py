@@ -195,30 +195,18 @@ def _words_of_little_bytes(packed: Bytes) -> Words:
 
 
 def hamming(left: Words, right: Words) -> NDArray[np.int64]:
-    """Return the Hamming distance of each pair of packed strings, ``(n_left, n_right) int64``.
-
-    Example:
-        >>> hamming(pack(np.array([[True, False]])), pack(np.array([[True, True], [False, True]])))
-        array([[1, 2]])
-    """
-    distances = np.empty((len(left), len(right)), dtype=np.int64)
+    """Return the Hamming distance of each pair of packed strings, ``(n_left, n_right) int64``."""
+    distances = np.zeros((len(left), len(right)), dtype=np.int64)
     step = max(1, _CHUNK // max(1, len(right)))
     for start in range(0, len(left), step):
         part = left[start : start + step]
-        total = np.bitwise_count(part[:, None, 0] ^ right[None, :, 0]).astype(np.int64)
-        for word in range(1, left.shape[1]):
-            total += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
-        distances[start : start + step] = total
+        for word in range(left.shape[1]):
+            distances[start : start + step] += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
     return distances
 
 
 def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
-    """Return the distance of each of k packed strings, except the first, to the nearest one before it, ``(k - 1,)``.
-
-    Example:
-        >>> nearest_earlier(pack(np.array([[True, True], [False, False], [False, True]])), 2).tolist()
-        [2, 1]
-    """
+    """Return the distance of each of k packed strings, except the first, to the nearest one before it, ``(k - 1,)``."""
     distances = hamming(words[1:], words[:-1])
     distances[upper_triangle(len(distances))] = n_bits  # the largest distance: ignores strings that come later
     return np.asarray(distances.min(axis=1, initial=n_bits), dtype=np.intp)
@@ -257,10 +245,6 @@ def most_frequent_row(bits: Bits, weights: NDArray[np.float64]) -> int:
     """Return the row of the most frequent string; among several, the one whose single bits are the most common.
 
     The result does not depend on how the bits are labelled, unless strings are still tied after that.
-
-    Example:
-        >>> most_frequent_row(np.array([[False, False], [False, True], [True, True]]), np.array([3.0, 1.0, 3.0]))
-        2
     """
     rows = np.flatnonzero(weights == weights.max())
     if len(rows) == 1:

@@ -50,11 +50,6 @@ def distance_from_uniform(bits: Bits, shots: Floats) -> float:
         have less), and the largest has a mean of at most 0.9 and the tail of chi-square: it exceeds 4 in one of a
         hundred sets of counts of one to three bits, in one of a thousand of 20 bits.
         Cost: one product of ``(n_bits, n_outcomes)`` matrices.
-
-    Example:
-        >>> both = np.array([[False, False], [True, True]])
-        >>> distance_from_uniform(both, np.array([50.0, 50.0])) > 10
-        True
     """
     n_bits, total = bits.shape[1], float(shots.sum())
     expected = 0.5 * total * (total - 1) * 2.0**-n_bits

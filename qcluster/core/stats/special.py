@@ -81,12 +81,7 @@ def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
 
 
 def softmax(log: Floats) -> Floats:
-    """Convert log weights to probabilities along the last axis.
-
-    Example:
-        >>> softmax(np.log([3.0, 1.0])).round(2).tolist()
-        [0.75, 0.25]
-    """
+    """Convert log weights to probabilities along the last axis."""
     weights: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     return weights

@@ -46,10 +46,6 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
     Args:
         vector: ``(..., 2^m)``. Cost: m 2^m additions, as matrix products; 30 ms for m = 20, in single precision.
         dtype: precision of the computation; by default single precision from m = 16 on.
-
-    Example:
-        >>> walsh(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
-        [1.0, 1.0, 1.0, 1.0]
     """
     m = int(vector.shape[-1]).bit_length() - 1
     kind = _dtype(m) if dtype is None else np.dtype(dtype)

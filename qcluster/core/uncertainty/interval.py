@@ -51,19 +51,13 @@ def intervals(
     samples: int = 200,
     seed: int | np.random.Generator | None = 0,
 ) -> list[Interval]:
-    """Return an interval for each of several observables, from one set of resamples.
+    """Return an interval for each of several observables, from one set of resamples; see `Mitigation.interval`.
 
     Shots are resampled from the observed strings (a multinomial distribution), `response` computes the answer for each
-    resample, and the interval is made from the spread of these answers about `answer`. It stays within the range of the
-    observable, and is never narrower than Wilson's interval for as many shots, since even shots that all agree prove
-    little. For the counts themselves it is Wilson's interval.
-
-    Args:
-        raw: the counts.
-        answer: the mitigated distribution.
-        response: how the answer changes with the counts; None if it is the counts themselves, whose standard error
-            is ``sqrt(variance / shots)`` without resampling.
-        observables, level, samples, seed: see `qcluster.Mitigation.interval`; 200 samples give the spread within 5%.
+    resample, and the interval is made from the spread of these answers about `answer`; 200 samples give it within 5%.
+    The interval stays within the range of the observable, and is never narrower than Wilson's for as many shots, since
+    even shots that all agree prove little. If `response` is None, the answer is the counts themselves: the interval is
+    Wilson's, and the standard error ``sqrt(variance / shots)``.
     """
     from statistics import NormalDist  # imports fractions, decimal and random: a tenth of the package's import time
 
@@ -75,11 +69,10 @@ def intervals(
     operators = [diagonal(observable, raw.n_bits) for observable in observables]
     if not raw.n_outcomes:
         raise ValueError("an interval needs counts of at least one shot; got none")
-    if not operators:
-        return []
 
     def values(words: Words) -> Floats:
-        return np.stack([operator.values(words) / operator.unit for operator in operators], axis=1)
+        columns = [operator.values(words) / operator.unit for operator in operators]
+        return np.stack(columns, axis=1) if operators else np.zeros((len(words), 0))
 
     means = answer.probabilities @ values(answer.words)
     variances = answer.probabilities @ (values(answer.words) - means) ** 2
