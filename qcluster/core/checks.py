@@ -101,12 +101,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def make_rng(seed: Any) -> "np.random.Generator":
-    """Make a random generator from a seed, by NumPy's `default_rng`; ValueError if it is not a valid seed.
-
-    Example:
-        >>> int(make_rng(7).integers(100))
-        94
-    """
+    """Make a random generator from a seed, by NumPy's `default_rng`; ValueError if it is not a valid seed."""
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError):

@@ -89,7 +89,7 @@ def mitigate_measured(
         >>> sorted(fixed.distribution.to_probs())
         ['00', '11']
     """
-    if not counts.n_outcomes or not counts.shots:
+    if not counts.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
