@@ -16,6 +16,7 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
 from qcluster.core.counts.distribution import Distribution, check_shots, read_with_width
 from qcluster.core.frozen import Frozen
+from qcluster.core.noise.faults import GATE, FaultMasks
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding_error, walsh
 from qcluster.core.words import plural, short_repr
@@ -191,6 +192,19 @@ class MeasuredNoise(Frozen):
         """
         index = LinearIndex(self.n_bits, check_whole("n_index", n_index, 1))
         return kernel_of(index, index.vector(self.patterns.words, self.patterns.weights))
+
+    def faults(self) -> FaultMasks:
+        """Return the smoothed E as faults of a circuit, all patterns with a positive rate of `kernel`, up to 16 bits.
+
+        Example:
+            >>> faults = MeasuredNoise({"01": 900, "00": 60, "11": 38, "10": 2}, "01").faults()
+            >>> faults.masks.ravel().tolist(), faults.rates.round(2).tolist(), faults.measured
+            ([1, 2], [0.07, 0.04], True)
+        """
+        rates = self.kernel().rates
+        (masks,) = np.nonzero(rates > 0)
+        kind, readout = np.full(len(masks), GATE, dtype=np.uint8), np.zeros((self.n_bits, 2))
+        return FaultMasks(self.n_bits, masks.astype(np.uint64)[:, None], rates[masks], kind, readout, measured=True)
 
 
 def shift_expected(counts: Distribution, expected: str, wanted: str) -> Distribution:
