@@ -160,17 +160,17 @@ def test_every_pauli_but_the_stabilizers_of_the_state_flips_a_bit():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda c: c.h(0), "got 'h': compile it for an IBM machine"),
-        (lambda c: c.ccx(0, 1, 2), "got 'ccx'"),
+        (lambda c: c.h(0), "got 'h' in 'mine': compile it for an IBM machine that has rz and sx"),
+        (lambda c: c.ccx(0, 1, 2), "got 'ccx' in 'mine'"),
         (lambda c: c.if_test((c.clbits[0], 1)).__enter__(), None),
     ],
 )
 def test_what_has_no_reference_is_refused(build, message):
-    circuit = QuantumCircuit(3, 3)
+    circuit = QuantumCircuit(3, 3, name="mine")
     if message is None:
         with circuit.if_test((circuit.clbits[0], 1)):
             circuit.x(0)
-        message = "without control flow; got 'if_else'"
+        message = "without control flow; got 'if_else' in 'mine': run it without a reference"
     else:
         build(circuit)
     with pytest.raises(ValueError, match=message):
@@ -456,6 +456,7 @@ def test_what_holds_a_reference_or_is_a_part_of_one_is_told_from_it(take):
         (before.reference.noise, "got a MeasuredNoise: give the reference of a run"),
         (made, "got a Reference: give the reference of a run"),
         ([before], r"got a list: give one reference, such as reference=runs\[0\].reference"),
+        (None, "got a NoneType: a run without a reference has none to give: measure one, with reference=True, or omit"),
     ]:
         with pytest.raises(ValueError, match=f"or the reference of an earlier run; {said}"):
             take([ghz(3)], "fake_manila", reference=wrong)

@@ -190,11 +190,14 @@ def _check(circuit: QuantumCircuit) -> None:
     known = _VIRTUAL | _ADJUSTABLE | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
     for item in circuit.data:
         if has_blocks(item):
-            raise ValueError(f"a reference needs a circuit without control flow; got {item.name!r}")
+            raise ValueError(
+                f"a reference needs a circuit without control flow; got {item.name!r} in {circuit.name!r}: run it "
+                "without a reference"
+            )
         if item.name not in known:
             raise ValueError(
                 f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'measure', 'reset'}))}; "
-                f"got {item.name!r}: compile it for an IBM machine"
+                f"got {item.name!r} in {circuit.name!r}: compile it for an IBM machine that has rz and sx"
             )
     if not any(item.name == "measure" for item in circuit.data):
         raise ValueError(f"a reference needs a circuit that measures; {circuit.name!r} does not")
