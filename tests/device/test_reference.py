@@ -11,6 +11,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Parameter
 from qiskit.circuit.random import random_circuit
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 import qcluster as qc
 from qcluster.device.execute import execute
@@ -85,6 +86,32 @@ def test_circuits_on_recorded_machines_have_references(name):
         circuit = random_circuit(6 + 4 * seed, 4, max_operands=2, seed=seed)
         circuit.measure_all()
         check(transpile(circuit, target=machine.backend.target, seed_transpiler=seed), seed)
+
+
+def noisy(*basis: str) -> AerSimulator:
+    """A simulator with these gates, whose pulses and couplings have errors; NoiseModel's own basis has no x."""
+    noise = NoiseModel(basis_gates=list(basis))
+    noise.add_all_qubit_quantum_error(
+        depolarizing_error(0.05, 1), [name for name in ("sx", "x", "rx") if name in basis]
+    )
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 2), ["cx"])
+    return AerSimulator(noise_model=noise)
+
+
+@pytest.mark.parametrize("basis", [("rz", "sx", "cx"), ("p", "sx", "cx"), ("u1", "sx", "x", "cx"), ("rz", "rx", "cx")])
+def test_a_reference_has_no_gate_that_its_machine_lacks(basis):
+    """An sx became an x without any error, and the calibration did not know the circuit."""
+    simulator = noisy(*basis)
+    for seed in range(6):
+        circuit = transpile(compiled(2 + seed, 4, seed, "cx"), basis_gates=list(basis), optimization_level=1)
+        reference = reference_circuit(circuit, qc.read_calibration(simulator), seed=seed)
+        assert set(reference.circuit.count_ops()) <= {*basis, "barrier", "measure"}
+        assert reads(reference.circuit) == {reference.expected: 50}
+        assert coupled(reference.circuit) == coupled(circuit)
+        assert reference.visible > 0.5
+    (run,) = execute([ghz(3)], simulator, shots=4000, reference=True, seed=7)
+    assert run.faults is not None
+    assert run.reference.report().ratio == pytest.approx(1, abs=0.2)
 
 
 def test_an_rx_by_a_half_turn_is_not_named_as_an_sx_that_became_x():

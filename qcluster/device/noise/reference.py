@@ -44,6 +44,8 @@ _FLIP = {"x", "y"}
 """Pulses that keep a state on the Z axis there, and a state on the equator on the equator."""
 _SAME_LENGTH = {"sx", "x"}
 """Pulses of equal length, which may replace each other."""
+_QUARTER = "quarter"
+"""An sx on a machine without x, which cannot become a half turn."""
 _STILL = {"barrier", "delay", "id"}
 _COUPLING = {"cx", "cz", "ecr", "iswap", "swap", "rzz"}
 _TRIES = 24
@@ -112,7 +114,7 @@ def reference_circuit(
         circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not yet
             scheduled, if it is to be twirled. Angles of rotations about Z may be free parameters.
         calibration: calibration of the machine. With it, the reference is chosen whose expected flips are most similar
-            to those of the circuit, and `Reference.visible` is set.
+            to those of the circuit, `Reference.visible` is set, and no gates are used that the machine lacks.
         seed: seed of the random choices.
         dt: seconds per unit of a delay given in "dt", such as `backend.dt`. Without it, the reference of a circuit with
             such delays is chosen as if there were no calibration.
@@ -169,7 +171,8 @@ def reference_circuits(
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)
-    plans = sorted((_Plan(circuit, rng) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
+    gates = () if calibration is None else calibration.gates_1q
+    plans = sorted((_Plan(circuit, rng, gates) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
     target = None if calibration is None or calibration.harmless else _faults(circuit, calibration, dt)
     if calibration is None or target is None:
@@ -212,7 +215,7 @@ class _Op:
     place: int
     """Position of the corresponding operation of the circuit; -1 if there is none."""
     quarters: int = 0
-    """Angle of an "rz" or a pulse, in quarter turns."""
+    """Angle of a rotation about Z or a pulse, in quarter turns."""
 
 
 @dataclass(frozen=True)
@@ -227,12 +230,23 @@ class _Option:
 
 
 class _Plan:
-    """Plan of a reference: a walk over a circuit that tracks the axis of each qubit's state, with random choices."""
+    """Plan of a reference: a walk over a circuit that tracks the axis of each qubit's state, with random choices.
 
-    def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
+    Args:
+        circuit: the compiled circuit.
+        rng: source of randomness.
+        gates: the machine's gates on one qubit; if there are none, rz, sx and x are assumed.
+    """
+
+    def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator, gates: Sequence[str]) -> None:
         index = {bit: i for i, bit in enumerate(circuit.qubits)}
         self.items = [(item.name, tuple(index[q] for q in item.qubits)) for item in circuit.data]
         self.rng = rng
+        self.has_x = not gates or "x" in gates
+        self.virtual = next((name for name in ("rz", "p", "u1") if name in gates), "rz")
+        """Name of the rotations about Z."""
+        self.pulse = "rx" if "rx" in gates and "sx" not in gates else "sx"
+        """Name of the additional pulses, which rotate by a quarter turn."""
         self.axes = [Z] * circuit.num_qubits
         self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
         """Positions of each qubit's pulses whose angles are not chosen yet."""
@@ -241,9 +255,9 @@ class _Plan:
         self.inserted = 0
         """Number of additional pulses."""
         self.pulses: dict[int, tuple[int, bool]] = {}
-        """For each pulse, by position: quarter turns of the rz before it, and whether it rotates by a half turn."""
+        """For each pulse, by position: quarter turns about Z before it, and whether it rotates by a half turn."""
         self.turns: dict[tuple[int, int], tuple[int, ...]] = {}
-        """By position and qubit: quarter turns of the rz just before an operation, with an inserted sx between two."""
+        """By position and qubit: quarter turns about Z just before an operation, with an inserted pulse between two."""
         self.ahead = self._look_ahead(circuit.num_qubits)
         self._choose()
 
@@ -303,7 +317,8 @@ class _Plan:
 
     def _names(self, qubit: int, insert: bool) -> list[str]:
         """Return the names of a qubit's pending pulses, followed by an sx if one is to be inserted."""
-        return [self.items[place][0] for place in self.pending[qubit]] + ["sx"] * insert
+        names = [self.items[place][0] for place in self.pending[qubit]] + [self.pulse] * insert
+        return names if self.has_x else [_QUARTER if name == "sx" else name for name in names]
 
     def _cost(self, qubit: int, axis: int, *, insert: bool) -> float:
         """Return the cost of bringing a qubit's state to an axis by its pending pulses."""
@@ -342,12 +357,12 @@ class _Plan:
                 continue
             for q in qubits:
                 if place in self.pulses and self.pulses[place][0]:
-                    yield _Op("rz", (q,), -1, self.pulses[place][0])
+                    yield _Op(self.virtual, (q,), -1, self.pulses[place][0])
                 for i, turn in enumerate(self.turns.get((place, q), ())):
                     if i:
-                        yield _Op("sx", (q,), -1)
+                        yield _Op(self.pulse, (q,), -1, 1)
                     if turn % 4:
-                        yield _Op("rz", (q,), -1, turn)
+                        yield _Op(self.virtual, (q,), -1, turn)
             half = self.pulses.get(place, (0, False))[1]
             yield _Op("x" if half and name == "sx" else name, qubits, place, 2 if half else 1)
 
@@ -362,9 +377,10 @@ def _ways(name: str, axis: int) -> list[tuple[int, bool, float, int]]:
     ways = []
     for turn in (0, 1) if axis != Z else (0,):
         turned = axis if axis == Z else (axis + turn) % 2
-        if name in _ADJUSTABLE:
+        if name not in _FLIP:
             ways.append((turn, False, 0.0, _after(turned, False)))
-        ways.append((turn, True, float(name in _ADJUSTABLE), _after(turned, True)))
+        if name != _QUARTER:
+            ways.append((turn, True, float(name in _ADJUSTABLE), _after(turned, True)))
     return ways
 
 
@@ -414,7 +430,7 @@ def _build(circuit: QuantumCircuit, plan: _Plan) -> Reference:
             item = CircuitInstruction(gate, [reference.qubits[q] for q in op.qubits])
         reference._append(item)
     swapped = sum(half and plan.items[place][0] == "sx" for place, (_, half) in plan.pulses.items())
-    changes = {"sx became x": swapped, "sx were inserted": plan.inserted}
+    changes = {"sx became x": swapped, f"{plan.pulse} were inserted": plan.inserted}
     notes = tuple(f"{count} {change}" for change, count in changes.items() if count)
     return Reference(reference, output(reference), notes)
 
@@ -439,10 +455,12 @@ def output(circuit: QuantumCircuit) -> str:
 
 
 def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Replace rx, rzz and iswap by rz and basic Clifford gates."""
+    """Replace p, u1, rx, rzz and iswap by rz and basic Clifford gates."""
     flat: QuantumCircuit = circuit.copy_empty_like()
     for item in circuit.data:
-        if item.name == "rx":
+        if item.name in ("p", "u1"):
+            flat.rz(item.params[0], item.qubits)
+        elif item.name == "rx":
             flat.h(item.qubits)
             flat.rz(item.params[0], item.qubits)
             flat.h(item.qubits)
