@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
-from qiskit.circuit import Parameter
+from qiskit.circuit import Measure, Parameter
 from qiskit.circuit.random import random_circuit
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, depolarizing_error
+from qiskit_ibm_runtime.circuit import MidCircuitMeasure
 
 import qcluster as qc
 from qcluster.device.execute import execute
@@ -145,6 +146,23 @@ def test_a_reference_keeps_places_times_and_mid_circuit_measurements():
     pulses = [sum(item.name in {"sx", "x"} for item in each.data) for each in (reference, circuit)]
     assert pulses[0] - pulses[1] in (0, 1)
     assert len(reads(reference)) == 1
+
+
+def test_a_mid_circuit_measurement_of_another_kind_is_one():
+    """IBM's measure_2 was refused as a gate that no IBM machine has."""
+    circuits = []
+    for kind in (Measure(), MidCircuitMeasure("measure_2")):
+        circuit = QuantumCircuit(2, 2)
+        circuit.sx([0, 1])
+        circuit.cz(0, 1)
+        circuit.append(kind, [1], [0])
+        circuit.sx(1)
+        circuit.measure(1, 1)
+        circuits.append(circuit)
+    plain, other = (reference_circuit(circuit, qc.read_calibration("fake_torino")) for circuit in circuits)
+    assert [item.name for item in other.circuit.data if item.clbits] == ["measure_2", "measure"]
+    assert (other.expected, other.changes, other.visible) == (plain.expected, plain.changes, plain.visible)
+    assert skeleton(circuits[0]) != skeleton(circuits[1])
 
 
 def test_free_angles_make_no_difference():

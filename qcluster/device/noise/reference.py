@@ -23,7 +23,14 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import format_bitstrings, unpack
 from qcluster.device.circuits.pauli import images
-from qcluster.device.circuits.timeline import check_calibration, check_circuit, check_dt, has_blocks, steps
+from qcluster.device.circuits.timeline import (
+    check_calibration,
+    check_circuit,
+    check_dt,
+    has_blocks,
+    is_measurement,
+    steps,
+)
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.noise.faults import Located, located_faults
 from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
@@ -190,19 +197,19 @@ def reference_circuits(
 
 def _check(circuit: QuantumCircuit) -> None:
     """Raise ValueError for a circuit of which no reference can be made."""
-    known = _VIRTUAL | _ADJUSTABLE | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
+    known = _VIRTUAL | _ADJUSTABLE | _FLIP | _STILL | _COUPLING | {"reset"}
     for item in circuit.data:
         if has_blocks(item):
             raise ValueError(
                 f"a reference needs a circuit without control flow; got {item.name!r} in {circuit.name!r}: run it "
                 "without a reference"
             )
-        if item.name not in known:
+        if item.name not in known and not is_measurement(item.name):
             raise ValueError(
-                f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'measure', 'reset'}))}; "
+                f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'reset'}))}; "
                 f"got {item.name!r} in {circuit.name!r}: compile it for an IBM machine that has rz and sx"
             )
-    if not any(item.name == "measure" for item in circuit.data):
+    if not any(is_measurement(item.name) for item in circuit.data):
         raise ValueError(f"a reference needs a circuit that measures; {circuit.name!r} does not")
 
 
@@ -270,7 +277,7 @@ class _Plan:
             for q in qubits:
                 if name in _COUPLING:
                     ahead[place, q], coming[q] = coming[q], "gate"
-                elif name == "measure":
+                elif is_measurement(name):
                     coming[q] = "measure"
                 elif name in _ADJUSTABLE or name == "reset":
                     coming[q] = ""
@@ -283,7 +290,7 @@ class _Plan:
                 self.pending[qubits[0]].append(place)
             elif name in _COUPLING:
                 self._couple(place, name, qubits)
-            elif name == "measure":
+            elif is_measurement(name):
                 self._prepare(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
             elif name == "reset":
                 self.axes[qubits[0]], self.pending[qubits[0]] = Z, []
@@ -448,17 +455,19 @@ def output(circuit: QuantumCircuit) -> str:
     if len(outcomes) > 1:
         raise ValueError(f"the circuit must read one string; {circuit.name!r} reads at least {len(outcomes)}")
     read = np.zeros((1, circuit.num_clbits), dtype=bool)
-    measured = [bits for item, _, bits, _ in steps(circuit) if item.name == "measure"]
+    measured = [bits for item, _, bits, _ in steps(circuit) if is_measurement(item.name)]
     for bit, outcome in zip(measured, outcomes[0], strict=True):
         read[0, bit] = outcome
     return format_bitstrings(read)[0]
 
 
 def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Replace p, u1, rx, rzz and iswap by rz and basic Clifford gates."""
+    """Replace p, u1, rx, rzz and iswap by rz and basic Clifford gates, and variants of a measurement by it."""
     flat: QuantumCircuit = circuit.copy_empty_like()
     for item in circuit.data:
-        if item.name in ("p", "u1"):
+        if is_measurement(item.name):
+            flat.measure(item.qubits, item.clbits)
+        elif item.name in ("p", "u1"):
             flat.rz(item.params[0], item.qubits)
         elif item.name == "rx":
             flat.h(item.qubits)
