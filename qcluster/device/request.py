@@ -109,6 +109,7 @@ class Options:
                 "it or add reference=True"
             )
         check_twirls(self.twirls, self.shots)
+        check_whole("shots times reference_share", reference_shots(self), 1, MOST)
         for name, choices in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
