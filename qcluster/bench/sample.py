@@ -204,7 +204,10 @@ def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:
 
 def _pack_run(run: "Run") -> dict[str, Any]:
     """Pack everything of a run but its counts; only the identity of the calibration, which many runs share."""
-    plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions", "noiseless")
+    plain = (
+        "backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions", "noiseless",
+        "calibration_of",
+    )  # fmt: skip
     return {name: getattr(run, name) for name in plain} | {
         "twirl_counts": [_table(part) for part in run.twirl_counts],
         "flips": ["".join("01"[flip] for flip in row) for row in run.flips.tolist()],

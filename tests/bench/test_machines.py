@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from qcluster.device.jobs import submit
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.faults import run_faults
 from qcluster.device.prepare import Options, prepare
+from qcluster.device.run import Run
 from qcluster.errors import StorageError
 
 
@@ -50,10 +51,13 @@ def test_a_sample_keeps_what_methods_ask_for():
 def test_a_run_survives_the_file(tmp_path):
     """What is read back gives the same fault patterns: the compiled circuit, its schedule and the twirls are there."""
     sample = run_task(task("qaoa:4"))
+    sample = replace(sample, run=replace(sample.run, calibration_of="job"))  # as on hardware
     (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
     packed = pack_sample(sample)
+    assert json.loads(gzip.decompress(packed))["run"].keys() == {one.name for one in fields(Run)} - {"counts"}
     back = unpack_sample(packed, tmp_path, sample.ideal)
     assert pack_sample(back) == packed
+    assert back.run.calibration_of == "job"
     assert back.run.twirl_counts == sample.run.twirl_counts
     assert np.array_equal(back.run.flips, sample.run.flips)
     assert back.run.flips.any()

@@ -326,6 +326,11 @@ def test_more_shots_than_memory_holds_are_refused(ghz):
     for backend in ("aer", "fake_manila"):
         with pytest.raises(ValueError, match=r"at most 100,000,000 on a simulator, .* got 1,000,000,000"):
             execute([ghz(2)], backend, shots=10**9)
+    said = r"shots times reference_share must be at most 100,000,000 on a simulator, .* got 1,000,000,000"
+    with pytest.raises(ValueError, match=said):
+        execute([ghz(2)], "fake_manila", shots=10**6, reference=True, reference_share=1000)
+    with pytest.raises(ValueError, match="shots times reference_share must be a whole number from 1 to 2147483647"):
+        execute([ghz(2)], "fake_manila", shots=10**8, reference=True, reference_share=1000)
 
 
 def test_a_gate_that_the_simulator_does_not_know_is_a_failed_job(ghz):
