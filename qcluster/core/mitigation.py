@@ -42,8 +42,9 @@ class Mitigation(Valued, Frozen):
     weights: Floats
     """``(k,)``: weight of each of them, 1 in total; with ``method="paper"`` the share of all shots in its cluster."""
     rates: Floats
-    """``(n_bits, 2)``: flip rates P(read 1|0) and P(read 0|1) of each bit under which `centroids` explain the counts,
-    also if the answer is another; without centroids, the known rates, or 0."""
+    """``(n_bits, 2)``: flip rates P(read 1|0) and P(read 0|1) of each bit, estimated or known, or 0. Where there are
+    `centroids`, they explain the counts under these rates; a deconvolution may have undone others, which `reason` says.
+    """
     response: Response | None = field(default=None, repr=False, compare=False)
     """How the answer changes with the counts, for intervals; None if the answer is the counts."""
 
