@@ -27,7 +27,6 @@ from qcluster.core.lockstep import Stepwise, run_one
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import distance_from_uniform
-from qcluster.core.stats.special import perplexity
 from qcluster.core.words import plural
 
 NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
@@ -191,11 +190,15 @@ def _unmeasured(d: Distribution, fit: MixtureFit) -> str:
 
 
 def in_words(fit: MixtureFit) -> str:
-    """Describe a mixture: its number of strings, the share of the shots that they explain, and the noise."""
-    strings = strings_explain(max(1, round(float(perplexity(fit.weights)))))
+    """Describe a mixture: the share of the shots that strings explain, how many of them it takes, and the noise.
+
+    That many of the heaviest strings explain the share as printed, in whole per cent; further ones do not change it.
+    """
+    explained = (1 - fit.background) * np.cumsum(fit.weights)
+    percent = np.round(100 * explained)
     return (
-        f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
-        f"{fit.background:.0%} uniform"
+        f"{strings_explain(1 + int(np.searchsorted(percent, percent[-1])))} {explained[-1]:.0%} of the shots, "
+        f"{fit.rates.mean():.1%} flips per bit, {fit.background:.0%} uniform"
     )
 
 
