@@ -44,6 +44,7 @@ def load_images(
 
     Raises:
         ValueError: There are no images, they differ in shape, or a class has no images.
+        StorageError: A picture or the archive is damaged, or of another kind.
     """
     source = Path(path)
     images, labels = _read_folder(source) if source.is_dir() else _read_archive(source)
@@ -183,12 +184,18 @@ def _read_folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    with open_arrays(source) as archive:
-        names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
-        missing = set(names) - set(archive)
-        if missing:
-            raise ValueError(f"{source.name} must hold the arrays images and labels; lacks {sorted(missing)}")
-        return archive[names[0]], archive[names[1]]
+    try:
+        with open_arrays(source) as archive:
+            names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
+            missing = set(names) - set(archive)
+            if missing:
+                raise ValueError(f"lacks {sorted(missing)}")
+            images, labels = (archive[name] for name in names)
+            if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray):  # NumPy returns other bytes
+                raise ValueError("holds something else by these names")
+            return images, labels
+    except (ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
+        raise ValueError(f"{source.name} must hold the arrays images and labels; {error}") from error
 
 
 def _read_whole(file: Path) -> bytes:
