@@ -410,7 +410,7 @@ def _read_prepared(part: Any, kind: str, name: str) -> Prepared:
         shots=tuple(shots),
         method=part["method"],
         notes=tuple(notes),
-        noiseless=bool(part["noiseless"]),
+        noiseless=check_flag(f"noiseless of {name}", part["noiseless"]),
         circuits=circuits,
         **_read_reference_fields(part, profile.n_bits, name),
     )

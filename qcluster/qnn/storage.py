@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from qcluster.core.checks import check_choice
+from qcluster.core.checks import check_choice, check_real
 from qcluster.core.words import short_repr
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
@@ -158,6 +158,7 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         parameters["ansatz"] = Ansatz(int(gates["n_data"]), terms, gates["start"], gates["measure"])
     model = QNNClassifier(**parameters)
     check_choice("encoding", model.encoding, ENCODINGS)
+    check_real("sharpness", model.sharpness, 0, open_low=True)
     n_data = int(content["n_data"])
     _check_size(model, n_data)
     model.ansatz_ = (

@@ -68,6 +68,29 @@ def test_a_run_survives_the_file(tmp_path):
     assert np.array_equal(there.rates, here.rates)
 
 
+@pytest.mark.parametrize(
+    ("machine", "place", "value", "said"),
+    [
+        ("fake_torino", ("run", "noiseless"), "no", "noiseless must be true or false; got 'no'"),
+        ("fake_torino", ("run", "twirl_counts"), [], "flips of the run must be 0 texts"),
+        ("fake_torino", ("run", "flips", 0), "nan", "flips of the run must be 2 texts of 3 characters 0 and 1"),
+        ("fake_torino", ("n_bits",), 4, "keys must have 4 bits; got .* with 3"),
+        ("flips:0.05", ("known", "rate"), "0.05", "rate must be a finite number of at least 0; got '0.05'"),
+        ("flips:0.05", ("known", "readout"), [["a", "b"]] * 3, "readout must be numbers"),
+    ],
+)
+def test_a_part_of_a_sample_of_another_kind_is_refused(tmp_path, machine, place, value, said):
+    sample = run_task(task(machine=machine))
+    if sample.run is not None:
+        (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
+    content = part = json.loads(gzip.decompress(pack_sample(sample)))
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(StorageError, match=said):
+        unpack_sample(gzip.compress(json.dumps(content).encode()), tmp_path, sample.ideal)
+
+
 def test_a_sample_reads_no_calibration_outside_its_folder(tmp_path):
     """Its name went into the path as it was, and links were followed."""
     sample = run_task(task())

@@ -65,6 +65,7 @@ def test_damage_is_named(tmp_path):
         ("version", None, "not a stored classifier"),
         ("theta", [0.0], r"17 angles for each readout; got 2 classes and angles of shape \(1,\)"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
+        ("parameters", {**content["parameters"], "sharpness": None}, "sharpness must be a finite number above 0"),
     ):
         path.write_text(json.dumps({**content, key: value}))
         with pytest.raises(StorageError, match=message):

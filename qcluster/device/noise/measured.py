@@ -24,7 +24,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults, log_spreads
-from qcluster.device.storage import check_format, check_time, document_errors, write_document
+from qcluster.device.storage import check_format, check_plain, check_time, document_errors, write_document
 
 FORMAT = "qcluster-reference"
 VERSION = 1
@@ -147,9 +147,7 @@ class MeasuredReference(Frozen):
         if "flipped" not in content:  # older references state only whether there were flips
             content["flipped"] = [0.5 * bool(content["symmetric"])] * len(content["expected"])
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
-        for name in ("expected", "backend", "method", "created", "skeleton"):
-            if not isinstance(fields[name], str):
-                raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
+        check_plain(cls, content)
         fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
