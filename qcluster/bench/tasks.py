@@ -3,8 +3,8 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -137,6 +137,27 @@ def find_case(name: str) -> Case:
 def cases_of_file(path: str) -> list[Case]:
     """Read a file once for all its circuits, since each is simulated."""
     return read_cases(path)
+
+
+def locate(name: str, folder: Path) -> str:
+    """Return the name of a case with the present place of its file.
+
+    A file that has gone from its place may have moved along with the folder of its campaign: then it is the nearest one
+    of that name in the folder or above it. Whether it holds the circuit that ran is for `find_as_run` to check.
+    """
+    path, _, number = name.removeprefix("file:").rpartition("#")
+    if not name.startswith("file:") or Path(path).exists():
+        return name
+    folder = folder.resolve()
+    places = (place / Path(path).name for place in (folder, *folder.parents))
+    return next((f"file:{place.resolve()}#{number}" for place in places if place.is_file()), name)
+
+
+def as_stored(tasks: Iterable[Task], stored: Iterable[Task], folder: Path) -> list[Task]:
+    """Give circuits from files that have moved along with the folder of their campaign the names that they have there,
+    so that their tasks are not taken for new ones."""
+    names = {locate(task.case, folder): task.case for task in stored}
+    return [replace(task, case=names.get(task.case, task.case)) for task in tasks]
 
 
 _KEYS = {"name", "description", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}
