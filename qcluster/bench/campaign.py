@@ -13,7 +13,7 @@ from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
 from qcluster.bench.scores import score_methods
 from qcluster.bench.store import Outcome, Store, find_as_run, load_sample, missing, read_tasks, shots_path
-from qcluster.bench.tasks import Campaign, Task, as_stored, find_case, locate
+from qcluster.bench.tasks import Campaign, Task, as_stored, locate
 from qcluster.errors import StorageError
 from qcluster.workers import spread
 
@@ -65,7 +65,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     check_repeats(tasks)
     with Store(folder) as store:
         done, scored = set(store.done()), store.scored()
-        tasks = as_stored(tasks, done, store.folder)
+        tasks = as_stored(tasks, done)
         check_repeats(tasks, done)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         store.note_prints(check_ideals(store, tasks, scored) | check_gates(store, campaign.methods, scored))
@@ -275,7 +275,7 @@ def _failed(job: Job, error: str) -> Outcome:
 
 
 def _work(task: Task, folder: Path, methods: tuple[str, ...]) -> Outcome:
-    sample = run_task(task, find_case(locate(task.case, folder)))
+    sample = run_task(task, find_as_run(locate(task.case, folder), task.circuit, task.identity))
     return outcome_of(task, sample, methods)
 
 

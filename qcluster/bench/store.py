@@ -209,7 +209,7 @@ def load_sample(folder: Path, identity: str) -> Sample:
 
 
 def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
-    """Build the case of a task, and check that its circuit is still the one that ran.
+    """Build the case of a task, and check that its circuit is still the one that was to run.
 
     Raises:
         StorageError: the circuit has changed, or its file cannot be read.
@@ -217,7 +217,9 @@ def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
     """
     case = find_case(name)
     if circuit != case.fingerprint:
-        raise StorageError(f"{name} is a different circuit now than when {identity} ran: its ideal does not fit")
+        raise StorageError(
+            f"{name} is a different circuit now than when {identity} was planned: its ideal does not fit"
+        )
     return case
 
 

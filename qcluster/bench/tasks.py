@@ -153,11 +153,17 @@ def locate(name: str, folder: Path) -> str:
     return next((f"file:{place.resolve()}#{number}" for place in places if place.is_file()), name)
 
 
-def as_stored(tasks: Iterable[Task], stored: Iterable[Task], folder: Path) -> list[Task]:
-    """Give circuits from files that have moved along with the folder of their campaign the names that they have there,
-    so that their tasks are not taken for new ones."""
-    names = {locate(task.case, folder): task.case for task in stored}
-    return [replace(task, case=names.get(task.case, task.case)) for task in tasks]
+def as_stored(tasks: Iterable[Task], stored: Iterable[Task]) -> list[Task]:
+    """Give each circuit of a file the name that it has in a campaign's folder, also if its file had another place then.
+
+    Otherwise its tasks would be taken for new ones once the file was moved, or copied along with the folder.
+    """
+
+    def key(task: Task) -> tuple[str, str]:
+        return task.circuit, Path(task.case).name
+
+    names = {key(task): task.case for task in stored if task.case.startswith("file:")}
+    return [replace(task, case=names.get(key(task), task.case)) for task in tasks]
 
 
 _KEYS = {"name", "description", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}

@@ -220,7 +220,7 @@ def _report_other_samples(folder: Path, plan: "Campaign") -> None:
     from qcluster.core.words import plural
 
     stored = set(read_tasks(folder))
-    others = len(stored.difference(as_stored(plan.tasks(), stored, folder)))
+    others = len(stored.difference(as_stored(plan.tasks(), stored)))
     if others:
         text = (
             f"{folder} also holds {plural(others, 'sample', ',')} that this campaign does not ask for; a report "

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -414,15 +415,18 @@ def test_a_project_may_move_with_its_circuits(tmp_path):
     (project / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}x q[0];")
     (project / "c.toml").write_text('files = "mine.qasm"\nmachines = "flips:0.1"\nshots = 100\ntwirls = 1\n')
     go(read_campaign(project / "c.toml"), project / "out")
+    shutil.copytree(project, tmp_path / "copy")
+    assert go(read_campaign(tmp_path / "copy" / "c.toml"), tmp_path / "copy" / "out")[0].done == 1
     project.rename(moved)
     assert [step.error for step in rescore(moved / "out", ("plurality",))] == ["", ""]
     campaign = replace(read_campaign(moved / "c.toml"), seeds=(0, 1))
     go(campaign, moved / "out")
     assert len(list(load_samples(moved / "out"))) == 2
     assert {row["case"] for row in read_scores(moved / "out")} == {f"file:{project / 'mine.qasm'}#0"}
-    moved.joinpath("mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}h q[0];")
+    (moved / "out" / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}h q[0];")  # nearer, and another
     find_case.cache_clear()
     cases_of_file.cache_clear()
+    assert "a different circuit now" in list(run(replace(campaign, seeds=(0, 1, 2)), moved / "out"))[-1].error
     with pytest.raises(StorageError, match="a different circuit now"):
         list(load_samples(moved / "out"))
 
