@@ -13,11 +13,12 @@ from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
 from qcluster.bench.scores import score_methods
 from qcluster.bench.store import Outcome, Store, find_as_run, load_sample, missing, read_tasks, shots_path
-from qcluster.bench.tasks import Campaign, Task
+from qcluster.bench.tasks import Campaign, Task, as_stored, locate
 from qcluster.errors import StorageError
 from qcluster.workers import spread
 
 Job = tuple[Callable[..., Outcome], tuple[Any, ...]]
+"""Work and its arguments, for a process that may have begun in another folder."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,13 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     check_repeats(tasks)
     with Store(folder) as store:
         done, scored = set(store.done()), store.scored()
+        tasks = as_stored(tasks, done)
         check_repeats(tasks, done)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         store.note_prints(check_ideals(store, tasks, scored) | check_gates(store, campaign.methods, scored))
         unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
-        jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
-        jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
+        jobs: list[Job] = [(_rescore, (task, store.folder.absolute(), names)) for task, names in unscored.items()]
+        jobs += [(_work, (task, store.folder.absolute(), campaign.methods)) for task in tasks if task not in done]
         yield from _drive(store, jobs, len(tasks), workers, dask)
 
 
@@ -102,7 +104,7 @@ def rescore(
             store.forget_scores(methods, {task.identity for task in tasks})
         store.note_prints(prints)
         unscored = missing(tasks, methods, store.scored())
-        jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
+        jobs: list[Job] = [(_rescore, (task, store.folder.absolute(), names)) for task, names in unscored.items()]
         yield from _drive(store, jobs, len(tasks), workers, dask)
 
 
@@ -188,7 +190,7 @@ def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str
         if not task.case.startswith("file:"):
             continue
         with suppress(StorageError, ValueError):  # a missing file or a changed circuit makes its own tasks fail
-            case = find_as_run(task.case, task.circuit, task.identity)
+            case = find_as_run(locate(task.case, store.folder), task.circuit, task.identity)
             cases[task.identity] = case.name
             prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
             if task.machine.startswith(TOY) and shots_path(store.folder, task.identity).exists():
@@ -272,8 +274,8 @@ def _failed(job: Job, error: str) -> Outcome:
     return Outcome(str(subject), error=error)
 
 
-def _work(task: Task, methods: tuple[str, ...]) -> Outcome:
-    sample = run_task(task)
+def _work(task: Task, folder: Path, methods: tuple[str, ...]) -> Outcome:
+    sample = run_task(task, find_as_run(locate(task.case, folder), task.circuit, task.identity))
     return outcome_of(task, sample, methods)
 
 
@@ -294,8 +296,8 @@ def outcome_of(task: Task, sample: Sample, methods: tuple[str, ...]) -> Outcome:
     )
 
 
-def _rescore(task: Task, folder: str, methods: tuple[str, ...]) -> Outcome:
-    return _judge(load_sample(Path(folder), task.identity), methods)
+def _rescore(task: Task, folder: Path, methods: tuple[str, ...]) -> Outcome:
+    return _judge(load_sample(folder, task.identity), methods)
 
 
 def _judge(

@@ -9,7 +9,7 @@ from qcluster.bench.campaign import Progress, check_gates, check_ideals, follow,
 from qcluster.bench.machines import TOY, check_distinct, check_repeats, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
-from qcluster.bench.tasks import Campaign, Task, find_case
+from qcluster.bench.tasks import Campaign, Task, as_stored, locate
 from qcluster.errors import JobError, StorageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     with Store(folder) as store:
         done = set(store.done())
         listed = set(store.submitted())
+        tasks = as_stored(tasks, done | listed)
         check_repeats(tasks, done | listed)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         start = time.monotonic()
@@ -105,7 +106,7 @@ def _fetch(task: Task, store: Store, methods: tuple[str, ...], service: "Service
 
     try:
         (run,) = jobs.collect(_directory(store.folder, task), service=service)
-        case = find_as_run(task.case, task.circuit, task.identity)
+        case = find_as_run(locate(task.case, store.folder), task.circuit, task.identity)
     except JobError as failure:
         states = {part.status for part in jobs.status(_directory(store.folder, task), service=service)}
         waiting = not states <= {"DONE", *jobs.FAILED}
@@ -130,8 +131,9 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
     except StorageError:
         try:
             options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
-            request = prepare([find_case(task.case).circuit], machine, options, task.seed)
-        except ValueError as failure:
+            case = find_as_run(locate(task.case, store.folder), task.circuit, task.identity)
+            request = prepare([case.circuit], machine, options, task.seed)
+        except (StorageError, ValueError) as failure:
             return str(failure)
     if new:  # also a task that was sent but is not listed, as after a power cut: `collect` would never ask for it
         store.note_submission(task)
