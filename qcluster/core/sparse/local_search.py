@@ -190,7 +190,7 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     A W state reads as a cloud around a centre that is never sent. The centre is the single string or one of its
     neighbours. Equal weights keep the description of the ring as short as that of one string, plus the choice of the
     centre. Returns None if the single string describes the shots better, or if the ring is far behind after a third of
-    the rounds.
+    the rounds; or if the distances from the centre suggest that more than one bit was sent as 1, as in a Dicke state.
     """
     n = rows.n_bits
     if n < 3:
@@ -212,7 +212,29 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     fitted = yield from fit(rows, fitted, ring_prior, rounds - screening)
     if fitted.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
-    return fitted if ring_gain(rows, model, fitted, centre) > 0 else None
+    accepted = ring_gain(rows, model, fitted, centre) > 0 and likeliest_radius(rows, centre) == 1
+    return fitted if accepted else None
+
+
+def likeliest_radius(rows: Rows, centre: Bits) -> int:
+    """Return in how many bits, of 1 to `_MAX_RADIUS`, what was sent most likely differs from a centre.
+
+    The shots are taken by their distance alone, the sum of two binomial numbers: each of the r bits falls back at one
+    rate, each of the others rises at another, and some shots are uniform noise. Rates and share of noise are those of
+    largest likelihood on a grid.
+    """
+    n = rows.n_bits
+    seen = np.bincount(np.rint(distances(rows, centre[None])[0]).astype(np.intp), rows.weights, n + 1)
+    wave = np.exp(-2j * np.pi * np.fft.rfftfreq(2 * n))[:, None]
+    stays, rises = 1 + (1 - _RATES) * (wave - 1), 1 + _RATES * (wave - 1)  # transforms of single bits' distributions
+    uniform = np.fft.irfft(((1 + wave) / 2) ** n, axis=0)[: n + 1, :, None, None]
+    levels = []
+    for radius in range(1, min(n, _MAX_RADIUS) + 1):
+        both = (stays**radius)[:, :, None] * (rises ** (n - radius))[:, None]
+        p = np.maximum(np.fft.irfft(both, axis=0)[: n + 1, :, :, None], 0.0)
+        noisy = (1 - _SHARES) * p + _SHARES * uniform
+        levels.append(float(np.tensordot(seen, np.log(noisy + _LEAST_SHARE), 1).max()))
+    return 1 + int(np.argmax(levels))
 
 
 def ring_gain(rows: Rows, model: Model, fitted: Model, centre: Bits) -> float:
