@@ -226,10 +226,12 @@ def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warni
     ):
         task = bar.add_task("training", total=None)
         warnings.simplefilter("always", ConvergenceWarning)
-        for progress in rounds:
+        done = 0
+        for done, progress in enumerate(rounds, 1):
             step = progress.step
-            total, done = progress.n_starts * step.total, progress.start * step.total + step.done
-            bar.update(task, completed=done, total=total, description=f"loss {step.loss:.4f}")
+            left = step.total - step.done + (progress.n_starts - progress.start - 1) * step.total
+            bar.update(task, completed=done, total=done + left, description=f"loss {step.loss:.4f}")
+        bar.update(task, total=done)  # most starts end before max_iter
     return caught
 
 
