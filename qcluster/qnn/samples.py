@@ -122,7 +122,8 @@ def prepare(
             f"classes must be those of the first call, {known.tolist()}; got {np.asarray(classes).tolist()}"
         )
     if len(known) == 1:
-        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {short_repr(known[0])}")
+        cure = ": pass all labels as classes=" if partial else ""
+        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {short_repr(known[0])}{cure}")
     if not np.isin(labels, known).all():
         raise ValueError(f"labels must be among {known.tolist()}; got {unique_labels(labels).tolist()}")
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))

@@ -183,6 +183,8 @@ def test_partial_fits_go_on():
     assert model.classes_.tolist() == [3, 6]
     with pytest.raises(ValueError, match=r"labels must be among \[3, 6\]"):
         model.partial_fit(digits.X[:1], [5])
+    with pytest.raises(ValueError, match="got one class, 3: pass all labels as classes="):
+        QNNClassifier().partial_fit(digits.X[:1], [3])
     with pytest.raises(ValueError, match=r"classes must be those of the first call, \[3, 6\]; got \[3, 6, 8\]"):
         model.partial_fit(digits.X[:1], digits.y[:1], classes=[3, 6, 8])
 
