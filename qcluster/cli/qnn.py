@@ -170,6 +170,10 @@ def evaluate(
         raise ValueError(
             f"the data must be of the model's classes, {expected}; they are of {got}: see --a, --b, --data"
         )
+    if X.shape[1] != model.n_features_in_:
+        raise ValueError(
+            f"the data must have the {model.n_features_in_} features of the model; they have {X.shape[1]}: see --size"
+        )
     if backend is not None and len(model.classes_) > 2:
         raise ValueError(
             f"a backend evaluates one readout, and this model has {len(model.classes_)}: use readout(label) in Python"

@@ -43,6 +43,8 @@ def test_images_of_the_users_own(tmp_path):
         assert "10 parameters on 9 data qubits" in done.output
         assert "test 1.0" in done.output or "test 0.9" in done.output
         assert run("evaluate", tmp_path / "m.json", "--data", tmp_path / "set.npz", "--size", 3).exit_code == 0
+        with pytest.raises(ValueError, match="9 features of the model; they have 16: see --size"):
+            run("evaluate", tmp_path / "m.json", "--data", tmp_path / "set.npz")
 
 
 def test_bad_names_are_told(tmp_path):
