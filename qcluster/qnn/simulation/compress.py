@@ -43,8 +43,8 @@ def phases(ansatz: Ansatz, theta: Floats) -> Phases:
     """
     if not ansatz.is_sine:
         raise ValueError(
-            "only a sine perceptron can be compressed: gates with one Pauli letter on a data qubit and X on the readout, "
-            "which starts in 1 and is measured in Y"
+            "only a sine perceptron can be compressed: gates with one Pauli letter on a data qubit and X on the "
+            "readout, which starts in 1 and is measured in Y"
         )
     form = PathSum(ansatz)
     diagonal = form.operators(theta)[0, :, 0, 0]
