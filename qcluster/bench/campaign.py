@@ -137,6 +137,7 @@ def score_samples(
         StorageError: a sample differs from the one that was scored in this folder under the same identity.
     """
     check_methods(methods)
+    samples = list(samples)  # a file that cannot be read leaves no folder behind
     with Store(folder) as store:
         statuses, jobs, prints = store.statuses(), list[Job](), dict[str, str]()
         labels = dict[str, dict[str, str]]()

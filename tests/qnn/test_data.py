@@ -287,7 +287,7 @@ def test_values_tell_the_range_of_grey(tmp_path):
         ({"images": np.full((1, 4, 4), -0.1)}, "got -0.1"),
         ({"images": np.full((1, 4, 4), np.nan)}, "got nan"),
         ({"size": 0}, "size must be a whole number of at least 1; got 0"),
-        ({"threshold": "half"}, "threshold must be a finite number"),
+        ({"threshold": "half"}, "threshold must be a finite number; got 'half'"),
     ],
 )
 def test_what_is_no_grey_image_is_named(wrong, said):
