@@ -154,7 +154,7 @@ def test_what_cannot_be_read_is_said(run):
     counts = qc.Distribution.of({"111": 300, "011": 20, "101": 20})
     odd = dataclasses.replace(run, profile=qc.read_profile(circuit, run.calibration), counts=counts)
     assert odd.faults is None
-    assert odd.faults_missing == "the circuit must hold gates on one or two qubits; got 'ccx'"
+    assert odd.faults_missing == "the circuit must hold unitary gates on one or two qubits; got 'ccx'"
     alone = qc.mitigate(counts)
     fixed = qc.mitigate(odd)
     assert (
