@@ -25,7 +25,7 @@ from qcluster.core.mitigate import mitigate
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
-from qcluster.learn.decision.score import answers, balanced, raw, scores, wide_rows
+from qcluster.learn.decision.score import answers, balanced, raw, scores, weigh, wide_rows
 from qcluster.learn.decision.table import (
     SOURCES,
     build,
@@ -392,6 +392,18 @@ def test_cases_with_measured_rates_are_weighed_as_their_runs_are():
         assert answer.applied == applied[one]
         assert confidence[one] == pytest.approx(answer.confidence, abs=1e-4)
         assert reached[one] == pytest.approx(hellinger_fidelity(answer.distribution, case.ideal), abs=1e-5)
+
+
+def test_counts_that_counts_alone_leave_are_kept_where_that_answer_has_the_weight():
+    """In scores as in the decision: both candidates are then the counts."""
+    case = SOURCES["circuit-measured"](348)
+    table = tabulate([case])
+    assert table.gram[0, circuit_candidates.RAW, circuit_candidates.ALONE] == 1
+    _, weights, confidence = weigh(table)
+    assert confidence[0] >= 0.5
+    assert 1 - weights[0, circuit_candidates.RAW] >= 0.1  # the counts' own weight would not suffice
+    assert not answers(table)[2][0]
+    assert not decide_circuit(case.counts, case.faults).applied
 
 
 def test_records_of_a_machine_called_measured_are_counts_like_others(tmp_path):

@@ -78,6 +78,20 @@ def test_what_is_found_is_the_most_probable():
     np.testing.assert_allclose(walsh(logs)[1:] / 256, found.interactions[1:], atol=1e-9)
 
 
+def test_posterior_variances_are_those_of_the_log_posterior_where_nothing_flips():
+    """A parity that is nearly always even says less of its interaction than one that is even half of the time."""
+    rng = np.random.default_rng(8)
+    kernel = kernel_of(3, 0.0)
+    theta = np.array([0.0, 1.5, 0.1, -0.3, 0.7, 0.3, 0.2, 0.4])
+    counts = rng.multinomial(200_000, distribution(theta)).astype(float)
+    found = log_linear(kernel, counts)
+    for k, step in enumerate(1e-4 * np.eye(8)):
+        if k:
+            ahead, behind = (slope(kernel, counts, found.interactions + s * step, found.prior)[1][k] for s in (1, -1))
+            assert found.spread[k] == pytest.approx(-2e-4 / (ahead - behind), rel=0.02)
+    assert found.spread[1] > 4 * found.spread[2]
+
+
 def test_other_names_of_bits_are_other_names_of_strings():
     rng = np.random.default_rng(5)
     faults = random_faults(8, rng, rate=0.03, readout=0.03)
