@@ -428,3 +428,20 @@ def test_a_hundred_qubits(torino, ghz):
     (run,) = execute([ghz(100)], torino, shots=8192, twirls=8, seed=1, optimization_level=1)
     assert run.approximate
     assert run.shots == 8192
+
+
+@pytest.mark.parametrize("program", ["store", "empty body"])
+def test_programs_are_simulated_on_the_qubits_that_they_use(program):
+    """Aer kept all 133 qubits of the machine, for which no memory is enough."""
+    circuit = QuantumCircuit(2, 3)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    if program == "store":
+        circuit.store(circuit.clbits[1], expr.logic_not(circuit.clbits[0]))
+    else:
+        circuit.if_else((circuit.clbits[0], 0), QuantumCircuit(), None, [], [])
+    circuit.measure(1, 2)
+    (run,) = execute([circuit], "fake_torino", shots=500, seed=1)
+    assert run.counts.to_probs()["101"] > 0.85

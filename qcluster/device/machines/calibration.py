@@ -424,9 +424,13 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
     """
     backend = open_named(backend) if isinstance(backend, str) else backend
     check_backend(backend)
+    name = str(backend.name)
+    if at is not None and not isinstance(at, datetime.datetime):
+        raise TypeError(f"at must be a datetime, or None for now; got {short_repr(at)}")
+    if at is not None and not hasattr(backend, "target_history"):
+        raise CalibrationError(f"{name} is not a real machine, and keeps no figures of other times")
     when = {} if at is None else {"datetime": at.astimezone(datetime.UTC)}
     target = backend.target_history(**when) if when else backend.target
-    name = str(backend.name)
     n = int(target.num_qubits or backend.num_qubits or _DEFAULT_WIDTH)
     noise = getattr(getattr(backend, "options", None), "noise_model", None)
     properties = backend.properties(**when) if callable(getattr(backend, "properties", None)) else None
