@@ -29,6 +29,12 @@ _NEAR = 10.0
 """Nats of description length that the best move may lose after screening and still be refitted."""
 _LIGHTEST = 6
 """Centroids that may be exchanged: those of least weight."""
+_MAX_RADIUS = 4
+"""Largest number of bits for `likeliest_radius`."""
+_RATES, _SHARES = np.geomspace(1e-3, 0.5, 24), np.array([0.0, 0.03, 0.1, 0.3, 0.6])
+"""Rates of flips, and shares of uniform noise, on the grid of `likeliest_radius`."""
+_LEAST_SHARE = 1e-12
+"""Least share of the shots at a distance: rounding errors of a Fourier transform are smaller."""
 _SLACK = 20.0
 """Nats that turned bits may cost: correlated errors leave the likelihood uncertain by that much."""
 
