@@ -36,7 +36,8 @@ _RATES, _SHARES = np.geomspace(1e-3, 0.5, 24), np.array([0.0, 0.03, 0.1, 0.3, 0.
 _LEAST_SHARE = 1e-12
 """Least share of the shots at a distance: rounding errors of a Fourier transform are smaller."""
 _SLACK = 20.0
-"""Nats that turned bits may cost: correlated errors leave the likelihood uncertain by that much."""
+"""Nats that turned bits may cost, and that speak for a Dicke state: correlated errors and uneven rates leave the
+likelihood uncertain by that much."""
 
 
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
@@ -227,7 +228,7 @@ def likeliest_radius(rows: Rows, centre: Bits) -> int:
 
     The shots are taken by their distance alone, the sum of two binomial numbers: each of the r bits falls back at one
     rate, each of the others rises at another, and some shots are uniform noise. Rates and share of noise are those of
-    largest likelihood on a grid.
+    largest likelihood on a grid. More than 1 must be likelier by `_SLACK`, since rates differ between bits.
     """
     n = rows.n_bits
     seen = np.bincount(np.rint(distances(rows, centre[None])[0]).astype(np.intp), rows.weights, n + 1)
@@ -240,6 +241,7 @@ def likeliest_radius(rows: Rows, centre: Bits) -> int:
         p = np.maximum(np.fft.irfft(both, axis=0)[: n + 1, :, :, None], 0.0)
         noisy = (1 - _SHARES) * p + _SHARES * uniform
         levels.append(float(np.tensordot(seen, np.log(noisy + _LEAST_SHARE), 1).max()))
+    levels[0] += _SLACK
     return 1 + int(np.argmax(levels))
 
 
