@@ -30,14 +30,14 @@ _NEAR = 10.0
 _LIGHTEST = 6
 """Centroids that may be exchanged: those of least weight."""
 _MAX_RADIUS = 4
-"""Largest number of bits for `likeliest_radius`."""
-_RATES, _SHARES = np.geomspace(1e-3, 0.5, 24), np.array([0.0, 0.03, 0.1, 0.3, 0.6])
-"""Rates of flips, and shares of uniform noise, on the grid of `likeliest_radius`."""
+"""Largest number of bits for `radius_levels`."""
+_GRID, _STEPS = np.arange(-4.0, 5.0), (0.8, 0.25, 0.08, 0.025, 0.008)
+"""Points of a grid, and the steps between them: of the logarithms of rates, and eight times those of shares."""
 _LEAST_SHARE = 1e-12
 """Least share of the shots at a distance: rounding errors of a Fourier transform are smaller."""
 _SLACK = 20.0
-"""Nats that turned bits may cost, and that speak for a Dicke state: correlated errors and uneven rates leave the
-likelihood uncertain by that much."""
+"""Nats that turned bits may cost, and that a ring may lie behind strings at another distance: correlated errors leave
+the likelihood uncertain by that much."""
 
 
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
@@ -219,30 +219,36 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     fitted = yield from fit(rows, fitted, ring_prior, rounds - screening)
     if fitted.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
-    accepted = ring_gain(rows, model, fitted, centre) > 0 and likeliest_radius(rows, centre) == 1
-    return fitted if accepted else None
+    if ring_gain(rows, model, fitted, centre) <= 0:
+        return None
+    one, *more = radius_levels(rows, centre)
+    return fitted if one > max(more) - _SLACK else None
 
 
-def likeliest_radius(rows: Rows, centre: Bits) -> int:
-    """Return in how many bits, of 1 to `_MAX_RADIUS`, what was sent most likely differs from a centre.
+def radius_levels(rows: Rows, centre: Bits) -> Floats:
+    """Return the log-likelihood that what was sent differs from a centre in 1, 2, ... `_MAX_RADIUS` bits, ``(4,)``.
 
     The shots are taken by their distance alone, the sum of two binomial numbers: each of the r bits falls back at one
-    rate, each of the others rises at another, and some shots are uniform noise. Rates and share of noise are those of
-    largest likelihood on a grid. More than 1 must be likelier by `_SLACK`, since rates differ between bits.
+    rate, each of the others rises at another, and some shots are uniform noise. Rates and share of noise are the
+    likeliest, found on grids that become finer.
     """
     n = rows.n_bits
     seen = np.bincount(np.rint(distances(rows, centre[None])[0]).astype(np.intp), rows.weights, n + 1)
-    wave = np.exp(-2j * np.pi * np.fft.rfftfreq(2 * n))[:, None]
-    stays, rises = 1 + (1 - _RATES) * (wave - 1), 1 + _RATES * (wave - 1)  # transforms of single bits' distributions
-    uniform = np.fft.irfft(((1 + wave) / 2) ** n, axis=0)[: n + 1, :, None, None]
+    wave = np.exp(-2j * np.pi * np.fft.rfftfreq(2 * n))[:, None] - 1  # a bit that flips at rate p has 1 + p wave
+    uniform = np.fft.irfft((1 + 0.5 * wave) ** n, axis=0)[: n + 1, :, None, None]
     levels = []
     for radius in range(1, min(n, _MAX_RADIUS) + 1):
-        both = (stays**radius)[:, :, None] * (rises ** (n - radius))[:, None]
-        p = np.maximum(np.fft.irfft(both, axis=0)[: n + 1, :, :, None], 0.0)
-        noisy = (1 - _SHARES) * p + _SHARES * uniform
-        levels.append(float(np.tensordot(seen, np.log(noisy + _LEAST_SHARE), 1).max()))
-    levels[0] += _SLACK
-    return 1 + int(np.argmax(levels))
+        best, level = np.array([0.02, 0.02, 0.45]), -np.inf
+        for step in _STEPS:
+            falls, rises = (np.minimum(rate * np.exp(step * _GRID), 0.5) for rate in best[:2])
+            shares = np.clip(best[2] + step / 8 * _GRID, 0.0, 0.99)
+            both = ((1 + (1 - falls) * wave) ** radius)[:, :, None] * ((1 + rises * wave) ** (n - radius))[:, None]
+            p = np.maximum(np.fft.irfft(both, axis=0)[: n + 1, :, :, None], 0.0)
+            tried = np.tensordot(seen, np.log((1 - shares) * p + shares * uniform + _LEAST_SHARE), 1)
+            i, j, k = np.unravel_index(int(tried.argmax()), tried.shape)
+            best, level = np.array([falls[i], rises[j], shares[k]]), float(tried[i, j, k])
+        levels.append(level)
+    return np.array(levels)
 
 
 def ring_gain(rows: Rows, model: Model, fitted: Model, centre: Bits) -> float:
