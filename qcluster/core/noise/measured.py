@@ -206,7 +206,7 @@ class MeasuredNoise(Frozen):
         Example:
             >>> faults = MeasuredNoise({"01": 900, "00": 60, "11": 38, "10": 2}, "01").faults()
             >>> faults.masks.ravel().tolist(), faults.rates.round(2).tolist(), faults.measured
-            ([1, 2], [0.07, 0.04], True)
+            ([1, 2, 3], [0.07, 0.04, 0.0], True)
         """
         if self.n_bits > _WIDEST:
             raise ValueError(f"faults are those of at most {_WIDEST} bits; got {self.n_bits}")
