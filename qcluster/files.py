@@ -74,14 +74,17 @@ def damaged_file_errors(*paths: str | Path) -> Iterator[None]:
     """Turn the errors that damaged files cause in readers into StorageError, with the names of the files.
 
     Readers of arrays, images and tables have no errors of their own for a file that is damaged or of another kind, but
-    raise whatever goes wrong first. An EOFError would even end the command line as if the user had interrupted it.
+    raise whatever goes wrong first. An EOFError would even end the command line as if the user had interrupted it. An
+    OSError that names a file stays as it is: that file cannot be opened.
     """
     try:
         yield
     except (
         LookupError, AttributeError, TypeError, EOFError, RecursionError, SyntaxError, UnicodeDecodeError,
-        BadZipFile, zlib.error, struct.error, csv.Error,
+        BadZipFile, zlib.error, struct.error, csv.Error, OSError,
     ) as error:  # fmt: skip
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         names = ", ".join(map(str, paths))
         raise StorageError(f"{names}: damaged, or of another kind: {type(error).__name__}: {error}") from error
 

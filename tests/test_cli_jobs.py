@@ -268,6 +268,37 @@ def test_each_circuit_has_the_reference_of_its_gates(bell, tmp_path):
         assert [one.reference.to_json() for one in jobs.read(tmp_path / place)] == wanted
 
 
+def test_the_folder_of_a_run_is_taken_as_the_reference_of_counts(bell, tmp_path):
+    """It was called a directory that cannot be read, while the JSON of the same run was taken."""
+    machine, both = ("--backend", "fake_manila", "--shots", 400, "--seed", 7), (bell, twist(bell))
+    run("submit", *both, "-d", tmp_path / "run", *machine, "--reference")
+    run("submit", bell, bell, "-d", tmp_path / "shared", *machine, "--reference")
+    run("submit", bell, "-d", tmp_path / "plain", *machine)
+    counts = tmp_path / "counts.json"
+    counts.write_text(json.dumps([{"00": 430, "11": 420, "01": 80, "10": 70}] * 2))
+
+    def reason(*words):
+        return json.loads(mitigated(counts, "--json", "-", *words).stdout)["reason"]
+
+    for folder in ("run", "shared"):
+        for i, saved in enumerate(jobs.read(tmp_path / folder)):
+            wanted = mitigate(read_counts(str(counts), i), saved.reference.noise)
+            assert reason("--pub", i, "--reference", tmp_path / folder) == wanted.reason
+    counts.write_text('{"00": 430, "11": 420, "01": 80, "10": 70}')
+    assert "the reference kept" in reason("--reference", tmp_path / "shared")
+    (plain,) = jobs.read(tmp_path / "plain")
+    expected = next(iter(plain.counts.top(1)))  # as of a reference circuit made by hand
+    assert reason("--reference", tmp_path / "plain", "--expected", expected).count("the reference") >= 1
+    for words, said in (
+        ([tmp_path / "run"], "holds the runs of 2 circuits: choose one by --pub, 0 to 1; got None"),
+        ([tmp_path / "plain"], "plain has no reference, since its circuits ran without one; if they are references"),
+        ([tmp_path], "it is a directory, and not that of a saved run; name one of those in it"),
+        ([""], "a file to read must have a name; got an empty one"),  # not the folder in which the command runs
+        ([tmp_path / "shared", "--expected", "0"], "expected must have the width of the reference's counts, 2 bits"),
+    ):
+        assert said in str(mitigated(counts, "--reference", *words).exception)
+
+
 def test_a_reference_that_does_not_fit_is_refused_before_anything_is_submitted(bell, tmp_path):
     one, plain = tmp_path / "one", tmp_path / "plain"
     machine, twisted = ("--backend", "fake_manila", "--shots", 100, "--seed", 7), twist(bell)

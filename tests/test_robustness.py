@@ -18,6 +18,8 @@ from qcluster.bench.records import read_records
 from qcluster.bench.sample import unpack_sample
 from qcluster.core.mitigate import mitigate
 from qcluster.errors import StorageError
+from qcluster.learn.table import read_table
+from qcluster.qnn.images import load_csv, load_idx
 from tests.fuzz.mutate import nested
 from tests.test_cli import COUNTS, run
 
@@ -51,6 +53,13 @@ def modest(monkeypatch):
 def test_files_without_end_are_not_read_to_their_end(modest):
     with pytest.raises(StorageError, match="larger than the 1,048,576 bytes"):
         files.read_counts("/dev/zero")
+
+
+@pytest.mark.parametrize("read", [read_table, load_csv, lambda path: load_idx(path, path)])
+def test_tables_and_images_without_end_are_not_read_to_their_end(read, modest, monkeypatch):
+    monkeypatch.setattr("qcluster.learn.table.MOST_BYTES", 1 << 20)
+    with pytest.raises((StorageError, ValueError), match="/dev/zero: it is larger than the 1,048,576 bytes"):
+        read("/dev/zero")
 
 
 def test_arrays_that_unpack_to_gigabytes_are_refused(modest, tmp_path):

@@ -1,7 +1,7 @@
 """Run campaigns: skip finished tasks, save each task at once, and report progress."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
 from qcluster.bench.scores import score_methods
 from qcluster.bench.store import Outcome, Store, find_as_run, load_sample, missing, read_tasks, shots_path
-from qcluster.bench.tasks import Campaign, Task
+from qcluster.bench.tasks import Campaign, Task, as_stored, locate
 from qcluster.errors import StorageError
 from qcluster.workers import spread
 
 Job = tuple[Callable[..., Outcome], tuple[Any, ...]]
+"""Work and its arguments, for a process that may have begun in another folder."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,17 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     """
     check_methods(campaign.methods)
     check_distinct(campaign)
-    tasks = list(dict.fromkeys(campaign.tasks()))
-    check_repeats(tasks)
+    planned = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(planned)
     with Store(folder) as store:
         done, scored = set(store.done()), store.scored()
+        tasks = as_stored(planned, done)
         check_repeats(tasks, done)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         store.note_prints(check_ideals(store, tasks, scored) | check_gates(store, campaign.methods, scored))
         unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
-        jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
-        jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
+        jobs: list[Job] = [(_rescore, (task, store.folder.absolute(), names)) for task, names in unscored.items()]
+        jobs += [(_work, (task, case, campaign.methods)) for task, case in tasks.items() if task not in done]
         yield from _drive(store, jobs, len(tasks), workers, dask)
 
 
@@ -97,12 +99,13 @@ def rescore(
     with Store(folder) as store:
         tasks = store.done()
         kept = {(task, method) for task, method in store.scored() if not (again and method in methods)}
-        prints = check_ideals(store, tasks, kept) | check_gates(store, methods, kept)
+        cases = {task: locate(task.case, store.folder) for task in tasks}
+        prints = check_ideals(store, cases, kept) | check_gates(store, methods, kept)
         if again:
             store.forget_scores(methods, {task.identity for task in tasks})
         store.note_prints(prints)
         unscored = missing(tasks, methods, store.scored())
-        jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
+        jobs: list[Job] = [(_rescore, (task, store.folder.absolute(), names)) for task, names in unscored.items()]
         yield from _drive(store, jobs, len(tasks), workers, dask)
 
 
@@ -135,6 +138,7 @@ def score_samples(
         StorageError: a sample differs from the one that was scored in this folder under the same identity.
     """
     check_methods(methods)
+    samples = list(samples)  # a file that cannot be read leaves no folder behind
     with Store(folder) as store:
         statuses, jobs, prints = store.statuses(), list[Job](), dict[str, str]()
         labels = dict[str, dict[str, str]]()
@@ -168,12 +172,12 @@ def score_samples(
         yield from _drive(store, jobs, len(prints), workers, dask)
 
 
-def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
+def check_ideals(store: Store, tasks: Mapping[Task, str], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Refuse ideals in users' files that have changed since scoring, since the identity of a task does not cover them.
 
     Args:
         store: store of the campaign.
-        tasks: tasks that are or will be scored.
+        tasks: tasks that are or will be scored, each with the name of its case that has the present place of the file.
         scored: pairs of task and method whose scores are kept.
 
     Returns:
@@ -184,11 +188,11 @@ def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str
     """
     prints, cases = dict[str, str](), dict[str, str]()
     kept = {identity for identity, _ in scored}
-    for task in tasks:
-        if not task.case.startswith("file:"):
+    for task, place in tasks.items():
+        if not place.startswith("file:"):
             continue
         with suppress(StorageError, ValueError):  # a missing file or a changed circuit makes its own tasks fail
-            case = find_as_run(task.case, task.circuit, task.identity)
+            case = find_as_run(place, task.circuit, task.identity)
             cases[task.identity] = case.name
             prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
             if task.machine.startswith(TOY) and shots_path(store.folder, task.identity).exists():
@@ -272,8 +276,8 @@ def _failed(job: Job, error: str) -> Outcome:
     return Outcome(str(subject), error=error)
 
 
-def _work(task: Task, methods: tuple[str, ...]) -> Outcome:
-    sample = run_task(task)
+def _work(task: Task, case: str, methods: tuple[str, ...]) -> Outcome:
+    sample = run_task(task, find_as_run(case, task.circuit, task.identity))
     return outcome_of(task, sample, methods)
 
 
@@ -294,8 +298,8 @@ def outcome_of(task: Task, sample: Sample, methods: tuple[str, ...]) -> Outcome:
     )
 
 
-def _rescore(task: Task, folder: str, methods: tuple[str, ...]) -> Outcome:
-    return _judge(load_sample(Path(folder), task.identity), methods)
+def _rescore(task: Task, folder: Path, methods: tuple[str, ...]) -> Outcome:
+    return _judge(load_sample(folder, task.identity), methods)
 
 
 def _judge(

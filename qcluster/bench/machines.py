@@ -23,18 +23,22 @@ TOY = "flips:"
 """Prefix of the name of a toy machine, followed by its flip rate."""
 
 
-def run_task(task: Task) -> Sample:
+def run_task(task: Task, case: Case | None = None) -> Sample:
     """Run a task and return its shots.
 
     The machine ``flips:RATE`` samples the ideal output and flips every bit with that probability, in microseconds.
     Names such as ``FakeTorino`` or ``fake_torino`` are run by `qcluster.device.execute`; with ``+reference`` appended,
     together with a reference circuit for each circuit.
 
+    Args:
+        task: what to run.
+        case: its case; by default the one that its name names.
+
     Raises:
         ValueError: the machine is unknown, or the rate of ``flips`` is not below one half.
         QClusterError: the run failed.
     """
-    case = find_case(task.case)
+    case = find_case(task.case) if case is None else case
     start = time.perf_counter()
     sample = _toy(task, case) if task.machine.startswith(TOY) else _device(task, case)
     return replace(sample, seconds=time.perf_counter() - start)

@@ -14,6 +14,7 @@ import numpy as np
 
 from qcluster.bench.faults import circuit_faults
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_real, real_array
 from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import QClusterError, StorageError
@@ -147,7 +148,7 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError(f"format {content['format']} version {content['version']} is not known here")
         for name, kind in _KINDS.items():
-            if not isinstance(content[name], kind):
+            if not isinstance(content[name], kind) or isinstance(content[name], bool):
                 raise ValueError(f"its {name} must be {kind.__name__}; got {content[name]!r:.40}")
         n_bits = content["n_bits"]
         counts = _distribution(content["counts"], n_bits)
@@ -183,7 +184,7 @@ def _table(counts: Distribution) -> dict[str, float]:
 def _distribution(table: dict[str, float], n_bits: int) -> Distribution:
     if not table:
         return Distribution(np.zeros((0, n_bits), dtype=bool), np.zeros(0))
-    return Distribution.of(table)
+    return Distribution.of(table, num_bits=n_bits)
 
 
 def run_figures(run: "Run") -> dict[str, Any]:
@@ -198,16 +199,22 @@ def _pack_known(sample: Sample) -> dict[str, Any]:
 
 
 def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:
-    readout = content["readout"]
-    return content | {"readout": None if readout is None else np.array(readout).reshape(n_bits, 2)}
+    readout, figures = content["readout"], {name: content[name] for name in _KNOWN[1:]}
+    known = {name: None if value is None else check_real(name, value, 0) for name, value in figures.items()}
+    return known | {"readout": None if readout is None else real_array("readout", readout).reshape(n_bits, 2)}
 
 
 def _pack_run(run: "Run") -> dict[str, Any]:
     """Pack everything of a run but its counts; only the identity of the calibration, which many runs share."""
-    plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions", "noiseless")
+    from qcluster.device.request import format_flips
+
+    plain = (
+        "backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions", "noiseless",
+        "calibration_of",
+    )  # fmt: skip
     return {name: getattr(run, name) for name in plain} | {
         "twirl_counts": [_table(part) for part in run.twirl_counts],
-        "flips": ["".join("01"[flip] for flip in row) for row in run.flips.tolist()],
+        "flips": format_flips(run.flips),
         "profile": run.profile.to_json(),
         "calibration": run.calibration.identity,
         "reference": None if run.reference is None else _pack_reference(run.reference.to_json(), run.calibration),
@@ -300,14 +307,15 @@ def _fetch_again(content: dict[str, Any], folder: Path) -> "Calibration | None":
 
 def _unpack_run(content: dict[str, Any], counts: Distribution, calibration: "Calibration") -> "Run":
     from qcluster.device.circuits.profile import Profile
-    from qcluster.device.run import Run
+    from qcluster.device.request import parse_flips
+    from qcluster.device.run import Run, check_run
 
+    check_run(content)
     reference = content.get("reference")  # older samples have none
-    flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
     rebuilt = {
         "counts": counts,
         "twirl_counts": tuple(_distribution(part, counts.n_bits) for part in content["twirl_counts"]),
-        "flips": flips.reshape(len(content["flips"]), counts.n_bits),
+        "flips": parse_flips(content["flips"], len(content["twirl_counts"]), counts.n_bits, "the run"),
         "profile": Profile.from_json(content["profile"]),
         "calibration": calibration,
         "reference": None if reference is None else _unpack_reference(reference, calibration),

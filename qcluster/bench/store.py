@@ -11,7 +11,7 @@ from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, calibration_path, is_intact, unpack_sample
 from qcluster.bench.scores import BAR_COLUMNS, FIGURES, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
-from qcluster.bench.tasks import Task, find_case
+from qcluster.bench.tasks import Task, find_case, locate
 from qcluster.errors import StorageError
 from qcluster.files import is_number
 from qcluster.folders import folder_path, lock_folder, read_managed, write_managed
@@ -203,12 +203,13 @@ def load_sample(folder: Path, identity: str) -> Sample:
     except StorageError as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     task = sample.facts.get("task")
-    case = find_as_run(sample.case, task.get("circuit") if isinstance(task, dict) else None, identity)
+    circuit = task.get("circuit") if isinstance(task, dict) else None
+    case = find_as_run(locate(sample.case, folder), circuit, identity)
     return replace(sample, ideal=case.ideal)
 
 
 def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
-    """Build the case of a task, and check that its circuit is still the one that ran.
+    """Build the case of a task, and check that its circuit is still the one that was to run.
 
     Raises:
         StorageError: the circuit has changed, or its file cannot be read.
@@ -216,7 +217,9 @@ def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
     """
     case = find_case(name)
     if circuit != case.fingerprint:
-        raise StorageError(f"{name} is a different circuit now than when {identity} ran: its ideal does not fit")
+        raise StorageError(
+            f"{name} is a different circuit now than when {identity} was planned: its ideal does not fit"
+        )
     return case
 
 

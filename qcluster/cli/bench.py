@@ -216,9 +216,11 @@ def _report_failures(folder: Path, methods: tuple[str, ...]) -> None:
 def _report_other_samples(folder: Path, plan: "Campaign") -> None:
     """Print how many samples of a folder are not part of the campaign, because its file or a circuit's has changed."""
     from qcluster.bench.store import read_tasks
+    from qcluster.bench.tasks import as_stored
     from qcluster.core.words import plural
 
-    others = len(set(read_tasks(folder)).difference(plan.tasks()))
+    stored = set(read_tasks(folder))
+    others = len(stored.difference(as_stored(plan.tasks(), stored)))
     if others:
         text = (
             f"{folder} also holds {plural(others, 'sample', ',')} that this campaign does not ask for; a report "

@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -59,9 +61,18 @@ def show_table(table: Table) -> None:
     open_console().print(table)
 
 
-def open_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """Open a progress bar on a console: its description without markup, the bar, and further columns."""
-    return Progress(_Description(""), BarColumn(), *columns, console=console)
+@contextmanager
+def open_bar(console: Console, *columns: ProgressColumn) -> Iterator[Progress]:
+    """Open a progress bar on a console: its description without markup, the bar, and further columns.
+
+    If an error ends the work before any of it is done, the empty bar is removed.
+    """
+    with Progress(_Description(""), BarColumn(), *columns, console=console) as bar:
+        try:
+            yield bar
+        except BaseException:
+            bar.live.transient = not any(task.completed for task in bar.tasks)
+            raise
 
 
 def open_console(*, stderr: bool = False) -> Console:

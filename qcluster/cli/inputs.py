@@ -15,6 +15,7 @@ from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
+    from qcluster.core.noise.measured import MeasuredNoise
     from qcluster.device.noise.measured import MeasuredReference
     from qcluster.device.run import Run
 
@@ -135,6 +136,43 @@ def _is_run(content: Any) -> bool:
     from qcluster.device.run import FORMAT
 
     return isinstance(content, Mapping) and content.get("format") == FORMAT
+
+
+def read_reference_noise(place: str, expected: str | None, pub: int | None) -> MeasuredNoise:
+    """Read the noise that a reference circuit measured, from a file or from the directory of a saved run.
+
+    Args:
+        place: a file as `qcluster.files.read_reference` takes it; or the directory of circuits that ran with a
+            reference, or of a reference circuit made by hand.
+        expected: the noiseless output of the reference; needed for one made by hand, and if the file does not hold it.
+        pub: index of the circuit whose reference is meant; ignored if one reference serves all.
+
+    Raises:
+        StorageError, ValueError, TypeError: as `qcluster.files.read_reference` and `MeasuredNoise` do.
+        JobError: some results of the saved run have not been collected yet.
+    """
+    from qcluster.core.noise.measured import MeasuredNoise
+    from qcluster.core.words import plural
+    from qcluster.device import jobs
+    from qcluster.files import choose_one, read_reference
+
+    if not place or not Path(place).is_dir():
+        return read_reference(place, expected, pub)
+    _check_folder(place)
+    runs = jobs.read(place)
+    skeletons = {run.reference and run.reference.skeleton for run in runs}
+    choices = runs[:1] if len(skeletons) == 1 and None not in skeletons else runs
+    holder = f"{place} holds the runs of {plural(len(runs), 'circuit')}"
+    run = choose_one(choices, pub if len(choices) > 1 else None, holder)
+    if run.reference is not None:
+        noise = run.reference.noise
+        return noise if expected is None else MeasuredNoise(noise.reference_counts, expected)
+    if expected is None:
+        raise ValueError(
+            f"{place} has no reference, since its circuits ran without one; if they are references themselves, give "
+            "their noiseless output by --expected"
+        )
+    return MeasuredNoise(run.counts, expected)
 
 
 def read_earlier_references(place: str) -> list[MeasuredReference]:

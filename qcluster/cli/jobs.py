@@ -115,8 +115,10 @@ def submit(
     else:
         echo(f"{directory} holds this request already: continuing it")
     jobs.submit(request, machine, directory)
-    _show(jobs.status(directory))
-    echo(f"next: qcluster jobs collect {quote_for_shell(directory)}")
+    parts = jobs.status(directory)
+    _show(parts)
+    again = " --resubmit" if any(part.status in jobs.FAILED for part in parts) else ""
+    echo(f"next: qcluster jobs collect {quote_for_shell(directory)}{again}")
 
 
 def _runtime_options(text: str | None) -> dict[str, Any]:
@@ -178,6 +180,7 @@ def cancel(directory: Folder) -> None:
 
     ids = jobs.cancel(directory)
     echo(f"cancelled: {', '.join(ids)}" if ids else "no job is waiting or running")
+    _show(jobs.status(directory))
 
 
 @jobs_app.command("usage")

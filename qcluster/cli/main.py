@@ -17,7 +17,7 @@ from qcluster.cli.console import echo, open_console, show_run, show_table
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
-from qcluster.cli.inputs import read_counts_or_run
+from qcluster.cli.inputs import read_counts_or_run, read_reference_noise
 from qcluster.cli.jobs import jobs_app
 from qcluster.cli.options import Bits, Partial, Point, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
@@ -120,7 +120,8 @@ def mitigate_file(
     ] = None,
     level: Annotated[float, typer.Option(help="Confidence level of the intervals, between 0 and 1.")] = 0.95,
     reference: Annotated[
-        str | None, typer.Option(help="JSON: counts of a reference circuit, which measure the noise.")
+        str | None,
+        typer.Option(help="Counts of a reference circuit, which measure the noise: JSON, or the folder of a run."),
     ] = None,
     expected: Annotated[
         str | None, typer.Option(help="Noiseless output of the reference circuit, such as 0110.")
@@ -131,7 +132,7 @@ def mitigate_file(
 ) -> None:
     """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
-    from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
+    from qcluster.files import format_mitigation, read_rates, write_mitigation
     from qcluster.learn.decision.gates import read_gate
 
     gates = {f"--gate {path}": path for path in gate or []}
@@ -148,7 +149,7 @@ def mitigate_file(
         raise ValueError("standard input can hold only one of these: give the counts, or the noise, as a file")
     noise_input = None if noise is None else read_rates(noise)
     if reference is not None:
-        noise_input = read_reference(reference, expected, pub)
+        noise_input = read_reference_noise(reference, expected, pub)
     own = [read_gate(path) for path in gates.values()]
     counts = read_counts_or_run(context, file, pub, bits, point, partial=partial, has_noise=noise_input is not None)
     fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect, gates=own)

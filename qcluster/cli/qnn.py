@@ -170,6 +170,10 @@ def evaluate(
         raise ValueError(
             f"the data must be of the model's classes, {expected}; they are of {got}: see --a, --b, --data"
         )
+    if X.shape[1] != model.n_features_in_:
+        raise ValueError(
+            f"the data must have the {model.n_features_in_} features of the model; they have {X.shape[1]}: see --size"
+        )
     if backend is not None and len(model.classes_) > 2:
         raise ValueError(
             f"a backend evaluates one readout, and this model has {len(model.classes_)}: use readout(label) in Python"
@@ -226,10 +230,12 @@ def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warni
     ):
         task = bar.add_task("training", total=None)
         warnings.simplefilter("always", ConvergenceWarning)
-        for progress in rounds:
+        done = 0
+        for done, progress in enumerate(rounds, 1):
             step = progress.step
-            total, done = progress.n_starts * step.total, progress.start * step.total + step.done
-            bar.update(task, completed=done, total=total, description=f"loss {step.loss:.4f}")
+            left = step.total - step.done + (progress.n_starts - progress.start - 1) * step.total
+            bar.update(task, completed=done, total=done + left, description=f"loss {step.loss:.4f}")
+        bar.update(task, total=done)  # most starts end before max_iter
     return caught
 
 

@@ -24,10 +24,5 @@ def read_only(array: NDArray[T]) -> NDArray[T]:
 
 @lru_cache(maxsize=64)
 def upper_triangle(n: int) -> NDArray[np.bool_]:
-    """Return a mask of the entries above the diagonal of an ``(n, n)`` matrix. It is cached, and read-only.
-
-    Example:
-        >>> upper_triangle(3).astype(int).tolist()
-        [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
-    """
+    """Return a mask of the entries above the diagonal of an ``(n, n)`` matrix. It is cached, and read-only."""
     return read_only(~np.tri(n, dtype=bool))

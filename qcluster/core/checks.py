@@ -61,8 +61,8 @@ def check_real(
     if not fits or not low <= value <= high or (open_low and value == low) or (open_high and value == high):
         start = "above" if open_low else "of at least"
         left, right = "(" if open_low else "[", ")" if open_high else "]"
-        ends = f"{start} {low:g}" if high == inf else f"in {left}{low:g}, {high:g}{right}"
-        raise ValueError(f"{name} must be {kind} {ends}; got {short_repr(value)}")
+        ends = f" in {left}{low:g}, {high:g}{right}" if high < inf else f" {start} {low:g}" if low > -inf else ""
+        raise ValueError(f"{name} must be {kind}{ends}; got {short_repr(value)}")
     return float(value)
 
 
@@ -101,12 +101,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def make_rng(seed: Any) -> "np.random.Generator":
-    """Make a random generator from a seed, by NumPy's `default_rng`; ValueError if it is not a valid seed.
-
-    Example:
-        >>> int(make_rng(7).integers(100))
-        94
-    """
+    """Make a random generator from a seed, by NumPy's `default_rng`; ValueError if it is not a valid seed."""
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError):

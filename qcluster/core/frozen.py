@@ -19,13 +19,6 @@ class Frozen:
 
     Copies are made by calling the constructor. So the arrays of a copy are read-only too, unlike those that pickle and
     `copy.deepcopy` make by default, and cached values are not transferred.
-
-    Example:
-        >>> import copy
-        >>> from qcluster.core.mitigate import mitigate
-        >>> fixed = mitigate({"00": 60, "11": 40})
-        >>> copy.deepcopy(fixed) == fixed
-        True
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -38,11 +31,6 @@ class Valued:
     """Base of dataclasses that are equal if all their fields are, arrays element by element; they are not hashable.
 
     Declare them with ``eq=False``, so that this ``__eq__`` is used. Fields with ``compare=False`` are ignored.
-
-    Example:
-        >>> from qcluster.core.mitigate import mitigate
-        >>> mitigate({"00": 60, "11": 40}) == mitigate({"11": 40, "00": 60})
-        True
     """
 
     def __eq__(self, other: object) -> bool:

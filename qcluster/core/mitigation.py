@@ -40,9 +40,11 @@ class Mitigation(Valued, Frozen):
     centroids: Bits
     """``(k, n_bits) bool``: the strings that explain the counts, heaviest first."""
     weights: Floats
-    """``(k,)``: share of the shots that each of them explains."""
+    """``(k,)``: weight of each of them, 1 in total; with ``method="paper"`` the share of all shots in its cluster."""
     rates: Floats
-    """``(n_bits, 2)``: flip rates used, P(read 1|0) and P(read 0|1) of each bit; 0 if none were used."""
+    """``(n_bits, 2)``: flip rates P(read 1|0) and P(read 0|1) of each bit, estimated or known, or 0. Where there are
+    `centroids`, they explain the counts under these rates; a deconvolution may have undone others, which `reason` says.
+    """
     response: Response | None = field(default=None, repr=False, compare=False)
     """How the answer changes with the counts, for intervals; None if the answer is the counts."""
 

@@ -163,10 +163,11 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
             raise ValueError(
                 f"on hardware every classical bit must sit in exactly one register, in order; in {name!r} some do not"
             )
-    if machine.kind in {"simulator", "model"} and options.shots > MOST_SHOTS:
-        raise ValueError(
-            f"shots must be at most {MOST_SHOTS:,} on a simulator, which keeps each of them; got {options.shots:,}"
-        )
+    for name, number in (("shots", options.shots), ("shots times reference_share", reference_shots(options))):
+        if machine.kind in {"simulator", "model"} and number > MOST_SHOTS:
+            raise ValueError(
+                f"{name} must be at most {MOST_SHOTS:,} on a simulator, which keeps each of them; got {number:,}"
+            )
     if options.simulation is not None and machine.kind != "model":
         which = "a real machine" if machine.kind == "hardware" else "run as it is"
         raise ValueError(f"simulation={options.simulation!r} goes with recorded machines; {machine.name} is {which}")

@@ -109,6 +109,7 @@ class Options:
                 "it or add reference=True"
             )
         check_twirls(self.twirls, self.shots)
+        check_whole("shots times reference_share", reference_shots(self), 1, MOST)
         for name, choices in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
@@ -128,6 +129,8 @@ def _refuse_run_or_reference(reference: Any) -> None:
         cure = "give its reference, such as reference=run.reference"
     elif hasattr(reference, "reference"):
         cure = "it ran without a reference: measure one, with reference=True"
+    elif reference is None:
+        cure = "a run without a reference has none to give: measure one, with reference=True, or omit it"
     elif isinstance(reference, (MeasuredNoise, Reference)):
         cure = "give the reference of a run, such as reference=run.reference, which knows the places it was measured on"
     elif isinstance(reference, (list, tuple)):
@@ -278,7 +281,7 @@ def narrow(request: Request, places: Iterable[tuple[int, int]]) -> tuple[Request
 
     Returns:
         The request, and the indices of the circuits and references that it keeps. A reference of which no circuit is
-        left is omitted. Notes say which circuits have fewer twirls.
+        left is omitted. Notes say which circuits have fewer twirls or references.
     """
     twirls: dict[int, list[int]] = {}
     for i, k in sorted(places):
@@ -287,20 +290,30 @@ def narrow(request: Request, places: Iterable[tuple[int, int]]) -> tuple[Request
         i for i in twirls if not request.prepared[i].serves or not twirls.keys().isdisjoint(request.prepared[i].serves)
     ]
     position = {i: new for new, i in enumerate(kept)}
+    references: dict[int, list[int]] = {}
+    for j, reference in enumerate(request.prepared):
+        for i in reference.serves:
+            references.setdefault(i, []).append(j)
     prepared = []
     for i in kept:
         whole, chosen = request.prepared[i], twirls[i]
-        missing = len(whole.shots) - len(chosen)
+        missing = _note_missing(len(whole.shots), len(chosen), "twirl")
+        missing += _note_missing(len(references.get(i, ())), len(twirls.keys() & references.get(i, ())), "reference")
         reduced = dataclasses.replace(
             whole,
             flips=whole.flips[chosen],
             shots=tuple(whole.shots[k] for k in chosen),
             circuits=tuple(whole.circuits[k] for k in chosen),
             serves=tuple(position[j] for j in whole.serves if j in position),
-            notes=(*whole.notes, *([f"{missing} of {plural(len(whole.shots), 'twirl')} missing"] if missing else [])),
+            notes=whole.notes + missing,
         )
         prepared.append(reduced)
     return dataclasses.replace(request, prepared=tuple(prepared)), kept
+
+
+def _note_missing(wanted: int, arrived: int, noun: str) -> tuple[str, ...]:
+    """Return a note on how many are missing, or none."""
+    return () if arrived == wanted else (f"{wanted - arrived} of {plural(wanted, noun)} missing",)
 
 
 def request_digest(
@@ -397,7 +410,7 @@ def _read_prepared(part: Any, kind: str, name: str) -> Prepared:
         shots=tuple(shots),
         method=part["method"],
         notes=tuple(notes),
-        noiseless=bool(part["noiseless"]),
+        noiseless=check_flag(f"noiseless of {name}", part["noiseless"]),
         circuits=circuits,
         **_read_reference_fields(part, profile.n_bits, name),
     )

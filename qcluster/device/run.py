@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
 from operator import add
@@ -22,7 +22,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.faults import flipped_share
 from qcluster.device.noise.measured import MeasuredReference, conditions_of
 from qcluster.device.request import Request, format_flips, parse_flips
-from qcluster.device.storage import check_format, document_errors, write_document
+from qcluster.device.storage import check_format, check_plain, document_errors, write_document
 
 if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
@@ -118,6 +118,7 @@ class Run(Frozen):
     def from_json(cls, text: str) -> Run:
         """Read the JSON text of `to_json`; ValueError if it is not a run, or was written by a newer version."""
         content = {"reference": None, "calibration_of": "request", **check_format(text, FORMAT, VERSION)}
+        check_run(content)
         values = {field.name: content[field.name] for field in fields(cls) if field.name != "counts"}
         values["profile"] = Profile.from_json(json.dumps(content["profile"]))
         values["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -142,6 +143,14 @@ class Run(Frozen):
             f"Run({self.profile.name!r} on {self.backend}, {plural(self.shots, 'shot')}, "
             f"{plural(len(self.twirl_counts), 'twirl')}, {self.method})"
         )
+
+
+def check_run(content: Mapping[str, Any]) -> None:
+    """Check the plain values of a stored run; ValueError if one is wrong, KeyError if it is missing."""
+    check_plain(Run, content)
+    runtime = content["options"].get("runtime", {})
+    if not isinstance(runtime, dict) or not isinstance(runtime.get("twirling", {}), dict):
+        raise ValueError(f"runtime of the options must be an object of objects; got {runtime!r:.60}")
 
 
 def read_runs(

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import real_array
 from qcluster.errors import StorageError
 from qcluster.files import FaultyContent, parse_json, read_whole
 
@@ -42,8 +44,58 @@ def encode_floats(values: Iterable[float]) -> list[float | str | None]:
 
 
 def decode_floats(values: Iterable[float | str | None]) -> Floats:
-    """Undo `encode_floats`."""
-    return np.array([math.nan if v is None else float(v) for v in values], dtype=np.float64)
+    """Undo `encode_floats`; TypeError for anything else."""
+    named = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
+    return real_array("figures", [named.get(v, v) if v is None or isinstance(v, str) else v for v in values])
+
+
+_ARRAYS = {"b": ("true and false", "b"), "i": ("whole numbers", "iu"), "f": ("numbers", "iuf")}
+"""Kinds of arrays: what they hold, in words, and the kinds of NumPy that are read as such."""
+
+
+def read_array(name: str, value: Any, kind: str) -> npt.NDArray[Any]:
+    """Read an array of a document, of kind "b", "i" or "f"; ValueError for values that NumPy would convert."""
+    array, (words, kinds) = np.array(value), _ARRAYS[kind]
+    if array.size and array.dtype.kind not in kinds:
+        raise ValueError(f"{name} must be {words}; got {value!r:.60}")
+    return array.astype({"b": np.bool_, "i": np.int64, "f": np.float64}[kind])
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+_PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "float": ("a number", _is_real),
+    "float | None": ("a number or null", lambda value: value is None or _is_real(value)),
+    "tuple[str, ...]": (
+        "a list of texts",
+        lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    ),
+    "dict[str, Any]": ("an object", lambda value: isinstance(value, dict)),
+    "dict[str, str]": (
+        "an object of texts",
+        lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
+    ),
+}
+"""Annotations of fields, each with what the values of a document must be, in words and as a test."""
+
+
+def check_plain(kind: type, content: Mapping[str, Any]) -> None:
+    """Check the values of a document that become fields of a dataclass, unless they are arrays or documents themselves.
+
+    Raises:
+        KeyError: a field without a default is missing.
+        ValueError: a value is not of the kind that the annotation of its field names.
+    """
+    for field in dataclasses.fields(kind):
+        words, fits = _PLAIN.get(str(field.type), ("", None))
+        is_older = field.name not in content and field.default is not dataclasses.MISSING
+        if fits is not None and not is_older and not fits(content[field.name]):
+            raise ValueError(f"{field.name} must be {words}; got {content[field.name]!r:.60}")
 
 
 def write_document(record: Any, name: str, version: int, leave: Collection[str] = (), **otherwise: Any) -> str:
@@ -84,7 +136,7 @@ def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}")
     if not isinstance(content.get("version"), int) or isinstance(content["version"], bool) or content["version"] < 1:
         raise ValueError(
-            f"the version of a {name} must be a whole number of at least 1; got {content.get('version')!r}"
+            f"the version of a {name} must be a whole number of at least 1; got {content.get('version')!r:.60}"
         )
     if content["version"] > version:
         raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")

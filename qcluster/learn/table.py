@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
-from qcluster.files import damaged_file_errors, long_cells
+from qcluster.files import MOST_BYTES, damaged_file_errors, long_cells, read_bounded
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate as effective_rate  # the label belongs to the table
 
@@ -121,8 +121,10 @@ def read_table(path: str | Path | None = None) -> RateTable:
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:
-        text = source.read_text(encoding="utf-8").removeprefix("\ufeff")  # some editors begin files with a mark
-    except (OSError, UnicodeDecodeError) as error:
+        with source.open("rb") as stream:
+            content = read_bounded(stream.read, MOST_BYTES).decode("utf-8-sig")  # some editors begin files with a mark
+        text = io.StringIO(content, newline=None).read()
+    except (OSError, ValueError) as error:
         raise StorageError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
     whole = text[: text.rfind("\n") + 1]
     if len(whole) < len(text):

@@ -344,7 +344,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: npt.ArrayLike) -> Floats:
-        """Return the decision values f: exact, or measured if there is a backend.
+        """Return the decision values f: exact, or measured if there is a backend (f / R for two classes if compressed).
 
         Returns:
             (samples,), positive for ``classes_[1]``; or (samples, k) for more than two classes, of which the one with

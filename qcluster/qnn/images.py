@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import warnings
 from collections.abc import Collection
 from math import prod
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-from qcluster.files import MOST_BYTES, damaged_file_errors, is_number, open_arrays, unpack
+from qcluster.device.storage import of_file
+from qcluster.files import MOST_BYTES, damaged_file_errors, is_number, open_arrays, read_whole, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
 Duplicates = Literal["keep", "drop_contradictory"]
@@ -42,6 +44,7 @@ def load_images(
 
     Raises:
         ValueError: There are no images, they differ in shape, or a class has no images.
+        StorageError: A picture or the archive is damaged, or of another kind.
     """
     source = Path(path)
     images, labels = _read_folder(source) if source.is_dir() else _read_archive(source)
@@ -111,8 +114,9 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
         >>> data.X.tolist(), data.y.tolist()
         ([[0.0, 1.0], [1.0, 1.0]], ['yes', 'no'])
     """
-    with damaged_file_errors(path), Path(path).open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
+    with damaged_file_errors(path):
+        text = _read_whole(Path(path)).decode("utf-8-sig")
+        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     if not lines or len({len(line) for line in lines}) > 1 or len(lines[0]) < 2:
         raise ValueError(f"{Path(path).name} must hold rows of one length: at least one feature, and a label")
     names = [name.strip().lower() for name in lines[0]]
@@ -180,16 +184,27 @@ def _read_folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    with open_arrays(source) as archive:
-        names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
-        missing = set(names) - set(archive)
-        if missing:
-            raise ValueError(f"{source.name} must hold the arrays images and labels; lacks {sorted(missing)}")
-        return archive[names[0]], archive[names[1]]
+    try:
+        with open_arrays(source) as archive:
+            names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
+            missing = set(names) - set(archive)
+            if missing:
+                raise ValueError(f"lacks {sorted(missing)}")
+            images, labels = (archive[name] for name in names)
+            if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray):  # NumPy returns other bytes
+                raise ValueError("holds something else by these names")
+            return images, labels
+    except (ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
+        raise ValueError(f"{source.name} must hold the arrays images and labels; {error}") from error
+
+
+def _read_whole(file: Path) -> bytes:
+    with of_file(file):
+        return read_whole(file)
 
 
 def _read_idx(file: Path) -> npt.NDArray[Any]:
-    content = file.read_bytes()
+    content = _read_whole(file)
     if content[:2] == b"\x1f\x8b":
         try:
             content = unpack(content)

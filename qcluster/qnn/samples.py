@@ -122,14 +122,15 @@ def prepare(
             f"classes must be those of the first call, {known.tolist()}; got {np.asarray(classes).tolist()}"
         )
     if len(known) == 1:
-        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {short_repr(known[0])}")
+        cure = ": pass all labels as classes=" if partial else ""
+        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {short_repr(known[0])}{cure}")
     if not np.isin(labels, known).all():
         raise ValueError(f"labels must be among {known.tolist()}; got {unique_labels(labels).tolist()}")
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
     if not weights.any():
         raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
-    weights = weights * _class_weights(model.class_weight, known, labels)
+    weights = weights * _class_weights(model.class_weight, known, labels, weights)
     if not resumed:
         model.__dict__.pop("threshold_", None)  # an earlier fit may have seen other features
         if model.encoding == "basis":
@@ -232,8 +233,8 @@ def _check_partial(model: Classifier, solver: str) -> None:
         )
 
 
-def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Floats:
-    """Return the weight factor of each sample from its class, (samples,), positive."""
+def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any], weights: Floats) -> Floats:
+    """Return the weight factor of each sample from its class, (samples,), positive; "balanced" counts weighted rows."""
     if class_weight is None:
         return np.ones(len(labels))
     present = np.unique(labels)
@@ -242,7 +243,8 @@ def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArr
     usable = class_weight
     if isinstance(class_weight, Mapping):
         usable = {label: factor for label, factor in class_weight.items() if label in present}
-    factors = np.asarray(compute_class_weight(usable, classes=present, y=labels), dtype=np.float64)
+    factors = compute_class_weight(usable, classes=present, y=labels, sample_weight=weights)
+    factors = np.asarray(factors, dtype=np.float64)
     if not (np.isfinite(factors) & (factors > 0)).all():
         raise ValueError(f"class_weight must hold positive factors; got {short_repr(class_weight)}")
     return np.asarray(factors[np.searchsorted(present, labels)])

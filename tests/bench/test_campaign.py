@@ -1,8 +1,10 @@
 """Campaigns: what a TOML file asks for, resuming after any kind of death, the same rows from any number of workers."""
 
+import contextlib
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from qcluster.bench.machines import check_distinct, check_repeats
 from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample
 from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
-from qcluster.bench.tasks import Task, find_case, parse_campaign, read_campaign
+from qcluster.bench.tasks import Task, cases_of_file, find_case, parse_campaign, read_campaign
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import QClusterError, StorageError
 
@@ -292,7 +294,7 @@ def test_shots_are_the_same_every_time_and_kept(tmp_path):
 
 def test_a_new_method_costs_no_new_shots(tmp_path, monkeypatch):
     go(plan(), tmp_path)
-    monkeypatch.setattr(engine, "run_task", lambda task: pytest.fail("ran again"))
+    monkeypatch.setattr(engine, "run_task", lambda task, case: pytest.fail("ran again"))
     steps = list(rescore(tmp_path, ("hammer", "plurality")))
     assert steps[-1].done == 6
     assert {row["method"] for row in read_scores(tmp_path)} == {"identity", "hammer", "plurality"}
@@ -345,10 +347,10 @@ def test_scoring_again_touches_the_given_records_only(tmp_path):
 def test_a_failing_task_is_reported_and_tried_again(tmp_path, monkeypatch):
     real = engine.run_task
 
-    def flaky(task):
+    def flaky(task, case):
         if task.case == "bv:4":
             raise QClusterError("the machine is on fire")
-        return real(task)
+        return real(task, case)
 
     monkeypatch.setattr(engine, "run_task", flaky)
     steps = list(run(plan(), tmp_path))
@@ -406,6 +408,62 @@ def test_a_case_that_has_changed_is_not_judged_by_the_wrong_ideal(tmp_path, monk
     assert len(read_scores(tmp_path)) == 2
 
 
+def test_a_project_may_move_with_its_circuits(tmp_path):
+    """A task is named by the place of its file: without a search, a moved folder could not be scored or continued."""
+    project, moved = tmp_path / "project", tmp_path / "moved"
+    project.mkdir()
+    (project / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}x q[0];")
+    (project / "c.toml").write_text('files = "mine.qasm"\nmachines = "flips:0.1"\nshots = 100\ntwirls = 1\n')
+    go(read_campaign(project / "c.toml"), project / "out")
+    shutil.copytree(project, tmp_path / "copy")
+    assert go(read_campaign(tmp_path / "copy" / "c.toml"), tmp_path / "copy" / "out")[0].done == 1
+    project.rename(moved)
+    assert [step.error for step in rescore(moved / "out", ("plurality",))] == ["", ""]
+    campaign = replace(read_campaign(moved / "c.toml"), seeds=(0, 1))
+    go(campaign, moved / "out")
+    assert len(list(load_samples(moved / "out"))) == 2
+    assert {row["case"] for row in read_scores(moved / "out")} == {f"file:{project / 'mine.qasm'}#0"}
+    (moved / "out" / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}h q[0];")  # nearer, and another
+    find_case.cache_clear()
+    cases_of_file.cache_clear()
+    go(replace(campaign, seeds=(0, 1, 2)), moved / "out")  # which names its file itself
+    with pytest.raises(StorageError, match="a different circuit now"):
+        list(load_samples(moved / "out"))
+
+
+@pytest.mark.parametrize("out", ["project/out", "results"])
+def test_a_project_may_move_with_a_folder_of_circuits(tmp_path, out):
+    """Only files beside the campaign's folder or above it were found, also where the campaign names the new place."""
+    project, moved = tmp_path / "project", tmp_path / "moved"
+    (project / "circuits").mkdir(parents=True)
+    (project / "circuits" / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}x q[0];")
+    plan = 'files = "circuits/mine.qasm"\nmachines = ["fake_manila", "flips:0.1"]\nshots = 100\ntwirls = 1\n'
+    (project / "c.toml").write_text(plan)
+    go(read_campaign(project / "c.toml"), tmp_path / out)
+    project.rename(moved)
+    out = out.replace("project", "moved")
+    go(replace(read_campaign(moved / "c.toml"), seeds=(0, 1)), tmp_path / out)
+    assert len(read_tasks(tmp_path / out)) == 4
+    if out == "moved/out":
+        assert not any(step.error for step in rescore(tmp_path / out, ("plurality",)))
+    (moved / "circuits" / "mine.ideal.json").write_text('{"0": 1}')
+    with pytest.raises(StorageError, match="is not the one that"):
+        go(replace(read_campaign(moved / "c.toml"), seeds=(0, 1, 2)), tmp_path / out)
+
+
+def test_workers_that_began_elsewhere_find_the_shots(tmp_path, monkeypatch):
+    def elsewhere(work, jobs, **_):
+        for job in jobs:
+            with contextlib.chdir("/"):
+                outcome = work(job)
+            yield outcome
+
+    monkeypatch.chdir(tmp_path)
+    go(plan(seeds=0), "out")
+    monkeypatch.setattr(engine, "spread", elsewhere)
+    assert not any(step.error for step in rescore("out", ("plurality",)))
+
+
 def test_two_processes_do_not_write_at_once(tmp_path):
     with Store(tmp_path), pytest.raises(StorageError, match="another process"):
         Store(tmp_path)
@@ -450,9 +508,9 @@ from qcluster.bench import campaign as engine
 from qcluster.bench import store, tasks
 from qcluster.bench.tasks import parse_campaign
 real = engine.run_task
-def slow(task):
+def slow(task, case):
     time.sleep(0.05)
-    return real(task)
+    return real(task, case)
 engine.run_task = slow
 plan = parse_campaign({plan!r})
 for step in engine.run(plan, sys.argv[1]):
@@ -492,7 +550,7 @@ def test_a_dead_worker_process_is_a_clear_error(tmp_path, monkeypatch):
         list(run(plan(), tmp_path, workers=2))
 
 
-def _die(task, methods):
+def _die(task, folder, methods):
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -124,6 +124,11 @@ def test_the_same_name_is_the_same_circuit():
     assert len(others) == 20
 
 
+@pytest.mark.parametrize(("family", "width"), [("sat", 7), ("parity_encoder", 5)])
+def test_a_family_with_a_usual_width_needs_none(family, width):
+    assert make_case(family).fingerprint == make_case(f"{family}:{width}").fingerprint
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -131,7 +136,12 @@ def test_the_same_name_is_the_same_circuit():
         ("paper/nonsense", "no paper circuit"),
         ("bv:four", "cannot be built"),
         ("bv:4:secret=01", "4 characters"),
-        ("bv:4:colour=3", "cannot be built"),
+        ("bv:4:colour=3", "the options of bv are secret; got 'colour'"),
+        ("ghz:3:depth=2", "ghz has no options; got 'depth'"),
+        ("mirror:4:n=3", "the options of mirror are depth, seed; got 'n'"),
+        ("ghz:", "ghz must have a width, written ghz:WIDTH"),
+        ("ghz", "ghz must have a width, written ghz:WIDTH"),
+        ("full_adder:4", "full_adder has one width, and is written full_adder"),
         ("mirror:4:depth=6,depth=7", "each option must come once; got depth=6,depth=7"),
         ("mirror:4:depth", "key=value"),
         ("hidden_shift:3", "even"),

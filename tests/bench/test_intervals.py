@@ -106,6 +106,16 @@ def test_where_all_circuits_agree_means_have_no_spread_and_shares_have():
         assert share_interval([hit == 10] * 30, circuits * 3) == pytest.approx((wilson.low, wilson.high))
 
 
+@pytest.mark.parametrize("number", [10, 12, 15, 33])
+def test_the_mean_of_a_column_lies_in_its_interval_to_the_last_digit(number):
+    """Where all circuits agree the interval is a point, and a report draws it as whiskers of no length."""
+    values = np.outer(np.ones(number), np.linspace(0.01, 0.3, 30))
+    low, high = mean_intervals(values, [str(k) for k in range(number)]).T
+    means = np.array([np.mean(column.copy()) for column in values.T])
+    assert (low <= means).all()
+    assert (means <= high).all()
+
+
 @pytest.mark.parametrize("hits", [1, 7, 20])
 def test_a_share_of_circuits_that_ran_once_has_wilsons_interval(hits):
     wilson = stats.binomtest(hits, 24).proportion_ci(method="wilson")

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from qcluster.device.jobs import submit
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.faults import run_faults
 from qcluster.device.prepare import Options, prepare
+from qcluster.device.run import Run
 from qcluster.errors import StorageError
 
 
@@ -50,10 +51,13 @@ def test_a_sample_keeps_what_methods_ask_for():
 def test_a_run_survives_the_file(tmp_path):
     """What is read back gives the same fault patterns: the compiled circuit, its schedule and the twirls are there."""
     sample = run_task(task("qaoa:4"))
+    sample = replace(sample, run=replace(sample.run, calibration_of="job"))  # as on hardware
     (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
     packed = pack_sample(sample)
+    assert json.loads(gzip.decompress(packed))["run"].keys() == {one.name for one in fields(Run)} - {"counts"}
     back = unpack_sample(packed, tmp_path, sample.ideal)
     assert pack_sample(back) == packed
+    assert back.run.calibration_of == "job"
     assert back.run.twirl_counts == sample.run.twirl_counts
     assert np.array_equal(back.run.flips, sample.run.flips)
     assert back.run.flips.any()
@@ -62,6 +66,39 @@ def test_a_run_survives_the_file(tmp_path):
     there, here = (run_faults(one.run, dt=one.dt) for one in (sample, back))
     assert np.array_equal(there.masks, here.masks)
     assert np.array_equal(there.rates, here.rates)
+
+
+def test_a_sample_without_the_fields_of_later_versions_is_read(tmp_path):
+    sample = run_task(task())
+    (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
+    content = json.loads(gzip.decompress(pack_sample(sample)))
+    for later in ("noiseless", "reference", "calibration_of"):
+        del content["run"][later]
+    back = unpack_sample(gzip.compress(json.dumps(content).encode()), tmp_path, sample.ideal)
+    assert pack_sample(back) == pack_sample(sample)
+
+
+@pytest.mark.parametrize(
+    ("machine", "place", "value", "said"),
+    [
+        ("fake_torino", ("run", "noiseless"), "no", "noiseless must be true or false; got 'no'"),
+        ("fake_torino", ("run", "twirl_counts"), [], "flips of the run must be 0 texts"),
+        ("fake_torino", ("run", "flips", 0), "nan", "flips of the run must be 2 texts of 3 characters 0 and 1"),
+        ("fake_torino", ("n_bits",), 4, "keys must have 4 bits; got .* with 3"),
+        ("flips:0.05", ("known", "rate"), "0.05", "rate must be a finite number of at least 0; got '0.05'"),
+        ("flips:0.05", ("known", "readout"), [["a", "b"]] * 3, "readout must be numbers"),
+    ],
+)
+def test_a_part_of_a_sample_of_another_kind_is_refused(tmp_path, machine, place, value, said):
+    sample = run_task(task(machine=machine))
+    if sample.run is not None:
+        (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
+    content = part = json.loads(gzip.decompress(pack_sample(sample)))
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(StorageError, match=said):
+        unpack_sample(gzip.compress(json.dumps(content).encode()), tmp_path, sample.ideal)
 
 
 def test_a_sample_reads_no_calibration_outside_its_folder(tmp_path):

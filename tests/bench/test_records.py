@@ -352,3 +352,13 @@ def test_a_record_that_was_never_scored_may_change(tmp_path):
     path.write_text('{"id": "a", "counts": {"00": 5, "01": 5}, "ideal": {"00": 1}}\n')
     list(score_samples(read_records(path), tmp_path / "out", ("identity",)))
     assert [float(row["success_probability"]) for row in read_scores(tmp_path / "out")] == [0.5]
+
+
+def test_records_that_cannot_be_read_leave_no_folder(tmp_path):
+    """A mistyped file name made a folder of that name."""
+    for content in (None, '{"id": "a", "counts": {"0": 1}}\nbroken'):
+        if content is not None:
+            (tmp_path / "typo.jsonl").write_text(content)
+        with pytest.raises((ValueError, StorageError)):
+            list(score_samples(read_records(tmp_path / "typo.jsonl"), tmp_path / "typo", ("identity",)))
+        assert not (tmp_path / "typo").exists()

@@ -207,6 +207,20 @@ def test_a_circuit_that_changed_since_it_was_sent_is_not_scored(service, tmp_pat
     assert [row["hellinger_fidelity"] for row in read_scores(folder)] == ["1.0", "1.0"]
 
 
+def test_a_project_that_moves_while_its_jobs_are_queued_is_collected(service, tmp_path):
+    project, moved = tmp_path / "project", tmp_path / "moved"
+    project.mkdir()
+    text = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nx q[0];\nmeasure q -> c;\n'
+    (project / "mine.qasm").write_text(text)
+    content = {key: value for key, value in PLAN.items() if key != "cases"} | {"files": "mine.qasm"}
+    clean(submit(parse_campaign(content, project), project / "c", service=service))
+    project.rename(moved)
+    clean(submit(parse_campaign(content, moved), moved / "c", service=service))
+    assert len(service.jobs()) == 1
+    clean(collect(moved / "c", ("identity",), service=service))
+    assert [row["hellinger_fidelity"] for row in read_scores(moved / "c")] == ["1.0"]
+
+
 def test_toys_and_empty_folders_are_named(tmp_path):
     with pytest.raises(ValueError, match="no machine to submit to"):
         list(submit(parse_campaign({**PLAN, "machines": "flips:0.1"}), tmp_path))

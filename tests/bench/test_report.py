@@ -277,6 +277,23 @@ def test_the_page_is_whole_and_needs_no_network(folder):
     assert groups["all"]["few"].startswith("Means of fewer")
     assert {one["circuits"] for one in groups["all"]["summaries"]} == {3}
     assert "<title>Flips &lt;/script&gt; &amp; more</title>" in page
+    assert 'stack.setAttribute("aria-label", titles.join(", "))' in page  # bars have no text that could be read aloud
+
+
+@pytest.mark.parametrize(
+    ("cases", "shown"),
+    [
+        (["file:/home/ada/ghz.qasm#0", "bv:4"], ["ghz.qasm#0", "bv:4"]),
+        (["file:/home/ada/a/ghz.qasm#0", "file:/home/ada/b/ghz.qasm#0"],) * 2,
+    ],
+)
+def test_a_file_is_named_without_its_folder_unless_two_have_one_name(tmp_path, cases, shown):
+    """The page, to be shown to others, named the folders of its author."""
+    with Store(tmp_path) as store:
+        for case in cases:
+            store.add(Outcome("", scores=(row(case, "identity", 0.5, case=case), row(case, "ours", 0.6, case=case))))
+    write_report(tmp_path, figures=False)
+    assert [task["case"] for task in data_of((tmp_path / "report.html").read_text())["tasks"]] == shown
 
 
 HOSTILE = {
@@ -458,6 +475,7 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
       document.title = JSON.stringify({ chosen, note, all, part, few: document.getElementById("few").textContent,
         before, after, found, name: document.getElementById("name").textContent,
         bars: document.querySelectorAll("#bars code").length,
+        label: document.querySelector("#bars .stack[role=img]").getAttribute("aria-label"),
         methods: document.querySelectorAll("#methods tbody tr").length });
     });
     </script></body>"""
@@ -469,6 +487,7 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
     assert "qaoa:4" in seen["name"]
     assert seen["chosen"] == ["qaoa:4"]  # also after another sort
     assert seen["bars"] == 16
+    assert re.fullmatch(r"ideal \S+, raw \S+, mitigated \S+", seen["label"])  # bars have no text of their own
     assert seen["methods"] == 4
     assert re.search(r"\(raw 0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\] by its shots\)", seen["note"])
     assert (seen["all"], seen["part"]) == ("6", "3")

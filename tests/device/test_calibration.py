@@ -1,4 +1,5 @@
 import dataclasses
+import datetime
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ from qiskit_aer.noise import (
 from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend, FakeKingston
 
 from qcluster.device import Calibration, read_calibration
+from qcluster.errors import CalibrationError
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +193,14 @@ def test_symmetric_readout_where_only_one_figure_is_published():
     calibration = read_calibration(GenericBackendV2(3, seed=1))
     assert calibration.readout_symmetric.all()
     assert (calibration.readout[:, 0] == calibration.readout[:, 1]).all()
+
+
+@pytest.mark.parametrize("backend", ["fake_manila", "aer"])
+def test_only_real_machines_have_figures_of_other_times(backend):
+    with pytest.raises(CalibrationError, match="is not a real machine, and keeps no figures of other times"):
+        read_calibration(backend, at=datetime.datetime(2026, 1, 1))
+    with pytest.raises(TypeError, match="at must be a datetime, or None for now; got '2026-01-01'"):
+        read_calibration(backend, at="2026-01-01")
 
 
 def test_several_two_qubit_gates():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from typer.testing import CliRunner
 
@@ -62,6 +63,20 @@ def test_cancel_reaches_the_service(cloud, bell, tmp_path):
         "--max-circuits", 1)  # fmt: skip
     assert "cancelled: c001, c002" in run("cancel", tmp_path / "run")
     assert [job["status"] for job in cloud.jobs.values()] == ["Cancelled", "Cancelled"]
+
+
+def test_what_was_not_sent_is_shown_as_cancelled_and_how_to_send_it(cloud, bell, tmp_path):
+    """It read "no job is waiting or running", and then that the request is continued."""
+    words = ("submit", bell, "-d", tmp_path / "run", "--backend", "ibm_manila", "--shots", 40, "--seed", 1)
+    cloud.refusal = RequestsApiError("503 Server Error: unavailable", 503)
+    assert CliRunner().invoke(app, ["jobs", *map(str, words)]).exception
+    assert "cancelled before it was sent" in run("cancel", tmp_path / "run")
+    cloud.refusal = None
+    assert run(*words).endswith(f"next: qcluster jobs collect {tmp_path / 'run'} --resubmit\n")
+    assert cloud.spent == 0
+    run("collect", tmp_path / "run", "--resubmit")
+    assert run(*words).endswith(f"next: qcluster jobs collect {tmp_path / 'run'}\n")
+    assert cloud.spent == 1
 
 
 @pytest.mark.parametrize(("twirling", "shape"), [("client", None), ("server", (4,))])

@@ -326,6 +326,11 @@ def test_more_shots_than_memory_holds_are_refused(ghz):
     for backend in ("aer", "fake_manila"):
         with pytest.raises(ValueError, match=r"at most 100,000,000 on a simulator, .* got 1,000,000,000"):
             execute([ghz(2)], backend, shots=10**9)
+    said = r"shots times reference_share must be at most 100,000,000 on a simulator, .* got 1,000,000,000"
+    with pytest.raises(ValueError, match=said):
+        execute([ghz(2)], "fake_manila", shots=10**6, reference=True, reference_share=1000)
+    with pytest.raises(ValueError, match="shots times reference_share must be a whole number from 1 to 2147483647"):
+        execute([ghz(2)], "fake_manila", shots=10**8, reference=True, reference_share=1000)
 
 
 def test_a_gate_that_the_simulator_does_not_know_is_a_failed_job(ghz):
@@ -423,3 +428,20 @@ def test_a_hundred_qubits(torino, ghz):
     (run,) = execute([ghz(100)], torino, shots=8192, twirls=8, seed=1, optimization_level=1)
     assert run.approximate
     assert run.shots == 8192
+
+
+@pytest.mark.parametrize("program", ["store", "empty body"])
+def test_programs_are_simulated_on_the_qubits_that_they_use(program):
+    """Aer kept all 133 qubits of the machine, for which no memory is enough."""
+    circuit = QuantumCircuit(2, 3)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    if program == "store":
+        circuit.store(circuit.clbits[1], expr.logic_not(circuit.clbits[0]))
+    else:
+        circuit.if_else((circuit.clbits[0], 0), QuantumCircuit(), None, [], [])
+    circuit.measure(1, 2)
+    (run,) = execute([circuit], "fake_torino", shots=500, seed=1)
+    assert run.counts.to_probs()["101"] > 0.85

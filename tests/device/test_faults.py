@@ -227,6 +227,14 @@ def test_mistakes_are_named():
     wrong.h(0)
     with pytest.raises(CalibrationError, match="lists no gate 'h'"):
         fault_masks(wrong, calibration)
+    prepared = QuantumCircuit(1)
+    prepared.prepare_state([0.6, 0.8])
+    with pytest.raises(CalibrationError, match="lists no gate 'state_preparation'"):
+        fault_masks(prepared, calibration)
+    started = QuantumCircuit(1)
+    started.initialize([0.6, 0.8])
+    with pytest.raises(ValueError, match="unitary gates on one or two qubits; got 'initialize'"):
+        fault_masks(started, calibration)
     three = QuantumCircuit(3)
     three.ccx(0, 1, 2)
     with pytest.raises(ValueError, match="one or two qubits"):

@@ -212,8 +212,9 @@ def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatc
 def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, monkeypatch):
     """The machine is gone, and with it the only way to the missing results."""
     folder, service = submitted(backend, tmp_path), cloud.account("mine")  # two circuits of three twirls, two a job
-    cloud.jobs["c003"].update(status="Failed", reason="the fridge is warm")
-    with pytest.raises(JobError, match=r"to read the others without them: --partial"):
+    cloud.jobs["c003"].update(status="Failed", reason="the fridge\nis warm.")
+    whole = r"job c003 ended as ERROR: Job c003 has failed: the fridge is warm\. Results .*: --partial$"
+    with pytest.raises(JobError, match=whole):
         jobs.collect(folder, service=service)
     first, second = jobs.read(folder, partial=True)
     assert (first.counts.to_counts(), second.counts.to_counts()) == ({"01": 30}, {"01": 10})
@@ -258,6 +259,8 @@ def test_what_has_arrived_keeps_its_reference(cloud, backend, tmp_path, lost, sh
     runs = jobs.read(folder, partial=True)
     wanted = [(name, shots[i]) for i, name in enumerate(("flip", "other")) if lost != i]
     assert [(run.profile.name, run.reference and run.reference.counts.shots) for run in runs] == wanted
+    noted = [run.profile.name for run in runs if "1 of 1 reference missing" in run.notes]
+    assert noted == [name for name, measured in wanted if not measured]
 
 
 def test_the_circuits_that_have_arrived_keep_their_numbers(cloud, backend, tmp_path, monkeypatch):

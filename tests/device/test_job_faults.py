@@ -194,6 +194,7 @@ def put(*keys, value):
         (put("prepared", 1, "flips", 0, value="0a1"), "flips of circuit 1 must be 3 texts of 3 characters"),
         (put("prepared", 0, "method", value="magic"), "method of circuit 0 must be one of hardware; got 'magic'"),
         (put("prepared", 0, "notes", value=[1]), "notes of circuit 0 must be a list of texts"),
+        (put("prepared", 0, "noiseless", value="no"), "noiseless of circuit 0 must be True or False; got 'no'"),
         (put("prepared", 0, value=[]), "circuit 0 must be an object"),
         (
             put("prepared", 0, "profile", "registers", value=[["meas", "3"]]),
@@ -239,6 +240,17 @@ def test_inverted_bits_in_a_stored_result_are_seen(request_, service, tmp_path):
     for act in (jobs.read, jobs.collect):
         with pytest.raises(StorageError, match=r"0001.json is not what was stored, as its SHA-256"):
             act(directory)
+
+
+def test_a_result_of_half_a_bit_is_refused_by_its_file(request_, service, tmp_path):  # noqa: F811
+    """The number was cut off where the file was checked, and refused without its name where the counts were read."""
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    jobs.collect(directory, service=service)
+    path = directory / "results" / "0001.json"
+    path.write_text(path.read_text().replace('"num_bits": 3', '"num_bits": 3.5'))
+    (directory / "log.jsonl").write_text("".join(kept(directory / "log.jsonl", without="done")))
+    with pytest.raises(StorageError, match=r"0001.json result 0, of circuit .* must have the registers"):
+        jobs.read(directory)
 
 
 def kept(path, without):

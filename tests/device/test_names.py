@@ -106,6 +106,30 @@ def test_a_length_in_an_unknown_unit_is_unknown_and_not_in_seconds(tmp_path):
     assert mine.error("cx", (0, 1)) == read_calibration(FakeManilaV2()).error("cx", (0, 1))
 
 
+def test_figures_that_are_missing_and_gates_that_are_faulty_are_known_from_the_properties(tmp_path):
+    """A T1 of null was an error in arithmetic, a lone readout error was lost, and a faulty gate counted as working."""
+    content = properties(FakeManilaV2())
+    for one in content["qubits"][1]:
+        one["value"] = None if one["name"] == "T1" else one["value"]
+    content["qubits"][2] = [one for one in content["qubits"][2] if one["name"] == "prob_meas1_prep0"]
+    for gate in content["gates"]:
+        if (gate["gate"], sorted(gate["qubits"])) in [("cx", [0, 1]), ("x", [4])]:
+            gate["parameters"].append({"name": "operational", "unit": "", "value": 0, "date": "2026-01-01T00:00:00Z"})
+    path = tmp_path / "props.json"
+    path.write_text(json.dumps(content))
+    mine, whole = Calibration.load(path), read_calibration(FakeManilaV2())
+    assert np.isnan(mine.t1).tolist() == [False, True, True, False, False]
+    assert mine.readout[2].tolist() == [whole.readout[2, 0]] * 2
+    assert mine.readout_symmetric.tolist() == [False, False, True, False, False]
+    assert [mine.is_dead("cx", pair) for pair in ((0, 1), (1, 0), (1, 2))] == [True, True, False]
+    assert mine.dead_couplings.sum() == 2
+    assert mine.dead_qubits.tolist() == [False] * 4 + [True]
+    content["qubits"][0][0]["value"] = "100"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="a part of the BackendProperties document is not what it should be"):
+        Calibration.load(path)
+
+
 def as_csv(path, one, *, named_pairs=True, columns=None):
     """Write a calibration of cx and sx gates as IBM's page does."""
     columns = columns or [

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
-from qiskit.circuit import Parameter
+from qiskit.circuit import Measure, Parameter
 from qiskit.circuit.random import random_circuit
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
+from qiskit_ibm_runtime.circuit import MidCircuitMeasure
 
 import qcluster as qc
 from qcluster.device.execute import execute
@@ -87,6 +89,32 @@ def test_circuits_on_recorded_machines_have_references(name):
         check(transpile(circuit, target=machine.backend.target, seed_transpiler=seed), seed)
 
 
+def noisy(*basis: str) -> AerSimulator:
+    """A simulator with these gates, whose pulses and couplings have errors; NoiseModel's own basis has no x."""
+    noise = NoiseModel(basis_gates=list(basis))
+    noise.add_all_qubit_quantum_error(
+        depolarizing_error(0.05, 1), [name for name in ("sx", "x", "rx") if name in basis]
+    )
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 2), ["cx"])
+    return AerSimulator(noise_model=noise)
+
+
+@pytest.mark.parametrize("basis", [("rz", "sx", "cx"), ("p", "sx", "cx"), ("u1", "sx", "x", "cx"), ("rz", "rx", "cx")])
+def test_a_reference_has_no_gate_that_its_machine_lacks(basis):
+    """An sx became an x without any error, and the calibration did not know the circuit."""
+    simulator = noisy(*basis)
+    for seed in range(6):
+        circuit = transpile(compiled(2 + seed, 4, seed, "cx"), basis_gates=list(basis), optimization_level=1)
+        reference = reference_circuit(circuit, qc.read_calibration(simulator), seed=seed)
+        assert set(reference.circuit.count_ops()) <= {*basis, "barrier", "measure"}
+        assert reads(reference.circuit) == {reference.expected: 50}
+        assert coupled(reference.circuit) == coupled(circuit)
+        assert reference.visible > 0.5
+    (run,) = execute([ghz(3)], simulator, shots=4000, reference=True, seed=7)
+    assert run.faults is not None
+    assert run.reference.report().ratio == pytest.approx(1, abs=0.2)
+
+
 def test_an_rx_by_a_half_turn_is_not_named_as_an_sx_that_became_x():
     circuit = QuantumCircuit(2)
     circuit.rx(0.3, 0)
@@ -118,6 +146,23 @@ def test_a_reference_keeps_places_times_and_mid_circuit_measurements():
     pulses = [sum(item.name in {"sx", "x"} for item in each.data) for each in (reference, circuit)]
     assert pulses[0] - pulses[1] in (0, 1)
     assert len(reads(reference)) == 1
+
+
+def test_a_mid_circuit_measurement_of_another_kind_is_one():
+    """IBM's measure_2 was refused as a gate that no IBM machine has."""
+    circuits = []
+    for kind in (Measure(), MidCircuitMeasure("measure_2")):
+        circuit = QuantumCircuit(2, 2)
+        circuit.sx([0, 1])
+        circuit.cz(0, 1)
+        circuit.append(kind, [1], [0])
+        circuit.sx(1)
+        circuit.measure(1, 1)
+        circuits.append(circuit)
+    plain, other = (reference_circuit(circuit, qc.read_calibration("fake_torino")) for circuit in circuits)
+    assert [item.name for item in other.circuit.data if item.clbits] == ["measure_2", "measure"]
+    assert (other.expected, other.changes, other.visible) == (plain.expected, plain.changes, plain.visible)
+    assert skeleton(circuits[0]) != skeleton(circuits[1])
 
 
 def test_free_angles_make_no_difference():
@@ -160,17 +205,17 @@ def test_every_pauli_but_the_stabilizers_of_the_state_flips_a_bit():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda c: c.h(0), "got 'h': compile it for an IBM machine"),
-        (lambda c: c.ccx(0, 1, 2), "got 'ccx'"),
+        (lambda c: c.h(0), "got 'h' in 'mine': compile it for an IBM machine that has rz and sx"),
+        (lambda c: c.ccx(0, 1, 2), "got 'ccx' in 'mine'"),
         (lambda c: c.if_test((c.clbits[0], 1)).__enter__(), None),
     ],
 )
 def test_what_has_no_reference_is_refused(build, message):
-    circuit = QuantumCircuit(3, 3)
+    circuit = QuantumCircuit(3, 3, name="mine")
     if message is None:
         with circuit.if_test((circuit.clbits[0], 1)):
             circuit.x(0)
-        message = "without control flow; got 'if_else'"
+        message = "without control flow; got 'if_else' in 'mine': run it without a reference"
     else:
         build(circuit)
     with pytest.raises(ValueError, match=message):
@@ -456,6 +501,7 @@ def test_what_holds_a_reference_or_is_a_part_of_one_is_told_from_it(take):
         (before.reference.noise, "got a MeasuredNoise: give the reference of a run"),
         (made, "got a Reference: give the reference of a run"),
         ([before], r"got a list: give one reference, such as reference=runs\[0\].reference"),
+        (None, "got a NoneType: a run without a reference has none to give: measure one, with reference=True, or omit"),
     ]:
         with pytest.raises(ValueError, match=f"or the reference of an earlier run; {said}"):
             take([ghz(3)], "fake_manila", reference=wrong)

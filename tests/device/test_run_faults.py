@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.quantum_info import Statevector
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, depolarizing_error
 
@@ -96,6 +97,24 @@ def test_the_noise_model_of_a_simulator_is_read(ghz):
     assert qc.mitigate(bare).method == "circuit"
 
 
+@pytest.mark.parametrize("error", [0.03, 0.06])
+@pytest.mark.parametrize("angle", [0.4, 0.7])
+def test_smooth_outputs_read_without_errors_lose_nothing(angle, error):
+    """Readout errors of 0 are far outside the training: up to 2.7 times the noise was undone, and .92 fell to .73."""
+    circuit = QuantumCircuit(4)
+    for _ in range(2):
+        circuit.rx(angle, range(4))
+        for i in range(3):
+            circuit.rzz(0.6, i, i + 1)
+    ideal = Statevector(circuit).probabilities_dict()
+    circuit.measure_all()
+    noise = NoiseModel(basis_gates=["cx", "rx", "rz"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(error, 2), ["cx"])
+    (run,) = execute([circuit], AerSimulator(noise_model=noise), shots=8192, twirls=8, seed=5)
+    raw, mitigated = (qc.metrics.hellinger_fidelity(d, ideal) for d in (run.counts, qc.mitigate(run).distribution))
+    assert mitigated > raw + 0.003
+
+
 def test_runs_without_published_noise_are_mitigated_by_their_counts_and_say_so(ghz):
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 1), ["reset"])
@@ -135,7 +154,7 @@ def test_what_cannot_be_read_is_said(run):
     counts = qc.Distribution.of({"111": 300, "011": 20, "101": 20})
     odd = dataclasses.replace(run, profile=qc.read_profile(circuit, run.calibration), counts=counts)
     assert odd.faults is None
-    assert odd.faults_missing == "the circuit must hold gates on one or two qubits; got 'ccx'"
+    assert odd.faults_missing == "the circuit must hold unitary gates on one or two qubits; got 'ccx'"
     alone = qc.mitigate(counts)
     fixed = qc.mitigate(odd)
     assert (

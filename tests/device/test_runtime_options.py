@@ -364,6 +364,17 @@ def test_refusals_say_in_one_line_what_to_do(cloud, backend, error, said):
     assert cloud.spent == 1
 
 
+def test_words_of_the_service_keep_their_quotes_and_have_one_full_stop(cloud, backend):
+    """A quote that ends them was cut off, though the one that opens it came later."""
+    cloud.refusal = RequestsApiError("503 Server Error: unavailable", 503)
+    with pytest.raises(JobError, match=r"Failed to run program: '503 Server Error: unavailable': try again later$"):
+        execute([bell()], backend, shots=20, seed=1, directory="kept")
+    session = Session(backend=backend)
+    session.close()
+    with pytest.raises(JobError, match=r"take the job: The session is closed: open a new Session or Batch$"):
+        execute([bell()], session, shots=20, seed=1, directory="other")
+
+
 def test_the_same_call_goes_on_with_the_same_request(cloud, backend, tmp_path):
     """What was paid for is read, what is under way is waited for: nothing is sent twice."""
     first, second = (execute([bell()], backend, shots=40, twirls=2, seed=None, directory="kept") for _ in range(2))

@@ -94,6 +94,43 @@ def test_a_run_comes_back_from_json(run):
             qc.Run.from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("noiseless",), "no", "noiseless must be true or false; got 'no'"),
+        (("approximate",), 0, "approximate must be true or false; got 0"),
+        (("seed",), True, "seed must be a whole number; got True"),
+        (("backend",), None, "backend must be a text; got None"),
+        (("notes",), "slow", "notes must be a list of texts; got 'slow'"),
+        (("versions",), {"qiskit": 2}, "versions must be an object of texts"),
+        (("options",), None, "options must be an object; got None"),
+        (("options", "runtime"), None, "runtime of the options must be an object of objects; got None"),
+        (("options", "runtime"), {"twirling": 1}, "runtime of the options must be an object of objects"),
+        (("profile", "n_qubits"), "5", "n_qubits must be a whole number; got '5'"),
+        (("profile", "duration"), None, "duration must be a number; got None"),
+        (("profile", "mid_circuit", 0), "false", "mid_circuit must be true and false"),
+        (("profile", "measured", 0), 0.5, "measured must be whole numbers"),
+        (("profile", "measured", 0), 9, r"qubits of a profile must lie in 0\.\.4; got 9"),
+        (("profile", "idle"), [0.0], r"idle of a profile must have shape \(5,\); got \(1,\)"),
+        (("profile", "gates", 0, 1), ["0"], r"qubits of a profile must lie in 0\.\.4; got '0'"),
+        (("profile", "gates", 0, 2), "many", "gates must be triples of a name, qubits and a number"),
+        (("calibration", "date"), 2026, "date must be a text; got 2026"),
+        (("calibration", "gates_1q", 0), None, "gates_1q must be a list of texts"),
+        (("calibration", "dead_qubits", 0), "false", "dead_qubits must be true and false"),
+        (("calibration", "couplings", 0), [0.9, 1], "couplings must be whole numbers"),
+        (("calibration", "t1", "values", 0), "1e-4", "a part of the qcluster-calibration is not what it should be"),
+    ],
+)
+def test_a_part_of_another_kind_is_refused_as_it_is_read(run, place, value, said):
+    """Texts counted as true, fractions were cut off, and what was not looked at failed where it was used."""
+    content = part = json.loads(run.to_json())
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(ValueError, match=said):
+        qc.Run.from_json(json.dumps(content))
+
+
 def test_a_run_without_shots_comes_back_from_json(run):
     none = qc.Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0))
     empty = dataclasses.replace(run, counts=none, twirl_counts=(none,) * 4)

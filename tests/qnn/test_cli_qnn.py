@@ -1,6 +1,7 @@
 """The commands, through Typer's own runner."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def test_train_and_evaluate_exactly(tmp_path):
     shown = done.stdout.splitlines()
     assert shown[0] == "65 parameters on 16 data qubits; 254 samples to train, 110 to test"  # no bar
     assert shown[-1] == f"model: {model}"
-    assert "loss 0." in done.stderr
+    assert "25/25" in done.stderr
     assert json.loads(model.read_text())["format"] == "qcluster-qnn"
     done = run("evaluate", model, "--json", values)
     assert done.exit_code == 0, done.output
@@ -42,6 +43,8 @@ def test_images_of_the_users_own(tmp_path):
         assert "10 parameters on 9 data qubits" in done.output
         assert "test 1.0" in done.output or "test 0.9" in done.output
         assert run("evaluate", tmp_path / "m.json", "--data", tmp_path / "set.npz", "--size", 3).exit_code == 0
+        with pytest.raises(ValueError, match="9 features of the model; they have 16: see --size"):
+            run("evaluate", tmp_path / "m.json", "--data", tmp_path / "set.npz")
 
 
 def test_bad_names_are_told(tmp_path):
@@ -147,7 +150,18 @@ def test_a_training_that_breaks_off_keeps_what_was_paid_for(tmp_path, monkeypatc
     assert model.fit(digits.X, digits.y).loss_curve_[0] < first
 
 
-def test_a_training_that_never_began_writes_nothing(tmp_path):
-    with pytest.raises(ValueError, match="solver must be one of"):
-        run("train", "--solver", "newton", "--out", tmp_path / "m.json")
+def test_a_bar_ends_at_its_end(tmp_path):
+    """Where starts converged before max_iter, it ended at 839/1000."""
+    done = run("train", "--out", tmp_path / "m.json")
+    rounds, planned = re.findall(r"(\d+)/(\d+)", done.stderr)[-1]
+    assert rounds == planned
+
+
+def test_a_training_that_never_began_writes_nothing(tmp_path, capsys):
+    """An empty bar stood before the error."""
+    context = typer.Context(typer.main.get_command(qnn_app))
+    for wrong in ({"solver": "newton"}, {"ansatz": "zy"}, {"backend": "fake_torrino"}):
+        with pytest.raises(ValueError, match="must"):
+            train(context, tmp_path / "m.json", **wrong)
     assert not (tmp_path / "m.json").exists()
+    assert not capsys.readouterr().err.strip()

@@ -3,6 +3,7 @@
 import gzip
 import struct
 import warnings
+import zipfile
 import zlib
 
 import numpy as np
@@ -160,6 +161,38 @@ def test_idx_numbers_of_other_types(tmp_path):
     assert load_idx(tmp_path / "images", size=2, threshold=None).X.tolist() == [[0, 1, 0.25, 0.75]]
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_picture_that_is_cut_short_is_named(tmp_path, ending):
+    """Pillow's error does not name it, among thousands of others in the folder."""
+    from matplotlib.image import imsave
+
+    folder = tmp_path / "set" / "a"
+    folder.mkdir(parents=True)
+    imsave(folder / f"x.{ending}", np.random.default_rng(0).random((32, 32)))
+    content = (folder / f"x.{ending}").read_bytes()
+    for end in (20, len(content) // 2):
+        (folder / f"x.{ending}").write_bytes(content[:end])
+        with pytest.raises(StorageError, match=rf"x\.{ending}: damaged, or of another kind"):
+            load_images(tmp_path / "set")
+
+
+def test_an_archive_with_a_wrong_place_or_a_wrong_array_is_named(tmp_path):
+    """The first is an OSError without a name; for the second, NumPy says how to load a pickle."""
+    path = tmp_path / "x.npz"
+    np.savez(path, images=np.zeros((2, 4, 4)), labels=np.arange(2))
+    content = path.read_bytes()
+    directory = content.rfind(b"PK\x05\x06")
+    path.write_bytes(content[: directory + 16] + b"\xff\xff\xff\x7f" + content[directory + 20 :])
+    with pytest.raises(StorageError, match=r"x\.npz: damaged, or of another kind"):
+        load_images(path)
+    for content, said in ((b"no array", "holds something else"), (b"\x93NUMPY\x01\x00\x00\x00", "")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("images.npy", content)
+            archive.writestr("labels.npy", content)
+        with pytest.raises(ValueError, match=rf"x\.npz must hold the arrays images and labels; {said}"):
+            load_images(path)
+
+
 def test_pictures_of_any_kind_and_case(tmp_path):
     from matplotlib.image import imsave
 
@@ -254,7 +287,7 @@ def test_values_tell_the_range_of_grey(tmp_path):
         ({"images": np.full((1, 4, 4), -0.1)}, "got -0.1"),
         ({"images": np.full((1, 4, 4), np.nan)}, "got nan"),
         ({"size": 0}, "size must be a whole number of at least 1; got 0"),
-        ({"threshold": "half"}, "threshold must be a finite number"),
+        ({"threshold": "half"}, "threshold must be a finite number; got 'half'"),
     ],
 )
 def test_what_is_no_grey_image_is_named(wrong, said):

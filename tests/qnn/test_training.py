@@ -163,6 +163,15 @@ def test_class_weights_are_sample_weights():
             QNNClassifier(class_weight=bad).fit(X, y)
 
 
+def test_balanced_classes_count_the_weights_of_their_rows():
+    """A row of weight 3 counted once, so classes were balanced by rows and not by weights, unlike repeated rows."""
+    X, y = digits.X[:60], digits.y[:60]
+    times = np.where(y == 3, 3, 1)
+    weighted = QNNClassifier(class_weight="balanced", random_state=0).fit(X, y, times)
+    repeated = QNNClassifier(class_weight="balanced", random_state=0).fit(np.repeat(X, times, 0), np.repeat(y, times))
+    assert weighted.theta_ == pytest.approx(repeated.theta_)
+
+
 def test_partial_fits_go_on():
     model, order = QNNClassifier(random_state=0), np.random.default_rng(1).permutation(len(digits.y))
     for at in range(0, 364, 14):
@@ -174,6 +183,8 @@ def test_partial_fits_go_on():
     assert model.classes_.tolist() == [3, 6]
     with pytest.raises(ValueError, match=r"labels must be among \[3, 6\]"):
         model.partial_fit(digits.X[:1], [5])
+    with pytest.raises(ValueError, match="got one class, 3: pass all labels as classes="):
+        QNNClassifier().partial_fit(digits.X[:1], [3])
     with pytest.raises(ValueError, match=r"classes must be those of the first call, \[3, 6\]; got \[3, 6, 8\]"):
         model.partial_fit(digits.X[:1], digits.y[:1], classes=[3, 6, 8])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import Parameter, signature
 from math import isfinite
 from typing import Any
 
@@ -161,6 +162,7 @@ def make_case(spec: str) -> Case:
         named = dict(pairs)
         if len(named) < len(pairs):
             raise ValueError(f"each option must come once; got {options}")
+        _check_call(family, width, named)
         _check_work(family, positional[0] if positional else 1, named)
         case = FAMILIES[family](*positional, **named)
     except (TypeError, ValueError, QiskitError) as error:
@@ -194,6 +196,20 @@ def _whole(text: str, name: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"{name} must be a whole number; got {text!r}") from None
+
+
+def _check_call(family: str, width: str, options: dict[str, Any]) -> None:
+    """Refuse a width that is missing, or that a family does not have, and options that it does not have."""
+    parameters = signature(FAMILIES[family]).parameters
+    if width and "n" not in parameters:
+        raise ValueError(f"{family} has one width, and is written {family}")
+    if not width and "n" in parameters and parameters["n"].default is Parameter.empty:
+        raise ValueError(f"{family} must have a width, written {family}:WIDTH")
+    known = [name for name in parameters if name != "n"]
+    unknown = next((name for name in options if name not in known), None)
+    if unknown is not None:
+        offered = f"the options of {family} are {', '.join(known)}" if known else f"{family} has no options"
+        raise ValueError(f"{offered}; got {unknown!r}{suggestion(unknown, known)}")
 
 
 def _check_work(family: str, width: int, options: dict[str, Any]) -> None:

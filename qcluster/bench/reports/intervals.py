@@ -69,7 +69,7 @@ def mean_intervals(
         means.append(totals[picks].sum(axis=1) / sizes[picks].sum(axis=1)[:, None])
     tail = _NORMAL.cdf(-sqrt(n_circuits / (n_circuits - 1)) * _student_reach(n_circuits))
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
-    center = values.mean(axis=0)
+    center = values.T.copy().mean(axis=1)  # rounded as the mean of each column by itself, which must lie within
     return np.stack([np.minimum(low, center), np.maximum(high, center)], axis=1)
 
 

@@ -1,11 +1,11 @@
 """The report as one self-contained HTML page: forest plot, sortable tables, strings of any sample; works offline."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from math import isnan, nan
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from qcluster.bench.reports.about import About
@@ -104,9 +104,10 @@ def _version(package: str) -> str:
 
 
 def _tasks(rows: Sequence[Mapping[str, str]], bars: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
-    tasks: dict[str, dict[str, Any]] = {}
+    names, tasks = _case_names({row["case"] for row in rows}), dict[str, dict[str, Any]]()
     for row in rows:
         task = tasks.setdefault(row["task"], {**{key: row[key] for key in _COLUMNS}, "hf": {}, "bars": {}, "note": {}})
+        task["case"] = names[row["case"]]
         task["hf"][row["method"]] = fidelity = _rounded(float(row["hellinger_fidelity"] or nan))
         task["note"][row["method"]] = row["note"] or row["status"]
         task["bars"][row["method"]] = bars.get((row["task"], row["method"]), "")
@@ -114,6 +115,12 @@ def _tasks(rows: Sequence[Mapping[str, str]], bars: Mapping[tuple[str, str], str
         if row["method"] == RAW and fidelity is not None and shots > 0:
             task["ends"] = raw_interval(fidelity, shots)
     return list(tasks.values())
+
+
+def _case_names(cases: Collection[str]) -> dict[str, str]:
+    """Return the name to show for each case: of a user's file without its folder, unless two files have one name."""
+    short = {case: PurePath(case).name if case.startswith("file:") else case for case in cases}
+    return short if len(set(short.values())) == len(short) else {case: case for case in cases}
 
 
 def _summary_values(summary: Summary) -> dict[str, object]:

@@ -23,8 +23,6 @@ _CHUNK = 1 << 22
 """Pairwise distances computed at once, to bound memory."""
 _ROWS = 1 << 11
 """Rows converted to numbers or packed at once, to bound memory."""
-_RADIX_SORT_FROM = 1 << 10
-"""Number of rows from which `_radix_sort` is faster than ``np.lexsort``."""
 
 
 def parse_bitstrings(texts: Sequence[str]) -> Bits:
@@ -110,26 +108,24 @@ def unpack(words: Words, n_bits: int) -> Bits:
 
 
 def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
-    """Return the strings at given indices of a vector over all 2^n strings, ``(n_indices, n_bits) bool``; n <= 64.
-
-    Example:
-        >>> index_bits(np.array([1, 6]), 3).astype(int)
-        array([[1, 0, 0],
-               [0, 1, 1]])
-    """
+    """Return the strings at given indices of a vector over all 2^n strings, ``(n_indices, n_bits) bool``; n <= 64."""
     return unpack(indices.astype(np.uint64)[:, None], n_bits)
 
 
 def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Sort packed strings by value, the highest classical bit being the most significant, and find the distinct ones.
 
-    Returns the order of rows that sorts them, and the positions in that order at which a new string starts.
+    Returns the order of rows that sorts them, which is stable, and the positions in it at which a new string starts.
     """
-    if len(words) >= _RADIX_SORT_FROM:
-        order, new = _radix_sort(words)
-    else:
-        order, new = np.lexsort(words.T), np.ones(len(words), dtype=bool)
-        new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
+    order = np.argsort(words[:, -1], kind="stable")
+    if words.shape[1] > 1:  # the other words order those that agree in the highest: faster than a sort of all by each
+        highest, tied = words[order, -1], np.zeros(len(words), dtype=bool)
+        tied[1:] = highest[1:] == highest[:-1]
+        tied[:-1] |= tied[1:]
+        rows = order[tied]
+        order[tied] = rows[np.lexsort(words[rows].T)]
+    new = np.ones(len(words), dtype=bool)
+    new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
     return order, np.flatnonzero(new)
 
 
@@ -153,46 +149,6 @@ def distinct(bits: Bits) -> tuple[Bits, NDArray[np.intp]]:
     return unpack(words, bits.shape[1])[:, ::-1], index
 
 
-def _radix_sort(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Sort packed strings by value, keeping the order of equal ones; mark where a new value starts.
-
-    The highest bits are sorted first, then the next ones among strings that agree so far, and so on. The position of
-    a row fills the lowest bits of its key. This is several times as fast as ``argsort`` and ``lexsort``.
-    """
-    low = (len(words) - 1).bit_length()
-    remaining = 64 * (words.shape[1] - 1) + int(words[:, -1].max()).bit_length()
-    order, slots = np.arange(len(words)), np.arange(len(words))
-    group, n_groups, new = np.zeros(1, dtype=np.uint64), 1, np.zeros(len(words), dtype=bool)
-    new[0] = True
-    while remaining and len(slots):
-        width = min(remaining, 64 - low - (n_groups - 1).bit_length())
-        remaining -= width
-        rows = order[slots]
-        key = group << np.uint64(width) | _bit_field(words, rows, remaining, width)
-        key = key << np.uint64(low) | np.arange(len(slots), dtype=np.uint64)
-        key.sort()
-        order[slots] = rows[(key & np.uint64((1 << low) - 1)).astype(np.intp)]
-        key >>= np.uint64(low)
-        starts = np.r_[True, key[1:] != key[:-1]]
-        new[slots] |= starts
-        if not remaining:
-            break
-        tied = ~(starts & np.r_[starts[1:], True])
-        slots, starts = slots[tied], starts[tied]
-        group = (np.cumsum(starts) - 1).astype(np.uint64)
-        n_groups = int(np.count_nonzero(starts))
-    return order, new
-
-
-def _bit_field(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
-    """Return the bits ``low`` to ``low + width - 1`` of selected packed strings, as numbers."""
-    word, shift = divmod(low, 64)
-    value = words[rows, word] >> np.uint64(shift)
-    if shift + width > 64:
-        value |= words[rows, word + 1] << np.uint64(64 - shift)
-    return np.asarray(value & np.uint64((1 << width) - 1))
-
-
 def _words_of_little_bytes(packed: Bytes) -> Words:
     n_words = max(1, (packed.shape[1] + 7) // 8)
     padded = np.zeros((len(packed), 8 * n_words), dtype=np.uint8)
@@ -201,44 +157,26 @@ def _words_of_little_bytes(packed: Bytes) -> Words:
 
 
 def hamming(left: Words, right: Words) -> NDArray[np.int64]:
-    """Return the Hamming distance of each pair of packed strings, ``(n_left, n_right) int64``.
-
-    Example:
-        >>> hamming(pack(np.array([[True, False]])), pack(np.array([[True, True], [False, True]])))
-        array([[1, 2]])
-    """
-    distances = np.empty((len(left), len(right)), dtype=np.int64)
+    """Return the Hamming distance of each pair of packed strings, ``(n_left, n_right) int64``."""
+    distances = np.zeros((len(left), len(right)), dtype=np.int64)
     step = max(1, _CHUNK // max(1, len(right)))
     for start in range(0, len(left), step):
         part = left[start : start + step]
-        total = np.bitwise_count(part[:, None, 0] ^ right[None, :, 0]).astype(np.int64)
-        for word in range(1, left.shape[1]):
-            total += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
-        distances[start : start + step] = total
+        for word in range(left.shape[1]):
+            distances[start : start + step] += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
     return distances
 
 
 def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
-    """Return the distance of each of k packed strings, except the first, to the nearest one before it, ``(k - 1,)``.
-
-    Example:
-        >>> nearest_earlier(pack(np.array([[True, True], [False, False], [False, True]])), 2).tolist()
-        [2, 1]
-    """
+    """Return the distance of each of k packed strings, except the first, to the nearest one before it, ``(k - 1,)``."""
     distances = hamming(words[1:], words[:-1])
     distances[upper_triangle(len(distances))] = n_bits  # the largest distance: ignores strings that come later
     return np.asarray(distances.min(axis=1, initial=n_bits), dtype=np.intp)
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum, for each bit, the weights ``(..., n_rows)`` of the rows in which it is 1, to ``(..., n_bits)``.
-
-    This is ``weights @ bits``, computed in chunks.
-
-    Example:
-        >>> weight_of_ones(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
-        array([5., 3.])
-    """
+    """Return ``weights @ bits``, computed in chunks: for each bit, the sum of the weights ``(..., n_rows)`` of the rows
+    in which it is 1, ``(..., n_bits)``."""
     ones = np.zeros((*weights.shape[:-1], bits.shape[1]))
     for start in range(0, len(bits), _ROWS):
         ones += weights[..., start : start + _ROWS] @ bits[start : start + _ROWS]
@@ -246,12 +184,7 @@ def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float
 
 
 def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
-    """Return ``pack(bits[:, columns])``, computed in chunks, which is several times as fast.
-
-    Example:
-        >>> pack_columns(np.array([[True, False, False]]), np.array([2, 1, 0]))
-        array([[4]], dtype=uint64)
-    """
+    """Return ``pack(bits[:, columns])``, computed in chunks, which is several times as fast."""
     words = np.empty((len(bits), max(1, -(-len(columns) // 64))), dtype=np.uint64)
     for start in range(0, len(bits), _ROWS):
         words[start : start + _ROWS] = pack(np.take(bits[start : start + _ROWS], columns, axis=1))
@@ -274,10 +207,6 @@ def most_frequent_row(bits: Bits, weights: NDArray[np.float64]) -> int:
     """Return the row of the most frequent string; among several, the one whose single bits are the most common.
 
     The result does not depend on how the bits are labelled, unless strings are still tied after that.
-
-    Example:
-        >>> most_frequent_row(np.array([[False, False], [False, True], [True, True]]), np.array([3.0, 1.0, 3.0]))
-        2
     """
     rows = np.flatnonzero(weights == weights.max())
     if len(rows) == 1:

@@ -356,12 +356,7 @@ def read_with_width(source: Any, n_bits: int) -> Distribution:
 
 
 def are_probabilities(d: Distribution) -> bool:
-    """Return whether the weights of several strings sum to 1 or less, so that they cannot be shots.
-
-    Example:
-        >>> are_probabilities(Distribution.of({"0": 0.9, "1": 0.1})), are_probabilities(Distribution.of({"0": 1}))
-        (True, False)
-    """
+    """Return whether the weights of several strings sum to 1 or less, so that they cannot be shots."""
     return d.shots <= 1 + 1e-6 and d.n_outcomes > 1
 
 
@@ -391,12 +386,7 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
 
 
 def histogram(d: Distribution) -> Floats:
-    """Return the shots of all strings, ``(2**n_bits,)``: entry y is for the string whose bits are the digits of y.
-
-    Example:
-        >>> histogram(Distribution.of({"00": 3, "10": 1})).tolist()
-        [3.0, 0.0, 1.0, 0.0]
-    """
+    """Return the shots of all strings, ``(2**n_bits,)``: entry y is for the string whose bits are the digits of y."""
     return np.bincount(d.words[:, 0].astype(np.intp), d.weights, 1 << d.n_bits).astype(np.float64, copy=False)
 
 

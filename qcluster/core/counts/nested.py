@@ -27,12 +27,7 @@ def is_wrapped(source: Any) -> bool:
 
 
 def describe_format(document: Mapping[str, Any]) -> str:
-    """Describe the format of a qcluster document that is not counts, and how to use it if it contains some.
-
-    Example:
-        >>> describe_format({"format": "qcluster-run", "version": 1})
-        'of the format qcluster-run: mitigate takes qcluster.Run.from_json(text)'
-    """
+    """Describe the format of a qcluster document that is not counts, and how to use it if it contains some."""
     cure = ": mitigate takes qcluster.Run.from_json(text)" if document["format"] == "qcluster-run" else ""
     return f"of the format {document['format']}{cure}"
 
@@ -83,12 +78,7 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
 
 
 def stated_width(source: Mapping[str, Any], otherwise: int | None = None) -> Any:
-    """Return the number of bits stated beside counts, as ``num_bits`` or ``n_bits``; `otherwise` if neither is there.
-
-    Example:
-        >>> stated_width({"counts": {"0x3": 3}, "n_bits": 5})
-        5
-    """
+    """Return the number of bits stated beside counts, as ``num_bits`` or ``n_bits``; else `otherwise`."""
     widths = [source[name] for name in ("num_bits", "n_bits") if source.get(name) is not None]
     if widths and widths[0] != widths[-1]:
         raise ValueError(f"num_bits and n_bits must be one number; got {widths[0]!r:.40} and {widths[-1]!r:.40}")
@@ -96,12 +86,7 @@ def stated_width(source: Mapping[str, Any], otherwise: int | None = None) -> Any
 
 
 def width_of_registers(sizes: Any) -> int | None:
-    """Add up the sizes of classical registers, ``[[name, size], ...]``; None if `sizes` has another form.
-
-    Example:
-        >>> width_of_registers([["a", 2], ["b", 3]])
-        5
-    """
+    """Add up the sizes of classical registers, ``[[name, size], ...]``; None if `sizes` has another form."""
     if not isinstance(sizes, (list, tuple)) or not sizes:
         return None
     pairs = [pair for pair in sizes if isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[1], int)]
@@ -112,7 +97,9 @@ def _order_of(source: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the register names in the order that a wrapper states; empty if it states none."""
     header = source.get("header")
     sizes = header.get("creg_sizes") if isinstance(header, Mapping) else None
-    names = [pair[0] for pair in sizes if pair] if isinstance(sizes, (list, tuple)) else source.get("field_names")
+    if isinstance(sizes, (list, tuple)):
+        return tuple(str(pair[0]) for pair in sizes if isinstance(pair, (list, tuple)) and pair)
+    names = source.get("field_names")
     return tuple(map(str, names)) if isinstance(names, (list, tuple)) else ()
 
 
@@ -145,7 +132,7 @@ def _register(data: Any, width: int | None, order: Sequence[str]) -> Inner:
 def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
     """Join the shots of several registers, in the order of `order`: a JSON object itself has no order."""
     wide = {name: register for name, register in data.items() if _width(register) != 0}
-    if len(wide) == 1:
+    if len(wide) == 1 and all(isinstance(register, Mapping) for register in wide.values()):
         return unwrap(*wide.values())
     if not set(wide) <= set(order):
         first = next(iter(wide), next(iter(data)))
@@ -157,7 +144,8 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
     for name in order:
         if name not in wide:
             continue
-        width, samples = _width(wide[name]), wide[name].get("samples")
+        width = _width(wide[name])
+        samples = None if width is None else wide[name].get("samples")
         if not isinstance(width, int) or isinstance(width, bool) or width < 0 or not isinstance(samples, (list, tuple)):
             raise TypeError(f"register {name!r} must hold 'samples', a list, and 'num_bits', a whole number")
         columns.insert(0, [f"{_number(name, sample, width):0{width}b}" for sample in samples])

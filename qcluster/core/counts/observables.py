@@ -70,10 +70,11 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         strange = [key for key in observable if not isinstance(key, str)]
         if strange:
             raise TypeError(f"terms of an observable must be strings of I and Z; got {strange[0]!r}")
-        terms = list(observable)
-        coefficients = _real(list(observable.values()), lambda term: repr(terms[term]))
-        if coefficients.ndim > 1:
-            raise TypeError(f"each term of an observable must have one number; got {short_repr(observable[terms[0]])}")
+        terms, factors = list(observable), list(observable.values())
+        several = [factor for factor in factors if isinstance(factor, (list, tuple)) or np.ndim(factor)]
+        if several:
+            raise TypeError(f"each term of an observable must have one number; got {short_repr(several[0])}")
+        coefficients = _real(factors, lambda term: repr(terms[term]))
         return _pauli_sum(_masks([term.replace(" ", "") for term in terms], n_bits), coefficients)
     if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
         return _of_operator(observable, n_bits)

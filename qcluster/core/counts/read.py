@@ -115,22 +115,7 @@ def sets_pooled(source: Any) -> int:
 
 
 def read_point(source: Any, point: tuple[int, ...], num_bits: int | None = None) -> Rows:
-    """Read the counts of one parameter set of a sweep, in the form that `read` returns.
-
-    Args:
-        source: counts with parameter sets, see `shape_of_sets`.
-        point: index of the parameter set, one number for each dimension of the sweep.
-        num_bits: as in `read`.
-
-    Raises:
-        ValueError: there is no such parameter set.
-
-    Example:
-        >>> from qiskit.primitives import BitArray
-        >>> words, weights, n_bits = read_point(BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2), (1,))
-        >>> words.tolist(), weights.tolist(), n_bits
-        ([[3], [3]], [1.0, 1.0], 2)
-    """
+    """Read the counts of one parameter set of a sweep, by its index, in the form that `read` returns."""
     shape = shape_of_sets(source)
     if len(point) != len(shape) or not all(0 <= place < size for place, size in zip(point, shape, strict=True)):
         raise ValueError(f"the point must be an index into a sweep of the shape {shape}, from 0; got {point}")
@@ -140,13 +125,7 @@ def read_point(source: Any, point: tuple[int, ...], num_bits: int | None = None)
 
 def notes_on(source: Any, *, pooled: bool = True) -> list[str]:
     """Return notes on a source of counts, for facts that matter to its user but do not show in the counts; `pooled`
-    tells whether all its parameter sets are read together.
-
-    Example:
-        >>> from qiskit.primitives import BitArray
-        >>> notes_on(BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2))
-        ['the shots of 2 parameter sets are pooled']
-    """
+    tells whether all its parameter sets are read together."""
     sets = sets_pooled(source)
     notes = [f"the shots of {sets} parameter sets are pooled"] if pooled and sets > 1 else []
     metadata = None if isinstance(source, Mapping) else getattr(_only_pub(source), "metadata", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,7 @@ def decide_circuit(
     expect: str | None = None,
     candidates: Candidates | None = None,
     gate: Gate | None = None,
+    patterns: str = "the circuit's faults",
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
@@ -68,6 +70,7 @@ def decide_circuit(
         candidates: the result of `gather` if it is there already.
         gate: weighs the candidates; by default the one that ships for this number of bits, and for rates that are
             published, or up to 12 bits measured.
+        patterns: what `reason` calls the fault patterns, in the plural.
 
     Returns:
         The answer. Cost: that of `gather`, with transforms of 2^n_bits numbers up to 16 bits, of 2^12 to 2^18 numbers
@@ -87,11 +90,11 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
+    words = _Words(patterns, *(("the reference", "measured") if faults.measured else ("the calibration", "calibrated")))
     by_counts = decide(d) if candidates is None else candidates.alone
     if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     candidates = gather(d, faults, by_counts) if candidates is None else candidates
-    calibrated = flip_rates(candidates.kernel, faults)
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
         wide = candidates.models is None
@@ -100,20 +103,28 @@ def decide_circuit(
         share = 1 - float(weights[[*candidates.kept]].sum())
         root, why = weights @ candidates.roots, None
         credible = SCALES[candidates.fits] >= 1  # else the counts are sharper than the calibrated noise allows
-        drowned = credible and _faultless_share(faults) < _HARDLY_ANY and not by_counts.answer.applied
+        faultless = float(np.exp(-faults.expected_faults))  # share of the shots, by the calibration
+        drowned = credible and faultless < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
-            why = "what the circuit's faults explain may just as well be the ideal output"
+            why = f"what {patterns} explain may just as well be the ideal output"
         elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
-            why = "undoing the circuit's faults changes nothing"
+            why = f"undoing {patterns} changes nothing"
         if why is not None:
-            return left(d, "circuit", _reason_to_leave(faults, why) + weighed_by(gate), calibrated, confidence)
+            if faultless < _HARDLY_ANY:
+                claim = f"by {words.source}, only {faultless:.1%} of the shots come through without a fault"
+                why = (
+                    f"{claim}, so the counts say almost nothing about the circuit"
+                    if credible
+                    else f"{why}; {claim}, which cannot be true of counts as sharp as these"
+                )
+            return left(d, "circuit", why + weighed_by(gate), flip_rates(candidates.kernel, faults), confidence)
     else:
         weights, confidence, share = np.eye(len(candidates.roots))[SCALED + candidates.fits], None, 1.0
         root = candidates.roots[SCALED + candidates.fits]
     sparse = weights[STRINGS] > 0.5
     chosen = candidates.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(candidates)[int(np.argmax(weights[LOG_LINEAR:]))]
-    reason = name_heaviest(weights, LOG_LINEAR, lambda i: _phrase(candidates, weights, i), candidates.kept)
+    reason = name_heaviest(weights, LOG_LINEAR, lambda i: _phrase(candidates, weights, i, words), candidates.kept)
     return Mitigation(
         distribution=distributed(d, candidates.support.words, root * root),
         raw=d,
@@ -121,7 +132,7 @@ def decide_circuit(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=f"{reason}; {_agreement(candidates, root * root)}{weighed_by(gate)}",
+        reason=f"{reason}; {_agreement(candidates, root * root, words)}{weighed_by(gate)}",
         centroids=unpack(candidates.support.words[chosen], d.n_bits),
         weights=candidates.few.weights if sparse else np.zeros(0),
         rates=flip_rates(candidates.few.kernel if sparse else candidates.kernel.scaled(scale), faults),
@@ -136,28 +147,23 @@ def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
-def _faultless_share(faults: FaultMasks) -> float:
-    """Return the share of the shots that have no fault, by the calibration."""
-    return float(np.exp(-faults.expected_faults))
+class _Words(NamedTuple):
+    """What `Mitigation.reason` calls the noise."""
+
+    patterns: str
+    """The fault patterns, in the plural."""
+    source: str
+    """Where their rates come from."""
+    known: str
+    """How they are known."""
 
 
-def _reason_to_leave(faults: FaultMasks, reason: str) -> str:
-    """Return why counts are left: the reason given, unless almost every shot has a fault, which then is the reason."""
-    faultless = _faultless_share(faults)
-    if faultless >= _HARDLY_ANY:
-        return reason
-    return (
-        f"by the calibration, only {faultless:.1%} of the shots come through without a fault, so the counts say "
-        "almost nothing about the circuit"
-    )
-
-
-def _phrase(candidates: Candidates, weights: Floats, candidate: int) -> str:
+def _phrase(candidates: Candidates, weights: Floats, candidate: int, words: _Words) -> str:
     """Describe one candidate for the reason; deconvolutions, from `LOG_LINEAR` on, are described together."""
     if candidate == RAW:
         return "the counts as they came"
     if candidate == STRINGS:
-        strings = strings_explain(len(candidates.few.weights), " seen through the circuit's faults")
+        strings = strings_explain(len(candidates.few.weights), f" seen through {words.patterns}")
         return f"{strings} {1 - candidates.few.uniform:.0%} of the shots"
     if candidate == ALONE:
         return f"what the counts say alone ({candidates.alone.answer.reason})"
@@ -165,13 +171,13 @@ def _phrase(candidates: Candidates, weights: Floats, candidate: int) -> str:
         return "Richardson-Lucy deconvolution of the readout errors"
     dense = weights[LOG_LINEAR:]
     scale = float(np.exp(dense @ np.log(_undone(candidates)) / dense.sum()))
-    noise = "the calibrated noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the calibrated noise"
+    noise = f"the {words.known} noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the {words.known} noise"
     kinds = {
         "a log-linear model": weights[LOG_LINEAR:BAYESIAN].sum(),
         "Bayesian deconvolution": weights[BAYESIAN:SCALED].sum(),
         "Richardson-Lucy deconvolution": weights[SCALED:].sum(),
     }
-    return f"{max(kinds, key=lambda kind: float(kinds[kind]))} under the circuit's faults, at {noise}"
+    return f"{max(kinds, key=lambda kind: float(kinds[kind]))} under {words.patterns}, at {noise}"
 
 
 def _undone(candidates: Candidates) -> Floats:
@@ -183,8 +189,8 @@ def _undone(candidates: Candidates) -> Floats:
     return np.array([1.0, models.scale, bayesian, models.scale, *SCALES])
 
 
-def _agreement(candidates: Candidates, answer: Floats) -> str:
-    """Say whether the raw fidelity that the calibration predicts agrees with the one that the counts show.
+def _agreement(candidates: Candidates, answer: Floats, words: _Words) -> str:
+    """Say whether the raw fidelity that the rates of the faults predict agrees with the one that the counts show.
 
     Both are computed for the blended answer, ``(m,)`` probabilities of the strings of the support. Richardson-Lucy's
     estimate at the calibrated noise would be no test: it counts shot noise and excess noise as output, so that any
@@ -194,8 +200,8 @@ def _agreement(candidates: Candidates, answer: Floats) -> str:
     predicted, observed = (_overlap(ideal, read) for read in (candidates.kernel.forward(ideal), candidates.counts))
     surprise = candidates.deconvolved.surprise[candidates.scales.index(SCALES.index(1.0))]
     if surprise <= 3 and abs(predicted - observed) <= 0.05:
-        return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
-    return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {observed:.0%}"
+        return f"{words.source} predicts {predicted:.0%} raw fidelity, and the counts agree"
+    return f"{words.source} predicts {predicted:.0%} raw fidelity, the counts show {observed:.0%}"
 
 
 def _overlap(ideal: Floats, read: Floats) -> float:

@@ -20,6 +20,9 @@ _FAINT, _EVEN = 1e-4, 1e-3
 """Added to numbers and to unevenness before their logarithm is taken."""
 _TYPICAL = 0.5
 """Rotations assumed for a circuit of which none are known."""
+LEAST_READOUT = 0.004
+"""Least level of readout errors in the drawn circuits of training. Smaller ones are described by this one: readout that
+is perfect, as in many simulators, would be a number far outside what the gates have seen."""
 
 
 def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Floats:
@@ -49,10 +52,10 @@ def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Flo
         *[0.0] * (4 - len(p)),
         faults.expected_faults,
         np.log(faults.expected_faults + _FAINT),
-        np.log(faults.readout.mean() + _FAINT),
+        np.log(max(float(faults.readout.mean()), LEAST_READOUT) + _FAINT),
         float(np.abs(kernel.decays).mean()) * 10,
         np.log(len(faults.rates) + 1),
-        np.log(flips + _FAINT),
+        np.log(max(flips, LEAST_READOUT) + _FAINT),
         candidates.fits / 4,
     ]
     excess = (deconvolved.deviance - deconvolved.usual) / shots

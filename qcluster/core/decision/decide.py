@@ -27,7 +27,6 @@ from qcluster.core.lockstep import Stepwise, run_one
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import distance_from_uniform
-from qcluster.core.stats.special import perplexity
 from qcluster.core.words import plural
 
 NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
@@ -83,12 +82,8 @@ def decide_steps(
 ) -> Stepwise[Decision]:
     """Decide in steps, for `qcluster.core.lockstep`, with everything that may be known beside the counts.
 
-    Args:
-        d: the counts.
-        known: ``(n, 2)`` flip rates known beforehand.
-        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        settings: settings of the mixture.
-        gate: weighs the candidates; by default the one that ships for this number of bits.
+    `known` are ``(n, 2)`` flip rates; `expect`, ``"sparse"``, ``"dense"`` or None, is what the user expects of the
+    ideal; `settings` are those of the mixture; `gate` is by default the one that ships for this number of bits.
     """
     why, structure = screened(d)
     if why is not None:
@@ -159,9 +154,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     return ("the counts cannot be told from uniform noise" if structure < STRUCTURE else None), structure
 
 
-def name_heaviest(
-    weights: Floats, first_dense: int, phrase: Callable[[int], str], kept: tuple[int, ...] = (RAW,)
-) -> str:
+def name_heaviest(weights: Floats, first_dense: int, phrase: Callable[[int], str], kept: tuple[int, ...]) -> str:
     """Name the heaviest candidate, and the second if it is heavy or the first is the counts.
 
     Deconvolutions, from `first_dense` on, count as one, under their first index; so do candidates that are the counts,
@@ -197,11 +190,15 @@ def _unmeasured(d: Distribution, fit: MixtureFit) -> str:
 
 
 def in_words(fit: MixtureFit) -> str:
-    """Describe a mixture: its number of strings, the share of the shots that they explain, and the noise."""
-    strings = strings_explain(max(1, round(float(perplexity(fit.weights)))))
+    """Describe a mixture: the share of the shots that strings explain, how many of them it takes, and the noise.
+
+    That many of the heaviest strings explain the share as printed, in whole per cent; further ones do not change it.
+    """
+    explained = (1 - fit.background) * np.cumsum(fit.weights)
+    percent = np.round(100 * explained)
     return (
-        f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
-        f"{fit.background:.0%} uniform"
+        f"{strings_explain(1 + int(np.searchsorted(percent, percent[-1])))} {explained[-1]:.0%} of the shots, "
+        f"{fit.rates.mean():.1%} flips per bit, {fit.background:.0%} uniform"
     )
 
 

@@ -49,12 +49,7 @@ class Gate:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], names: tuple[str, ...], wide: bool = False) -> "Gate":
-        """Make a gate from the arrays of a gate file.
-
-        Args:
-            arrays: arrays by name, as `qcluster.learn.decision.train.write_gate` writes them.
-            names: the candidates that the gate must weigh.
-            wide: whether it is for more than 12 bits.
+        """Make a gate from the arrays of a gate file, as `qcluster.learn.decision.train.write_gate` writes them.
 
         Raises:
             KeyError: an array is missing.
@@ -87,16 +82,10 @@ class Gate:
         return sha.hexdigest()[:16]
 
     def __call__(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, float]:
-        """Weigh candidates.
+        """Weigh candidates, given ``(f,)`` features, ``(c,)`` which are present, and ``(c, c)`` their overlaps.
 
-        Args:
-            features: ``(f,)``.
-            present: ``(c,)`` True for candidates that were computed.
-            gram: ``(c, c)`` overlaps of the candidates.
-
-        Returns:
-            ``(c,)`` weights, sum 1, zero for absent candidates; and the probability that the answer blended with them
-            is nearer to the ideal than the counts are. Cost: some microseconds.
+        Returns ``(c,)`` weights, sum 1, zero for absent candidates; and the probability that the answer blended with
+        them is nearer to the ideal than the counts are. Cost: some microseconds.
         """
         weights, confidence = self.weigh(features[None], present[None], gram[None])
         return weights[0], float(confidence[0])

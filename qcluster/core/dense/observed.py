@@ -29,8 +29,7 @@ def deconvolve_observed(
     """Compute the posterior of the ideal over the most frequent strings, at each flip rate.
 
     Args:
-        bits: ``(n_outcomes, n_bits) bool``, the observed strings.
-        weights: ``(n_outcomes,)``, in effective shots.
+        bits, weights: ``(n_outcomes, n_bits) bool``, the observed strings, and their effective shots.
         rates: ``(n_rates,)``, flips per bit, the same for all bits and for 0 and 1.
         strings: Dirichlet mass of the whole ideal: about the number of strings that matter.
         steps: as in `deconvolve`.
@@ -60,15 +59,8 @@ def redeconvolve(
 ) -> Floats:
     """Deconvolve many resamples of the same strings under one hypothesis; see `deconvolve_observed`.
 
-    Args:
-        bits, steps: as there.
-        weights: ``(n_resamples, n_outcomes)``, in effective shots, all of one total.
-        rows: ``(n_candidates,)`` rows of `bits` that the ideal may consist of.
-        rate: flips per bit.
-        concentration: Dirichlet parameter of each candidate.
-
-    Returns:
-        ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
+    From ``(n_resamples, n_outcomes)`` weights, all of one total, to ``(n_resamples, n_candidates)`` posterior means of
+    the square roots, of unit length. `concentration` is the Dirichlet parameter of each candidate.
     """
     blocks = _blocks(bits, weights, rows, np.array([rate]), len(weights))
     return Ascent(blocks, np.full(len(weights), concentration)).run(steps).roots

@@ -146,14 +146,7 @@ def redeconvolve(
 ) -> Floats:
     """Deconvolve redrawn frequencies in as many rounds as the counts took: more rounds would make another estimate.
 
-    Args:
-        kernels: one for each row.
-        seen: ``(s, 2^m)`` frequencies.
-        ended: ``(s,)`` number of rounds after which each row ends, see `Deconvolved.rounds`.
-        support: ``(s, 2^m)`` True for strings that the ideal may contain; all by default.
-
-    Returns:
-        ``(s, 2^m)`` distributions.
+    Kernels, frequencies ``(s, 2^m)``, rounds (see `Deconvolved.rounds`) and support are those of each row.
     """
     return richardson_lucy(kernels, seen, _ROUNDS, support, lambda done, _: ended <= done)
 

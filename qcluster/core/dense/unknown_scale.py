@@ -62,11 +62,9 @@ def unknown_scale(kernels: ScaledKernels, counts: Floats, hypotheses: NDArray[np
     Args:
         kernels: the kernel of the calibration at s scales.
         counts: ``(2^m,)`` shots, at least one; or ``(h, 2^m)``, separate counts for each hypothesis.
-        hypotheses: ``(h,)`` indices of hypotheses, which run over all scales for the first concentration, then for the
-            second; all of them by default.
+        hypotheses: ``(h,)`` indices of hypotheses, in the order of `UnknownScale.kernels`; all of them by default.
 
-    Returns:
-        UnknownScale. Cost: some 200 Walsh transforms per scale: 3 ms for 9 scales of 5 bits, 0.1 s of 12.
+    Cost: some 200 Walsh transforms per scale: 3 ms for 9 scales of 5 bits, 0.1 s of 12.
 
     Example:
         >>> from qcluster.core.noise.faults import FaultMasks

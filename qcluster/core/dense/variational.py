@@ -77,14 +77,14 @@ def posterior(
     geometric mean of the ideal under Dirichlet(a).
 
     Args:
-        kernel: the noise K, or (n_priors,) kernels, one for each prior.
-        counts: (2^m,) shots, or (n_priors, 2^m).
-        prior: (n_priors, 1) Dirichlet mass of every string.
+        kernel: the noise K, or ``(n_priors,)`` kernels, one for each prior.
+        counts: ``(2^m,)`` shots, or ``(n_priors, 2^m)``.
+        prior: ``(n_priors, 1)`` Dirichlet mass of every string.
         rounds: rounds of coordinate ascent.
 
     Returns:
-        roots: (n_priors, 2^m) posterior mean of the square root of the ideal.
-        evidence: (n_priors,) bound of the log evidence, in nats, up to a constant.
+        ``(n_priors, 2^m)`` posterior mean of the square root of the ideal, and ``(n_priors,)`` bound of the log
+        evidence, in nats, up to a constant.
     """
     counts = np.broadcast_to(counts, (len(prior), counts.shape[-1]))
     strings, shots = counts.shape[-1], counts.sum(axis=-1, keepdims=True)

@@ -51,15 +51,11 @@ class Metric:
 
 
 def channel_metric(rates: Floats, mul: float = 2.0) -> Metric:
-    """Make the metric of a symmetric bit-flip channel.
+    """Make the metric of a symmetric bit-flip channel of ``(n_bits,)`` rates in [0, 0.5].
 
     A flip of bit i costs ``ln((1 - p_i) / p_i)`` of log-likelihood. The radius is ``mul`` times the sum over bits of
     the variance ``p_i (1 - p_i)`` times the cost. Both are divided by the largest cost. With equal rates this is the
     Hamming distance and ``R = mul n p (1 - p)`` of arXiv:2504.10801.
-
-    Args:
-        rates: ``(n_bits,)`` flip rates in [0, 0.5].
-        mul: radius multiplier.
 
     Example:
         >>> metric = channel_metric(np.full(10, 0.1))
@@ -95,18 +91,12 @@ def majority(bits: Bits, weights: Floats) -> Bits:
 def cluster(
     bits: Bits, weights: Floats, starts: Bits, metric: Metric, max_iter: int = 100
 ) -> tuple[Bits, NDArray[np.intp], int]:
-    """Alternate assignment and majority vote, from the centroids `starts`, until nothing changes.
+    """Alternate assignment and majority vote until nothing changes, for rows of bits ``(n_rows, n_bits)`` with weights
+    ``(n_rows,)``, from the centroids `starts` ``(k, n_bits)``.
 
     Every shot joins its nearest centroid if that lies within the radius; otherwise it is an outlier. Each centroid then
     becomes the qubit-wise majority vote of its members, or stays if it has none. Each round lowers the summed
     distance, capped at the radius, so the iteration ends; `max_iter` is a safeguard.
-
-    Args:
-        bits: ``(n_rows, n_bits) bool``.
-        weights: ``(n_rows,)``, shots of each row.
-        starts: ``(k, n_bits) bool``.
-        metric: distance and radius.
-        max_iter: most rounds.
 
     Returns:
         centroids ``(k, n_bits) bool`` in the order of the starts; labels ``(n_rows,)``, the centroid of each row, or

@@ -1,10 +1,12 @@
-"""Mitigation under the noise that a reference circuit measured: a few strings if they stand out, else deconvolution.
+"""Mitigation under the noise that a reference circuit measured: a few strings if they stand out, else what a trained
+gate makes of deconvolutions.
 
 Richardson-Lucy finds the most likely distribution under the measured kernel. If it explains the counts, the answer is a
-few strings that explain them too (chosen by description length, tested by a parametric bootstrap of the deviance), or
-else deconvolution by variational Bayes. If it does not, the noise of the circuit differs somewhat from that of the
-reference, since a fault in the middle of a circuit flips other bits there. Strings far below the heaviest ones, beyond
-a visible step in weight, may then be noise as well as output, and are left out.
+few strings that explain them too (chosen by description length, tested by a parametric bootstrap of the deviance). If
+it does not, the noise of the circuit differs somewhat from that of the reference, since a fault in the middle of a
+circuit flips other bits there. Strings far below the heaviest ones, beyond a visible step in weight, may then be noise
+as well as output, and are left out. Without a few strings, a trained gate weighs candidates under the measured flips
+(up to 12 bits), or the answer is deconvolution by variational Bayes (beyond, if no strings are hashed).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +19,11 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution, are_probabilities
+from qcluster.core.decision.candidates import WIDEST
+from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.decision.decide import NO_SHOTS, distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
-from qcluster.core.dense.variational import Redrawn, variational
+from qcluster.core.dense.variational import Redrawn, posterior, variational
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
@@ -65,6 +69,8 @@ _TINY = 1e-15
 def mitigate_measured(
     counts: Distribution,
     noise: MeasuredNoise,
+    guard: bool = True,
+    expect: str | None = None,
     instead: Callable[[FewStrings | None], Mitigation | None] = lambda certain: None,
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the noise that a reference circuit measured.
@@ -72,6 +78,8 @@ def mitigate_measured(
     Args:
         counts: the counts, twirls undone.
         noise: noise of the reference, of the same width; nothing else needs to be known about the circuit.
+        guard: False deconvolves broad outputs without a decision.
+        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
         instead: returns another answer, or None. It gets the few strings that certainly are the output, by the measured
             noise alone (see `_few_strings`); None if there are none.
 
@@ -89,7 +97,7 @@ def mitigate_measured(
         >>> sorted(fixed.distribution.to_probs())
         ['00', '11']
     """
-    if not counts.n_outcomes or not counts.shots:
+    if not counts.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
@@ -101,17 +109,21 @@ def mitigate_measured(
     if (other := instead(few if certain else None)) is not None:
         return other
     remarks = _remarks(noise, fit)
-    if few is not None:
+    if few is not None and expect != "dense":
         return _sparse_answer(seen, few, remarks)
     if not noise.clear:
         why = "the reference is drowned in noise"
+    elif guard and counts.n_bits <= WIDEST:
+        fixed = decide_circuit(counts, noise.faults(), expect=expect, patterns="the measured flips")
+        return replace(fixed, method="measured", rates=noise.rates, reason=f"{fixed.reason}; {remarks}")
     elif not seen.kernel.index.exact:
-        why = f"a few strings do not explain the counts, and {counts.n_bits} bits are too many for a broad output"
+        why = f"{counts.n_bits} bits are too many for a broad output"
+        why = why if few is not None else f"a few strings do not explain the counts, and {why}"
     else:
-        ideal, posterior = variational(fit.kernel, seen.histogram)
+        ideal, concentrations = variational(fit.kernel, seen.histogram)
         overlap = float(np.sqrt(ideal[seen.rows] * counts.weights / counts.shots).sum())
         if not unchanged(overlap, counts.shots):
-            return _broad_answer(seen, ideal, Redrawn(fit.kernel, seen.rows, posterior), remarks)
+            return _broad_answer(seen, ideal, Redrawn(fit.kernel, seen.rows, concentrations), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
@@ -200,7 +212,8 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     if not unexplained:
         few = max(_weighed(fit, seen, order[:most], _ALL_NOISE), key=attrgetter("net_log_likelihood"))
         beyond, cells = _deviance_and_cells(fit.kernel, few.ideal, seen.histogram)
-        few = few if beyond <= bootstrap.usual(few.ideal, cells, refit=False) else None
+        if beyond > bootstrap.usual(few.ideal, cells, refit=False) or _any_output_is_likelier(few, seen):
+            few = None
     k = _above_step(heights, seen.counts.shots, most)
     tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above: noise
     stepped = k > 0 and (unexplained or tail or (few is None and not fit.kernel.index.exact))
@@ -209,6 +222,16 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     if few is None or noise_ratio(few.fidelity(seen.histogram), seen.noise.survival) > MOST_NOISE:
         return None, False
     return few, not (unexplained or stepped) or _clear(few.weights, float(fit.ideal[few.strings].sum()))
+
+
+def _any_output_is_likelier(few: FewStrings, seen: _Seen) -> bool:
+    """Return whether an ideal output of which nothing is known (all distributions equally likely) explains the counts
+    better than these few strings: under much noise many outputs explain them, and few strings have the shortest
+    description only because hardly anything is left to describe. Evidence and description length are compared."""
+    if not few.kernel.index.exact:
+        return False
+    _, (evidence,) = posterior(few.kernel, seen.histogram, np.ones((1, 1)))
+    return bool(evidence > seen.counts.shots * (few.net_log_likelihood - np.log(few.kernel.size)))
 
 
 def _clear(weights: Floats, share: float) -> bool:

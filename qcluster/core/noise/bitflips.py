@@ -16,15 +16,10 @@ _SINGLE_UP_TO, _NEGLIGIBLE = 96, 1e-27
 
 
 def as_rates(rates: Any, n_bits: int) -> Floats:
-    """Check flip rates and broadcast them to ``(n_bits, 2)``.
+    """Check flip rates and broadcast them to ``(n_bits, 2) float64``, read-only.
 
-    Args:
-        rates: one rate for all bits; ``(n_bits,)``, one per bit; or ``(n_bits, 2)``, P(read 1|0) and P(read 0|1) of
-            each bit.
-        n_bits: number of classical bits.
-
-    Returns:
-        ``(n_bits, 2) float64``, read-only.
+    They may be one rate for all bits; ``(n_bits,)``, one per bit; or ``(n_bits, 2)``, P(read 1|0) and P(read 0|1) of
+    each bit.
 
     Raises:
         TypeError: the rates are not real numbers; text is refused, although NumPy would convert it.
@@ -61,13 +56,8 @@ def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:
 
     ``ln P(y|c) = sum_i ln P(read y_i | c_i)``, the product channel. Cost: one matrix product.
 
-    Args:
-        rows: ``(n_rows, n_bits) bool``, the strings read.
-        sent: ``(n_sent, n_bits) bool``, the candidates.
-        rates: ``(n_bits, 2)``, as `as_rates` returns them.
-
-    Returns:
-        ``(n_rows, n_sent) float64``; each bit that cannot be read so contributes about -708.
+    From ``(n_rows, n_bits)`` strings read, ``(n_sent, n_bits)`` candidates and ``(n_bits, 2)`` rates to
+    ``(n_rows, n_sent) float64``; each bit that cannot be read so contributes about -708.
 
     Example:
         >>> zero, one = np.array([[False]]), np.array([[True]])
@@ -133,11 +123,8 @@ class IndependentFlips:
 class ObservedFlips:
     """Independent flips at one rate for all bits, from candidates to the strings read, as one matrix for each rate.
 
-    Args:
-        rows: ``(n_read, n_bits) bool``, the strings read.
-        sent: ``(n_sent, n_bits) bool``, the candidates.
-        rates: ``(n_rates,)``, flip probabilities per bit, in (0, 1).
-        n_each: number of successive vectors that go through the same matrix.
+    The strings read are ``(n_read, n_bits) bool``, the candidates ``(n_sent, n_bits)``, and the rates ``(n_rates,)`` in
+    (0, 1). Each matrix serves `n_each` successive vectors.
     """
 
     def __init__(self, rows: Bits, sent: Bits, rates: Floats, n_each: int) -> None:

@@ -75,7 +75,7 @@ class FaultMasks(Frozen):
         readout = real_array("readout", self.readout)
         if readout.shape != (self.n_bits, 2) and (self.n_bits or readout.size):
             raise ValueError(f"readout must be (n_bits, 2), here ({self.n_bits}, 2); got {readout.shape}")
-        readout = np.array(as_rates(readout.reshape(self.n_bits, 2), self.n_bits))
+        readout = as_rates(readout.reshape(self.n_bits, 2), self.n_bits)
         for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
 
@@ -130,10 +130,9 @@ def non_clifford_weight(angles: Floats) -> Floats:
 
 
 def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[Words, Floats, NDArray[np.uint8]]:
-    """Add up the rates of equal masks of the same kind, and drop masks that flip nothing.
+    """Add up the rates of equal masks of the same kind, and drop masks that flip nothing; arrays as in `FaultMasks`.
 
-    Returns:
-        Masks, rates and kind as in `FaultMasks`, sorted by kind, then by value.
+    The result is sorted by kind, then by value.
     """
     keep = masks.any(axis=1)
     words, index = unique_words(np.column_stack([masks, kind])[keep])

@@ -24,7 +24,7 @@ smaller ones, and shots divided by their rounding errors would overflow."""
 _LARGEST_READOUT_FACTOR = 1.5
 """Largest multiple of the calibrated readout decay: readout is calibrated every day and changes less than gates do."""
 _LARGEST_DECAY = 0.9
-"""Largest decay of a scaled kernel, unless the calibration has a larger one; beyond 1 it would not be a probability."""
+"""Largest decay of a learned kernel, and of a scaled one unless the calibration has a larger one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +139,7 @@ def learn_rates(
     ``rate = (expected faults + strength) / (shots + strength / prior rate)``.
 
     Args:
-        kernel: the starting point.
-        prior: the kernel with the calibrated rates.
+        kernel, prior: the starting point, and the kernel with the calibrated rates.
         counts: ``(2^m,)``, shots of each index.
         ideal: ``(2^m,)``, the current estimate of the ideal distribution, including the uniform share.
         strength: weight of the prior, in faults.
@@ -148,25 +147,23 @@ def learn_rates(
     """
     shots = counts.sum()
     mean, weight = _gamma(prior, strength)
-    rates = np.where(kernel.crosstalk, np.maximum(kernel.rates, 1e-4), kernel.rates)
-    decays = kernel.decays
+    kernel = replace(kernel, rates=np.where(kernel.crosstalk, np.maximum(kernel.rates, 1e-4), kernel.rates))
     ideal_spectrum = walsh(ideal)
     least = max(float(ideal.min()), _LEAST / kernel.size)  # a convolution never falls below the minimum of its input
     for _ in range(steps):
-        kernel = replace(kernel, rates=rates, decays=decays)
         flipped_spectrum = ideal_spectrum * kernel.spectrum
         undecayed = np.maximum(walsh(flipped_spectrum) / kernel.size, least)
         noisy = decay(undecayed, kernel._decays)
         ratio = np.divide(counts, noisy, out=np.zeros_like(counts), where=counts > 0)
         correlation = walsh(flipped_spectrum * walsh(decay(ratio, kernel._decays, transposed=True))) / kernel.size
-        rates = (rates * np.maximum(correlation[kernel.shifts], 0.0) + weight) / (shots + weight / mean)
-        decays = _learn_decays(kernel, prior, counts, noisy, ratio, strength)
-    return replace(kernel, rates=rates, decays=decays)
+        rates = (kernel.rates * np.maximum(correlation[kernel.shifts], 0.0) + weight) / (shots + weight / mean)
+        kernel = replace(kernel, rates=rates, decays=_learn_decays(kernel, prior, counts, noisy, ratio, strength))
+    return kernel
 
 
 def _gamma(prior: Kernel, strength: float) -> tuple[Floats, Floats]:
     """Return the mean and weight of the prior of each rate; patterns not in the calibration have a small weight."""
-    mean = np.where(prior.crosstalk, np.maximum(prior.rates, 1e-4), np.maximum(prior.rates, 1e-7))
+    mean = np.maximum(prior.rates, np.where(prior.crosstalk, 1e-4, 1e-7))
     return mean, np.where(prior.crosstalk, strength / 20, strength)
 
 
@@ -192,5 +189,6 @@ def _learn_decays(
         fell = rate / (1 - rate) * float((ratios[:, target] * by_bit[:, source]).sum())
         stayed = float(counts.reshape(-1, 2, 1 << bit)[:, source].sum())
         expected = max(abs(prior.decays[bit]), 1e-7)
-        decays[bit] = np.sign(decays[bit]) * min(0.9, (fell + strength) / (fell + stayed + strength / expected))
+        learned = (fell + strength) / (fell + stayed + strength / expected)
+        decays[bit] = np.sign(decays[bit]) * min(_LARGEST_DECAY, learned)
     return decays

@@ -41,10 +41,8 @@ def kind_of(noise: Any) -> str | None:
 def read_noise(noise: Any, n_bits: int) -> Any:
     """Check a `noise` argument: noise models are returned unchanged, rates as ``(n_bits, 2)``.
 
-    Args:
-        noise: rates in any form that `as_rates` takes; an object that NumPy converts to rates, such as the `Rates`
-            that `qcluster.estimate_rates` returns; a noise model of `KINDS`; or None.
-        n_bits: number of classical bits.
+    It may be rates in any form that `as_rates` takes; an object that NumPy converts to rates, such as the `Rates` that
+    `qcluster.estimate_rates` returns; a noise model of `KINDS`; or None.
 
     Raises:
         TypeError: `noise` is none of these.

@@ -56,10 +56,8 @@ def learn_factors(references: Sequence[ReferencePatterns], width: Floats) -> tup
     the Walsh domain (see `qcluster.core.noise.kernel.learn_rates`). It is divided among places in proportion to their
     rates.
 
-    Args:
-        references: the references, with the same indices for the same places.
-        width: ``(n_places,)`` width of the Cauchy prior on the logarithm of each factor: one place with a large
-            deviation is likelier than several with smaller ones.
+    The references have the same indices for the same places. `width`, ``(n_places,)``, is that of the Cauchy prior on
+    the logarithm of each factor: one place with a large deviation is likelier than several with smaller ones.
 
     Returns:
         ``(n_places,)`` factors, and the ``(n_places,)`` expected numbers of faults. Cost: some 400 transforms of 2^m
@@ -67,7 +65,7 @@ def learn_factors(references: Sequence[ReferencePatterns], width: Floats) -> tup
     """
     n_places = len(width)
     exposure = np.sum([reference.expected(n_places) for reference in references], axis=0)
-    factors, faults = np.ones(n_places), np.zeros(n_places)
+    factors = np.ones(n_places)
     for _ in range(_ROUNDS):
         faults = np.zeros(n_places)
         for reference in references:

@@ -86,11 +86,8 @@ def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:
 def deletion_losses(likelihood: Reals, weights: Reals, total: Reals, shares: Reals) -> Floats:
     """Return the log-likelihood per shot that removing each centroid loses, nothing refitted, ``(b, k)`` nats.
 
-    Args:
-        likelihood: ``(b, k, u)`` P(y|c) of b mixtures.
-        weights: ``(b, k)`` share of the shots that each centroid sent.
-        total: ``(b, u)`` P(y).
-        shares: ``(b, 1, u)`` share of the shots of each observed string.
+    From ``(b, k, u)`` P(y|c) of b mixtures, ``(b, k)`` shares of the shots that each centroid sent, ``(b, u)`` P(y),
+    and ``(b, 1, u)`` shares of the shots of each observed string.
     """
     rest = likelihood * weights[:, :, None]
     rest /= total[:, None]

@@ -9,12 +9,6 @@ from qcluster.core.arrays import Floats, read_only
 from qcluster.core.sparse.model import Model, Rows
 
 
-@lru_cache(maxsize=64)
-def _log_binomials(n: int) -> Floats:
-    """Return ln C(n, d) for d = 0 to n, read-only."""
-    return read_only(np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)]))
-
-
 @lru_cache(maxsize=256)
 def joining_costs(n_bits: int, shots: float) -> Floats:
     """Return the cost of one more string by its distance d to the nearest earlier one, ``(n_bits + 1,)`` nats.
@@ -26,7 +20,9 @@ def joining_costs(n_bits: int, shots: float) -> Floats:
         >>> joining_costs(2, 100.0).round(2).tolist()
         [3.0, 3.69, 3.0]
     """
-    return read_only(0.5 * log(max(shots, 1.0)) + _log_binomials(n_bits) + log(n_bits))
+    n = n_bits
+    log_binomials = np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)])
+    return read_only(0.5 * log(max(shots, 1.0)) + log_binomials + log(n))
 
 
 def description_length(rows: Rows, model: Model) -> float:

@@ -244,13 +244,8 @@ def e_step(
     which bits are flipped and on how many, so that one histogram of responsibilities by distance yields the mass, the
     flips and the regimes of every centroid.
 
-    Args:
-        rows, layout, theta: the observed strings, the centroids and the parameters.
-        shares: ``(m, u)`` share of the shots of each string, or ``(1, u)`` if the same for all mixtures.
-        likelihood: ``(k, u)`` P(y|c), from `likelihoods`.
-        total: ``(m, u)`` P(y), from `marginal`.
-        regime_shares: ``(k, s, n + 1)`` from `likelihoods`.
-        scratch: ``(k, u)`` array to overwrite.
+    `likelihood` and `regime_shares` come from `likelihoods`, `total` from `marginal`; `scratch` is overwritten. The
+    `shares` of the shots of each string are ``(m, u)``, or ``(1, u)`` if the same for all mixtures.
     """
     n, share = rows.n_bits, component_shares(layout, theta)[:, None]
     ratio = shares / total

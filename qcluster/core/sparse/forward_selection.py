@@ -57,15 +57,8 @@ class Selection:
 def best_share(likelihood: Reals, total: Reals, shares: Reals, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
     """Find the share e of a new string that maximises its gain ``sum_y W ln(1 + e (P(y|c) / P(y) - 1))``.
 
-    Args:
-        likelihood: ``(m, s, u)`` P(y|c) of s new strings for each of m mixtures.
-        total: ``(m, u)`` P(y) of the mixtures.
-        shares: ``(u,)`` or ``(m, u)`` W, the share of the shots.
-        start: share to start from.
-        rounds: safeguarded Newton steps.
-
-    Returns:
-        ``(m, s)`` shares and ``(m, s)`` gains, in nats per shot.
+    From ``(m, s, u)`` P(y|c) of s new strings for each of m mixtures, ``(m, u)`` P(y) and ``(u,)`` or ``(m, u)`` W, the
+    share of the shots, to ``(m, s)`` shares and gains, in nats per shot, by safeguarded Newton steps from `start`.
     """
     lift = likelihood / total[:, None]
     lift -= 1
@@ -193,11 +186,9 @@ class _Growing:
         )
 
     def best(self) -> tuple[Indices, Reals, Floats, Floats]:
-        """Find the candidate that shortens the description of each mixture most.
+        """Find the candidate that shortens the description of each mixture most; the first string costs nothing.
 
-        Returns:
-            Its index, ``(g,)``; its P(y|c), ``(g, u)``; its share, ``(g,)``; and its gain less its cost, ``(g,)`` nats.
-            The first string costs nothing.
+        Returns its index, ``(g,)``; P(y|c), ``(g, u)``; share, ``(g,)``; and gain less cost, ``(g,)`` nats.
         """
         mixture, first = np.arange(len(self.rate)), not self.share.shape[1]
         slope = self.candidates.slopes(self.rate, self.shares / self.total)
@@ -216,12 +207,10 @@ class _Growing:
 
     def keep(self, active: NDArray[np.bool_]) -> None:
         """Drop the other mixtures."""
-        k, old = self.share.shape[1], self.likelihoods
-        self.likelihoods = np.empty((int(active.sum()), *old.shape[1:]), old.dtype)  # what is not yet filled stays so
+        k, old = self.share.shape[1], vars(self).pop("likelihoods")
+        vars(self).update({name: part[active] for name, part in vars(self).items() if isinstance(part, np.ndarray)})
+        self.likelihoods = np.empty((len(self.rate), *old.shape[1:]), old.dtype)  # what is not yet filled stays so
         self.likelihoods[:, :k] = old[active, :k]
-        arrays = {name: part for name, part in vars(self).items() if isinstance(part, np.ndarray)}
-        del arrays["likelihoods"]
-        vars(self).update({name: part[active] for name, part in arrays.items()})
 
     def join(self, best: Indices, likelihood: Reals, share: Floats, net: Floats) -> None:
         """Add a candidate to each mixture, with the results of `best`, and refit weights and background."""

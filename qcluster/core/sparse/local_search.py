@@ -29,8 +29,15 @@ _NEAR = 10.0
 """Nats of description length that the best move may lose after screening and still be refitted."""
 _LIGHTEST = 6
 """Centroids that may be exchanged: those of least weight."""
+_MAX_RADIUS = 4
+"""Largest number of bits for `radius_levels`."""
+_GRID, _STEPS = np.arange(-4.0, 5.0), (0.8, 0.25, 0.08, 0.025, 0.008)
+"""Points of a grid, and the steps between them: of the logarithms of rates, and eight times those of shares."""
+_LEAST_SHARE = 1e-12
+"""Least share of the shots at a distance: rounding errors of a Fourier transform are smaller."""
 _SLACK = 20.0
-"""Nats that turned bits may cost: correlated errors leave the likelihood uncertain by that much."""
+"""Nats that turned bits may cost, and that a ring may lie behind strings at another distance: correlated errors leave
+the likelihood uncertain by that much."""
 
 
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
@@ -84,7 +91,7 @@ def _moves(rows: Rows, model: Model, most: int) -> list[Model]:
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     leaving = np.append(light, k) if k < most else light  # k: none leaves
-    kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(leaving)]
+    kept = np.tile(share, (len(leaving), 1))
     kept[np.arange(len(light)), light] = 0
     total = kept @ model.likelihoods
     total += 1 - kept.sum(axis=1)[:, None]
@@ -190,7 +197,7 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     A W state reads as a cloud around a centre that is never sent. The centre is the single string or one of its
     neighbours. Equal weights keep the description of the ring as short as that of one string, plus the choice of the
     centre. Returns None if the single string describes the shots better, or if the ring is far behind after a third of
-    the rounds.
+    the rounds; or if the distances from the centre suggest that more than one bit was sent as 1, as in a Dicke state.
     """
     n = rows.n_bits
     if n < 3:
@@ -212,7 +219,36 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     fitted = yield from fit(rows, fitted, ring_prior, rounds - screening)
     if fitted.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
-    return fitted if ring_gain(rows, model, fitted, centre) > 0 else None
+    if ring_gain(rows, model, fitted, centre) <= 0:
+        return None
+    one, *more = radius_levels(rows, centre)
+    return fitted if one > max(more) - _SLACK else None
+
+
+def radius_levels(rows: Rows, centre: Bits) -> Floats:
+    """Return the log-likelihood that what was sent differs from a centre in 1, 2, ... `_MAX_RADIUS` bits, ``(4,)``.
+
+    The shots are taken by their distance alone, the sum of two binomial numbers: each of the r bits falls back at one
+    rate, each of the others rises at another, and some shots are uniform noise. Rates and share of noise are the
+    likeliest, found on grids that become finer.
+    """
+    n = rows.n_bits
+    seen = np.bincount(np.rint(distances(rows, centre[None])[0]).astype(np.intp), rows.weights, n + 1)
+    wave = np.exp(-2j * np.pi * np.fft.rfftfreq(2 * n))[:, None] - 1  # a bit that flips at rate p has 1 + p wave
+    uniform = np.fft.irfft((1 + 0.5 * wave) ** n, axis=0)[: n + 1, :, None, None]
+    levels = []
+    for radius in range(1, min(n, _MAX_RADIUS) + 1):
+        best, level = np.array([0.02, 0.02, 0.45]), -np.inf
+        for step in _STEPS:
+            falls, rises = (np.minimum(rate * np.exp(step * _GRID), 0.5) for rate in best[:2])
+            shares = np.clip(best[2] + step / 8 * _GRID, 0.0, 0.99)
+            both = ((1 + (1 - falls) * wave) ** radius)[:, :, None] * ((1 + rises * wave) ** (n - radius))[:, None]
+            p = np.maximum(np.fft.irfft(both, axis=0)[: n + 1, :, :, None], 0.0)
+            tried = np.tensordot(seen, np.log((1 - shares) * p + shares * uniform + _LEAST_SHARE), 1)
+            i, j, k = np.unravel_index(int(tried.argmax()), tried.shape)
+            best, level = np.array([falls[i], rises[j], shares[k]]), float(tried[i, j, k])
+        levels.append(level)
+    return np.array(levels)
 
 
 def ring_gain(rows: Rows, model: Model, fitted: Model, centre: Bits) -> float:

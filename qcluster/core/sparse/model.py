@@ -372,11 +372,7 @@ def marginal(layout: Layout, theta: Parameters, likelihood: Reals) -> Reals:
 def log_likelihood(total: Reals, weights: Floats, shots: float | Floats, log_unit: float) -> Floats:
     """Return the log-likelihood of the shots, ``sum_y W(y) ln P(y)``, in nats; ``(m,)`` for m mixtures.
 
-    Args:
-        total: ``(u,)`` or ``(m, u)`` P(y), in the unit of the rows.
-        weights: ``(u,)`` or ``(m, u)`` W, the shots of each string.
-        shots: their sum; a number or ``(m,)``.
-        log_unit: of the probabilities, see `Rows.log_unit`.
+    `total` is P(y) in the unit of the rows, ``(u,)`` or ``(m, u)``, and so are the weights; `shots` is their sum.
     """
     logs = np.log(total.astype(np.float64, copy=False))
     sums = logs @ weights if weights.ndim == 1 else np.einsum("mu,mu->m", logs, weights)

@@ -73,8 +73,7 @@ def by_marginal_likelihood(rows: Rows, models: list[Model], prior: Prior, most: 
     deviations above its mean, and separate rates for the bits do not shorten the description. Under heavy noise the
     best mixture first goes through local search, and what backward elimination makes of it is compared as well.
 
-    Returns:
-        The plausible mixtures, with the posterior odds of the first as `gap`; None if the noise is not simple.
+    Returns the plausible mixtures, with the posterior odds of the first as `gap`; None if the noise is not simple.
     """
     one_rate = replace(prior, common=True)
     screened = yield from fit_all(rows, _independent(models), one_rate, _SCREENING)
@@ -146,14 +145,8 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
     Correlated errors, which the channel does not describe, call for ever more strings, so that likelihood alone never
     stops. But the gains of such strings are smaller, and fall off slowly.
 
-    Args:
-        rows, prior: the observed strings, and the prior of the flip rates.
-        path: the best mixture of each size.
-        complete: the mixture of least description length, heaviest string first.
-        rounds: most EM rounds of a final fit.
-
-    Returns:
-        The plausible mixtures, with the gap behind the first.
+    `path` holds the best mixture of each size, `complete` is that of least description length, heaviest string first,
+    and `rounds` the most EM rounds of a final fit. Returns the plausible mixtures, with the gap behind the first.
     """
     posterior, gap = gap_posterior(rows, path, complete)
     plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]

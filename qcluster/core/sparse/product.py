@@ -162,15 +162,9 @@ def fix_bits(bits: Bits, weights: Floats) -> Bits:
 def _one_string(zeros: Floats, ones: Floats, log_falls: Floats, log_rises: Floats, log_all: Floats) -> Floats:
     """Return the log density of the biases if the first k bits were sent as 1 and the others as 0, ``(n + 1,)``.
 
-    The bits are in descending order of P(1). The density is 0 if k separates bits with the same P(1), or if a flip rate
-    or the mean flip rate is too large.
-
-    Args:
-        zeros: ``(n,)`` P(0).
-        ones: ``(n,)`` P(1).
-        log_falls: ``(n + 1,)`` log density of the flip rates of the first k bits, from `_log_density`.
-        log_rises: that of the other n - k bits.
-        log_all: that of all bits together.
+    The bits, given by ``(n,)`` P(0) and P(1), are in descending order of P(1). The density is 0 if k separates bits
+    with the same P(1), or if a flip rate or the mean flip rate is too large. `log_falls`, `log_rises` and `log_all`,
+    ``(n + 1,)``, are the log densities of the flip rates of the first k bits, of the others, and of all together.
     """
     n_bits = len(ones)
     sent = np.arange(1.0, n_bits)  # number of ones, if zeros were sent as well
@@ -191,12 +185,8 @@ def _some_free(ones: Floats, log_fixed: Floats, shots: float) -> float:
     """Return the log density of the biases if at least one bit is free and the others are fixed.
 
     Every number of free bits is equally probable, and so is every choice of that many. For each number only one choice
-    is counted: the bits that are read least reliably.
-
-    Args:
-        ones: ``(n,)`` P(1), the most reliably read bit first.
-        log_fixed: ``(n + 1,)`` log density of the flip rates of the first k bits.
-        shots: number of shots.
+    is counted: the bits that are read least reliably. `ones`, ``(n,)`` P(1), begins with the most reliably read bit;
+    `log_fixed`, ``(n + 1,)``, is the log density of the flip rates of the first k bits.
     """
     n_bits = len(ones)
     variance = _BIAS_SPREADS[:, None] ** 2 + 0.25 / shots

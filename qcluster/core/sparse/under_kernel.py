@@ -91,24 +91,19 @@ def weigh_prefixes(
     *,
     lengths: Sequence[int] = LENGTHS,
 ) -> list[FewStrings]:
-    """Fit the weights of the first strings of a list by EM, for several lengths of the list at once.
+    """Fit the weights of the first strings of a list by EM, for several lengths of the list at once, shortest first.
 
     The first string costs nothing, since every list has one. Each further one costs its weight and its distance to the
     nearest string before it: see `joining_costs`.
 
     Args:
         kernel: the noise.
-        strings: ``(k,)`` indices.
-        words: ``(k, n_words)`` the same strings, packed.
-        rows: ``(n_rows,)`` observed indices.
-        shots: ``(n_rows,)`` their shots.
+        strings, words: ``(k,)`` indices and ``(k, n_words)`` packed, the same strings.
+        rows, shots: ``(n_rows,)`` observed indices, and their shots.
         start: ``(k,)`` weights to start from.
         uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.
         rounds: number of EM rounds.
         lengths: lengths to try; the complete list is always tried.
-
-    Returns:
-        One fit for each length, the shortest list first.
     """
     k, total = len(strings), float(shots.sum())
     sizes = np.array([length for length in lengths if length < k] + [k])

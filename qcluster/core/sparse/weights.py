@@ -3,23 +3,17 @@
 It serves every noise model, because P(y|c) enters as an array of numbers.
 """
 
-from typing import TypeVar
-
 import numpy as np
-from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
-
-Real = TypeVar("Real", np.float32, np.float64)
-"""The working precision."""
+from qcluster.core.arrays import Floats, Reals
 
 LEAST_BACKGROUND = 1e-6
 """Smallest share of uniform noise, unless it is exactly zero."""
 
 
 def fit_weights(
-    columns: NDArray[Real], shares: NDArray[Real], weights: NDArray[Real], background: Floats, rounds: int
-) -> tuple[NDArray[Real], Floats, NDArray[Real]]:
+    columns: Reals, shares: Reals, weights: Reals, background: Floats, rounds: int
+) -> tuple[Reals, Floats, Reals]:
     """Fit w and b in ``P(y) = b + sum_k w_k P(y|c_k)`` by EM (Dempster, Laird & Rubin, 1977).
 
     All probabilities are multiples of the uniform one. A round multiplies each weight by ``sum_y W(y) P(y|c) / P(y)``,

@@ -29,12 +29,7 @@ def _deviance_moments() -> tuple[Floats, Floats]:
 
 
 def collisions(shots: Floats) -> float:
-    """Return an unbiased estimate of ``sum_y p(y)^2``: the share of pairs of shots that agree.
-
-    Example:
-        >>> collisions(np.array([2.0, 2.0]))
-        0.3333333333333333
-    """
+    """Return an unbiased estimate of ``sum_y p(y)^2``: the share of pairs of shots that agree."""
     total = float(shots.sum())
     return float(shots @ (shots - 1)) / max(total * (total - 1), 1.0)
 
@@ -55,11 +50,6 @@ def distance_from_uniform(bits: Bits, shots: Floats) -> float:
         have less), and the largest has a mean of at most 0.9 and the tail of chi-square: it exceeds 4 in one of a
         hundred sets of counts of one to three bits, in one of a thousand of 20 bits.
         Cost: one product of ``(n_bits, n_outcomes)`` matrices.
-
-    Example:
-        >>> both = np.array([[False, False], [True, True]])
-        >>> distance_from_uniform(both, np.array([50.0, 50.0])) > 10
-        True
     """
     n_bits, total = bits.shape[1], float(shots.sum())
     expected = 0.5 * total * (total - 1) * 2.0**-n_bits
@@ -101,10 +91,6 @@ def pearson_misfit(expected: Floats, counts: Floats) -> float:
     ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells with at least five expected counts, of ``(m,)`` counts c
     and expected counts mu above 0. For a true prediction the sum has a chi-square distribution with k degrees of
     freedom (Pearson, 1900).
-
-    Example:
-        >>> round(pearson_misfit(np.array([100.0, 100.0]), np.array([120.0, 80.0])), 1)
-        3.0
     """
     filled = expected >= _WELL_FILLED
     n_cells = int(filled.sum())
@@ -114,12 +100,7 @@ def pearson_misfit(expected: Floats, counts: Floats) -> float:
 
 def deviance(counts: Floats, expected: Floats) -> Floats:
     """Return the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c, ``(m,)``, from expected counts mu
-    above 0, ``(..., m)``.
-
-    Example:
-        >>> float(deviance(np.array([5.0, 5.0]), np.array([5.0, 5.0])))
-        0.0
-    """
+    above 0, ``(..., m)``."""
     seen = counts > 0
     ratio = np.log(counts[seen] / expected[..., seen])
     return np.asarray(2 * (ratio @ counts[seen] - counts.sum() + expected.sum(axis=-1)))

@@ -46,10 +46,6 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
     Args:
         vector: ``(..., 2^m)``. Cost: m 2^m additions, as matrix products; 30 ms for m = 20, in single precision.
         dtype: precision of the computation; by default single precision from m = 16 on.
-
-    Example:
-        >>> walsh(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
-        [1.0, 1.0, 1.0, 1.0]
     """
     m = int(vector.shape[-1]).bit_length() - 1
     kind = _dtype(m) if dtype is None else np.dtype(dtype)
@@ -81,10 +77,6 @@ def rounding_error(vectors: Floats) -> Floats:
 
     Where an exact value is smaller than this, `convolve` may return 0 or up to some hundred times this error. Shots
     must not be divided by such a value, since the quotient could overflow.
-
-    Example:
-        >>> bool(rounding_error(np.array([1.0, 0.0]))[0] < 1e-15)
-        True
     """
     size = vectors.shape[-1]
     eps = np.finfo(_dtype(size.bit_length() - 1)).eps

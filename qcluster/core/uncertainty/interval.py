@@ -51,22 +51,13 @@ def intervals(
     samples: int = 200,
     seed: int | np.random.Generator | None = 0,
 ) -> list[Interval]:
-    """Return an interval for each of several observables, from one set of resamples.
+    """Return an interval for each of several observables, from one set of resamples; see `Mitigation.interval`.
 
     Shots are resampled from the observed strings (a multinomial distribution), `response` computes the answer for each
-    resample, and the interval is made from the spread of these answers about `answer`. It stays within the range of the
-    observable, and is never narrower than Wilson's interval for as many shots, since even shots that all agree prove
-    little. For the counts themselves it is Wilson's interval.
-
-    Args:
-        raw: the counts.
-        answer: the mitigated distribution.
-        response: how the answer changes with the counts; None if it is the counts themselves, whose standard error
-            is ``sqrt(variance / shots)`` without resampling.
-        observables, level, samples, seed: see `qcluster.Mitigation.interval`; 200 samples give the spread within 5%.
-
-    Raises:
-        ValueError, TypeError: the level, the number of samples or an observable is invalid.
+    resample, and the interval is made from the spread of these answers about `answer`; 200 samples give it within 5%.
+    The interval stays within the range of the observable, and is never narrower than Wilson's for as many shots, since
+    even shots that all agree prove little. If `response` is None, the answer is the counts themselves: the interval is
+    Wilson's, and the standard error ``sqrt(variance / shots)``.
     """
     from statistics import NormalDist  # imports fractions, decimal and random: a tenth of the package's import time
 

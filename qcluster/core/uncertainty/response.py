@@ -152,9 +152,7 @@ def column_response(words: Words, shares: Floats, counts: Floats, columns: Float
     """Make the response of strings under a fixed noise model, given by their likelihoods.
 
     Args:
-        words: ``(k, n_words)``, the strings, packed.
-        shares: ``(k + 1,)``, sum 1, the uniform one last.
-        counts: ``(n_outcomes,)``, shots.
+        words, shares, counts: see `NewtonResponse`.
         columns: ``(n_outcomes, k + 1)``, probability of each observed string given each string, then uniform noise.
     """
     return NewtonResponse(words, shares, counts, partial(_column_scores, shares, columns), np.zeros(len(shares)))

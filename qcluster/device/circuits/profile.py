@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,11 @@ from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.circuits.timeline import Place
 from qcluster.device.storage import (
     check_format,
+    check_plain,
     document_errors,
     load_text,
     of_file,
+    read_array,
     write_document,
 )
 from qcluster.files import write_whole
@@ -136,15 +139,19 @@ class Profile(Frozen):
         """Read the output of `to_json`; ValueError if the text is not a profile, or comes from a newer version."""
         content = check_format(text, FORMAT, VERSION)
         content = {"dt": None, **content}  # older profiles have no dt
+        check_plain(cls, content)
         fields: dict[str, Any] = {field.name: content[field.name] for field in dataclasses.fields(cls)}
         fields["registers"] = tuple((name, size) for name, size in content["registers"])
         sizes = [size if isinstance(name, str) and type(size) is int else -1 for name, size in fields["registers"]]
         if min(sizes, default=0) < 0:
             raise ValueError(f"registers must be pairs of a name and a size; got {content['registers']!r:.60}")
         fields["gates"] = {(gate, tuple(qubits)): count for gate, qubits, count in content["gates"]}
+        if not all(isinstance(gate, str) and type(count) is int for (gate, _), count in fields["gates"].items()):
+            raise ValueError(f"gates must be triples of a name, qubits and a number; got {content['gates']!r:.60}")
         fields["qpy"] = base64.b64decode(content["qpy"])
-        kinds = {"measured": np.int64, "active": np.int64, "mid_circuit": bool, "busy": float, "idle": float}
-        fields |= {key: np.array(content[key], dtype=kind) for key, kind in kinds.items()}
+        kinds = {"measured": "i", "active": "i", "mid_circuit": "b", "busy": "f", "idle": "f"}
+        fields |= {key: read_array(key, content[key], kind) for key, kind in kinds.items()}
+        _check_qubits(fields)
         return cls(**fields)
 
     def save(self, path: str | Path) -> None:
@@ -156,6 +163,19 @@ class Profile(Frozen):
         """Read a file written by `save`; ValueError if it is not a profile, StorageError if it cannot be read."""
         with of_file(path):
             return cls.from_json(load_text(Path(path)))
+
+
+def _check_qubits(fields: Mapping[str, Any]) -> None:
+    """Check that the arrays of a document are as long as they must be, and name qubits of the circuit; ValueError."""
+    n, measured, active = fields["n_qubits"], fields["measured"], fields["active"]
+    shapes = {"measured": (measured.size,), "mid_circuit": (measured.size,), "active": (active.size,)}
+    for name, shape in (shapes | {"busy": (n,), "idle": (n,)}).items():
+        if fields[name].shape != shape:
+            raise ValueError(f"{name} of a profile must have shape {shape}; got {fields[name].shape}")
+    used = [*measured[measured != -1].tolist(), *active.tolist(), *chain(*(qubits for _, qubits in fields["gates"]))]
+    outside = [qubit for qubit in used if type(qubit) is not int or not 0 <= qubit < n]
+    if outside:
+        raise ValueError(f"qubits of a profile must lie in 0..{n - 1}; got {outside[0]!r:.60}")
 
 
 @default_errstate

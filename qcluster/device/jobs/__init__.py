@@ -221,7 +221,7 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
         directory: the directory that `submit` returned.
         partial: whether to read what has arrived even if other results are missing, such as those of a job that failed
             on a machine that is gone. Circuits of which nothing has arrived are left out (`read_arrived` says which),
-            and a run that lacks twirls has a note. A run whose reference has not arrived has none.
+            and a run that lacks twirls or a reference has a note.
 
     Returns:
         One `Run` per circuit, in the order of the request.

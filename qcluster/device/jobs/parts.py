@@ -219,7 +219,7 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
     failed = [part for part in parts if part.status in FAILED]
     if failed:
         first = failed[0]
-        why = f": {first.reason}" if first.reason else ""
+        why = f": {first.reason.rstrip('.')}" if first.reason else ""
         raise JobError(
             f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; {_name_of(first)} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "

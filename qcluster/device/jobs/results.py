@@ -67,8 +67,8 @@ def _find_pub_mismatch(pub: Any, request: Request, prepared: Prepared, twirl: in
     """Say why a PUB result cannot belong to a circuit; empty if it can."""
     data = getattr(pub, "data", None)
     try:
-        widths = {name: int(register.num_bits) for name, register in data.items()}  # type: ignore[union-attr]
-        shots = {int(register.num_shots) for register in data.values()}  # type: ignore[union-attr]
+        widths = {name: register.num_bits for name, register in data.items()}  # type: ignore[union-attr]
+        shots = {register.num_shots for register in data.values()}  # type: ignore[union-attr]
     except (AttributeError, TypeError, ValueError):
         return "must hold registers of bits"
     wanted = dict(prepared.profile.registers) if request.kind == "hardware" else {"all": prepared.profile.n_bits}

@@ -248,14 +248,14 @@ def sampler_job(
 
 
 def _failure_of(job: Any) -> str:
-    """Why a job failed, in the service's words."""
-    if message := job.error_message():
-        return str(message)
-    try:
-        job.result()
-    except _failures() as error:  # the service's reason, where the job left no result
-        return str(getattr(error, "message", "") or error)
-    return ""
+    """Why a job failed, in the service's words, on one line."""
+    message = job.error_message() or ""
+    if not message:
+        try:
+            job.result()
+        except _failures() as error:  # the service's reason, where the job left no result
+            message = getattr(error, "message", "") or error
+    return " ".join(str(message).split())
 
 
 _LATER = "try again later"
@@ -305,16 +305,20 @@ _ADVICE = (
 """Advice for the user, by patterns of the service's messages; the first pattern that matches counts."""
 
 
+_QUOTED = re.compile(r"""(['"])(.*)\1""", re.DOTALL)
+"""Text that is quoted as a whole, as the client's errors are."""
 _CREDENTIALS = re.compile(r"(?i)(?<=bearer )[^\s'\"]+|(?<=apikey )[^\s'\"]+|(?<=://)[^\s/@]+(?=@)")
 """Credentials that requests quotes from a header that it refuses, or from the address of a proxy."""
 
 
 def _message(error: Exception, default_advice: str = "") -> str:
     """First line of an error, with any quoted credentials removed, followed by advice."""
-    text = _CREDENTIALS.sub("***", str(getattr(error, "message", "") or error).strip().strip("'\""))
+    text = str(getattr(error, "message", "") or error).strip()
+    quoted = _QUOTED.fullmatch(text)
+    text = _CREDENTIALS.sub("***", quoted[2] if quoted else text)
     line = (text.splitlines() or [""])[0][:300] or type(error).__name__
     if isinstance(error, _UNEXPECTED):
         line = f"the answer is not as expected ({type(error).__name__}: {line})"
     kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
     advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), default_advice)
-    return f"{line}: {advice}" if advice else line
+    return f"{line.rstrip('.')}: {advice}" if advice else line

@@ -29,11 +29,13 @@ from qcluster.device.machines.model import read_model
 from qcluster.device.machines.names import check_backend, open_named
 from qcluster.device.storage import (
     check_format,
+    check_plain,
     decode_floats,
     document_errors,
     encode_floats,
     load_text,
     of_file,
+    read_array,
     write_document,
 )
 from qcluster.errors import CalibrationError
@@ -349,15 +351,16 @@ class Calibration(Frozen):
             ValueError: the text is not a calibration, or was written by a newer version.
         """
         content = check_format(text, FORMAT, VERSION)
+        check_plain(cls, content)
         fields: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
             value = content[field.name]
             if field.name in _FLOATS:
                 fields[field.name] = decode_floats(value["values"]).reshape(value["shape"])
             elif field.name == "couplings":
-                fields[field.name] = np.array(value, dtype=np.int64).reshape(-1, 2)
+                fields[field.name] = read_array(field.name, value, "i").reshape(-1, 2)
             elif field.name.startswith(("dead", "readout_symmetric")):
-                fields[field.name] = np.array(value, dtype=bool)
+                fields[field.name] = read_array(field.name, value, "b")
             else:
                 fields[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**fields)
@@ -421,9 +424,13 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
     """
     backend = open_named(backend) if isinstance(backend, str) else backend
     check_backend(backend)
+    name = str(backend.name)
+    if at is not None and not isinstance(at, datetime.datetime):
+        raise TypeError(f"at must be a datetime, or None for now; got {short_repr(at)}")
+    if at is not None and not hasattr(backend, "target_history"):
+        raise CalibrationError(f"{name} is not a real machine, and keeps no figures of other times")
     when = {} if at is None else {"datetime": at.astimezone(datetime.UTC)}
     target = backend.target_history(**when) if when else backend.target
-    name = str(backend.name)
     n = int(target.num_qubits or backend.num_qubits or _DEFAULT_WIDTH)
     noise = getattr(getattr(backend, "options", None), "noise_model", None)
     properties = backend.properties(**when) if callable(getattr(backend, "properties", None)) else None

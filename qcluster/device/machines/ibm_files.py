@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.device.machines import published
@@ -98,18 +97,17 @@ def from_csv(text: str, name: str) -> dict[str, Any]:
 
 def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     """Read ``BackendProperties.to_dict()`` as fields of a `Calibration`; KeyError or TypeError if it is not one."""
-    qubits = [
-        {p["name"]: p["value"] * _UNITS[p["unit"]] for p in qubit if p["unit"] in _UNITS} for qubit in content["qubits"]
-    ]
+    qubits = [_figures(qubit) for qubit in content["qubits"]]
     errors: GateValues = {}
     durations: GateValues = {}
     for gate in content["gates"]:
         place = tuple(int(q) for q in gate["qubits"])
-        values = {p["name"]: p["value"] * _UNITS[p["unit"]] for p in gate["parameters"] if p["unit"] in _UNITS}
+        values = _figures(gate["parameters"])
         if len(place) > 2 or "gate_error" not in values or gate["gate"].startswith(("measure", "reset")):
             continue
-        errors.setdefault(gate["gate"], {})[place] = float(values["gate_error"])
-        durations.setdefault(gate["gate"], {})[place] = float(values.get("gate_length", math.nan))
+        works = values.get("operational", 1) != 0
+        errors.setdefault(gate["gate"], {})[place] = values["gate_error"] if works else 1.0
+        durations.setdefault(gate["gate"], {})[place] = values.get("gate_length", math.nan)
 
     def column(name: str) -> Floats:
         return np.array([qubit.get(name, math.nan) for qubit in qubits], dtype=np.float64)
@@ -127,6 +125,12 @@ def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     return _complete(fields, readout, column("readout_error"), errors, durations, faulty)
 
 
+def _figures(parameters: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return figures by name in SI units, NaN where they are unknown; TypeError for a text."""
+    known = (one for one in parameters if one["unit"] in _UNITS)
+    return {one["name"]: math.nan if one["value"] is None else one["value"] * _UNITS[one["unit"]] for one in known}
+
+
 def _complete(
     fields: dict[str, Any], readout: Floats, mean: Floats, errors: GateValues, durations: GateValues, faulty: list[int]
 ) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def _complete(
     Args:
         fields: the fields taken from the file unchanged.
         readout: (n_qubits, 2) P(read 1|0) and P(read 0|1), NaN where not published.
-        mean: (n_qubits,) mean of the two readout errors, used for both where one of them is missing.
+        mean: (n_qubits,) mean of the two readout errors; NaN where not published.
         errors: gate errors.
         durations: gate durations in seconds.
         faulty: qubits that are out of order.
@@ -148,8 +152,7 @@ def _complete(
         rows = [[source.get(gate, {}).get(place, math.nan) for place in places] for gate in gates]
         return np.array(rows, dtype=np.float64).reshape(len(gates), len(places))
 
-    symmetric: npt.NDArray[np.bool_] = np.asarray(np.isnan(readout).any(axis=1))
-    filled = np.where(symmetric[:, None], mean[:, None], readout)
+    filled, symmetric = published.both_errors(readout, mean)
     singles: list[tuple[int, ...]] = [(q,) for q in range(len(mean))]
     errors_1q, errors_2q = table(errors, gates_1q, singles), table(errors, gates_2q, pairs)
     dead_qubits, dead_couplings = published.dead_masks(errors_1q, filled, errors_2q)

@@ -34,16 +34,24 @@ def coherence(target: Any, properties: Any, n: int) -> tuple[Floats, Floats]:
 
 def readout(target: Any, properties: Any, n: int) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
     """Readout errors (n, 2), whether one figure is used for both (n,), and durations in seconds (n,)."""
-    errors, symmetric, duration = np.full((n, 2), np.nan), np.zeros(n, dtype=bool), np.full(n, np.nan)
+    both, mean, duration = np.full((n, 2), np.nan), np.full(n, np.nan), np.full(n, np.nan)
     measure = target["measure"] if "measure" in target.operation_names else {}
     for q in range(n):
         of_target = measure.get((q,))
         of_properties = properties.qubit_property(q) if properties is not None else {}
-        duration[q] = number(getattr(of_target, "duration", None))
-        both = [of_properties.get(key, (None,))[0] for key in ("prob_meas1_prep0", "prob_meas0_prep1")]
-        symmetric[q] = None in both
-        errors[q] = number(getattr(of_target, "error", None)) if symmetric[q] else both
-    return errors, symmetric, duration
+        mean[q], duration[q] = number(getattr(of_target, "error", None)), number(getattr(of_target, "duration", None))
+        both[q] = [number(of_properties.get(key, (None,))[0]) for key in ("prob_meas1_prep0", "prob_meas0_prep1")]
+    return *both_errors(both, mean), duration
+
+
+def both_errors(published: Floats, mean: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Complete readout errors (n, 2), and tell where (n,) one figure is used for both.
+
+    Where one of the two is unknown (NaN), the mean (n,) replaces both, or the other one if the mean is unknown too.
+    """
+    symmetric: npt.NDArray[np.bool_] = np.asarray(np.isnan(published).any(axis=1))
+    single = np.where(np.isnan(mean), np.fmax(*published.T), mean)
+    return np.where(symmetric[:, None], single[:, None], published), symmetric
 
 
 def gate_names(target: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:

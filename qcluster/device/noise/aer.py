@@ -7,7 +7,7 @@ readout errors of a qubit stay distinct. Channels are cached by their parameters
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.device.circuits import pauli
-from qcluster.device.circuits.timeline import census, delay_seconds, has_blocks, steps, with_blocks
+from qcluster.device.circuits.timeline import SILENT, census, delay_seconds, has_blocks, steps, with_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -23,21 +23,28 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
 
 
-def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) -> Any:
-    """Build an Aer `NoiseModel` of the gates and readouts that compiled circuits use; `wait_noise` adds idle noise."""
+def noise_model(
+    circuits: Iterable[QuantumCircuit], calibration: Calibration, number: Mapping[int, int] | None = None
+) -> Any:
+    """Build an Aer `NoiseModel` of the gates and readouts that compiled circuits use; `wait_noise` adds idle noise.
+
+    `number` gives the number of each physical qubit in the model; by default it is that of the qubit.
+    """
     from qiskit_aer.noise import NoiseModel, ReadoutError
 
-    places = {(item.name, qubits) for circuit in circuits for item, qubits, _, _ in steps(circuit)}
+    operations = (step for circuit in circuits for step in steps(circuit))
+    places = {(item.name, qubits) for item, qubits, _, _ in operations if item.name not in SILENT}
     model = NoiseModel()
     for name, qubits in sorted(places):
+        numbers = list(qubits) if number is None else [number[q] for q in qubits]
         if name == "measure":
             p10, p01 = calibration.assumed_readout(qubits[0])
             if p10 or p01:
-                model.add_readout_error(ReadoutError([[1 - p10, p10], [p01, 1 - p01]]), list(qubits))
-        elif len(qubits) in (1, 2) and name not in {"barrier", "delay", "reset"}:
+                model.add_readout_error(ReadoutError([[1 - p10, p10], [p01, 1 - p01]]), numbers)
+        elif len(qubits) in (1, 2) and name != "reset":
             error = gate_channel(*channel_arguments(calibration, name, qubits))
             if error is not None:
-                model.add_quantum_error(error, name, list(qubits))
+                model.add_quantum_error(error, name, numbers)
     return model
 
 

@@ -23,7 +23,14 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import format_bitstrings, unpack
 from qcluster.device.circuits.pauli import images
-from qcluster.device.circuits.timeline import check_calibration, check_circuit, check_dt, has_blocks, steps
+from qcluster.device.circuits.timeline import (
+    check_calibration,
+    check_circuit,
+    check_dt,
+    has_blocks,
+    is_measurement,
+    steps,
+)
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.noise.faults import Located, located_faults
 from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
@@ -44,6 +51,8 @@ _FLIP = {"x", "y"}
 """Pulses that keep a state on the Z axis there, and a state on the equator on the equator."""
 _SAME_LENGTH = {"sx", "x"}
 """Pulses of equal length, which may replace each other."""
+_QUARTER = "quarter"
+"""An sx on a machine without x, which cannot become a half turn."""
 _STILL = {"barrier", "delay", "id"}
 _COUPLING = {"cx", "cz", "ecr", "iswap", "swap", "rzz"}
 _TRIES = 24
@@ -112,7 +121,7 @@ def reference_circuit(
         circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not yet
             scheduled, if it is to be twirled. Angles of rotations about Z may be free parameters.
         calibration: calibration of the machine. With it, the reference is chosen whose expected flips are most similar
-            to those of the circuit, and `Reference.visible` is set.
+            to those of the circuit, `Reference.visible` is set, and no gates are used that the machine lacks.
         seed: seed of the random choices.
         dt: seconds per unit of a delay given in "dt", such as `backend.dt`. Without it, the reference of a circuit with
             such delays is chosen as if there were no calibration.
@@ -169,7 +178,8 @@ def reference_circuits(
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)
-    plans = sorted((_Plan(circuit, rng) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
+    gates = () if calibration is None else calibration.gates_1q
+    plans = sorted((_Plan(circuit, rng, gates) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
     target = None if calibration is None or calibration.harmless else _faults(circuit, calibration, dt)
     if calibration is None or target is None:
@@ -187,16 +197,19 @@ def reference_circuits(
 
 def _check(circuit: QuantumCircuit) -> None:
     """Raise ValueError for a circuit of which no reference can be made."""
-    known = _VIRTUAL | _ADJUSTABLE | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
+    known = _VIRTUAL | _ADJUSTABLE | _FLIP | _STILL | _COUPLING | {"reset"}
     for item in circuit.data:
         if has_blocks(item):
-            raise ValueError(f"a reference needs a circuit without control flow; got {item.name!r}")
-        if item.name not in known:
             raise ValueError(
-                f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'measure', 'reset'}))}; "
-                f"got {item.name!r}: compile it for an IBM machine"
+                f"a reference needs a circuit without control flow; got {item.name!r} in {circuit.name!r}: run it "
+                "without a reference"
             )
-    if not any(item.name == "measure" for item in circuit.data):
+        if item.name not in known and not is_measurement(item.name):
+            raise ValueError(
+                f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'reset'}))}; "
+                f"got {item.name!r} in {circuit.name!r}: compile it for an IBM machine that has rz and sx"
+            )
+    if not any(is_measurement(item.name) for item in circuit.data):
         raise ValueError(f"a reference needs a circuit that measures; {circuit.name!r} does not")
 
 
@@ -209,7 +222,7 @@ class _Op:
     place: int
     """Position of the corresponding operation of the circuit; -1 if there is none."""
     quarters: int = 0
-    """Angle of an "rz" or a pulse, in quarter turns."""
+    """Angle of a rotation about Z or a pulse, in quarter turns."""
 
 
 @dataclass(frozen=True)
@@ -224,12 +237,23 @@ class _Option:
 
 
 class _Plan:
-    """Plan of a reference: a walk over a circuit that tracks the axis of each qubit's state, with random choices."""
+    """Plan of a reference: a walk over a circuit that tracks the axis of each qubit's state, with random choices.
 
-    def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
+    Args:
+        circuit: the compiled circuit.
+        rng: source of randomness.
+        gates: the machine's gates on one qubit; if there are none, rz, sx and x are assumed.
+    """
+
+    def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator, gates: Sequence[str]) -> None:
         index = {bit: i for i, bit in enumerate(circuit.qubits)}
         self.items = [(item.name, tuple(index[q] for q in item.qubits)) for item in circuit.data]
         self.rng = rng
+        self.has_x = not gates or "x" in gates
+        self.virtual = next((name for name in ("rz", "p", "u1") if name in gates), "rz")
+        """Name of the rotations about Z."""
+        self.pulse = "rx" if "rx" in gates and "sx" not in gates else "sx"
+        """Name of the additional pulses, which rotate by a quarter turn."""
         self.axes = [Z] * circuit.num_qubits
         self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
         """Positions of each qubit's pulses whose angles are not chosen yet."""
@@ -238,9 +262,9 @@ class _Plan:
         self.inserted = 0
         """Number of additional pulses."""
         self.pulses: dict[int, tuple[int, bool]] = {}
-        """For each pulse, by position: quarter turns of the rz before it, and whether it rotates by a half turn."""
+        """For each pulse, by position: quarter turns about Z before it, and whether it rotates by a half turn."""
         self.turns: dict[tuple[int, int], tuple[int, ...]] = {}
-        """By position and qubit: quarter turns of the rz just before an operation, with an inserted sx between two."""
+        """By position and qubit: quarter turns about Z just before an operation, with an inserted pulse between two."""
         self.ahead = self._look_ahead(circuit.num_qubits)
         self._choose()
 
@@ -253,7 +277,7 @@ class _Plan:
             for q in qubits:
                 if name in _COUPLING:
                     ahead[place, q], coming[q] = coming[q], "gate"
-                elif name == "measure":
+                elif is_measurement(name):
                     coming[q] = "measure"
                 elif name in _ADJUSTABLE or name == "reset":
                     coming[q] = ""
@@ -266,7 +290,7 @@ class _Plan:
                 self.pending[qubits[0]].append(place)
             elif name in _COUPLING:
                 self._couple(place, name, qubits)
-            elif name == "measure":
+            elif is_measurement(name):
                 self._prepare(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
             elif name == "reset":
                 self.axes[qubits[0]], self.pending[qubits[0]] = Z, []
@@ -300,7 +324,8 @@ class _Plan:
 
     def _names(self, qubit: int, insert: bool) -> list[str]:
         """Return the names of a qubit's pending pulses, followed by an sx if one is to be inserted."""
-        return [self.items[place][0] for place in self.pending[qubit]] + ["sx"] * insert
+        names = [self.items[place][0] for place in self.pending[qubit]] + [self.pulse] * insert
+        return names if self.has_x else [_QUARTER if name == "sx" else name for name in names]
 
     def _cost(self, qubit: int, axis: int, *, insert: bool) -> float:
         """Return the cost of bringing a qubit's state to an axis by its pending pulses."""
@@ -339,12 +364,12 @@ class _Plan:
                 continue
             for q in qubits:
                 if place in self.pulses and self.pulses[place][0]:
-                    yield _Op("rz", (q,), -1, self.pulses[place][0])
+                    yield _Op(self.virtual, (q,), -1, self.pulses[place][0])
                 for i, turn in enumerate(self.turns.get((place, q), ())):
                     if i:
-                        yield _Op("sx", (q,), -1)
+                        yield _Op(self.pulse, (q,), -1, 1)
                     if turn % 4:
-                        yield _Op("rz", (q,), -1, turn)
+                        yield _Op(self.virtual, (q,), -1, turn)
             half = self.pulses.get(place, (0, False))[1]
             yield _Op("x" if half and name == "sx" else name, qubits, place, 2 if half else 1)
 
@@ -359,9 +384,10 @@ def _ways(name: str, axis: int) -> list[tuple[int, bool, float, int]]:
     ways = []
     for turn in (0, 1) if axis != Z else (0,):
         turned = axis if axis == Z else (axis + turn) % 2
-        if name in _ADJUSTABLE:
+        if name not in _FLIP:
             ways.append((turn, False, 0.0, _after(turned, False)))
-        ways.append((turn, True, float(name in _ADJUSTABLE), _after(turned, True)))
+        if name != _QUARTER:
+            ways.append((turn, True, float(name in _ADJUSTABLE), _after(turned, True)))
     return ways
 
 
@@ -411,7 +437,7 @@ def _build(circuit: QuantumCircuit, plan: _Plan) -> Reference:
             item = CircuitInstruction(gate, [reference.qubits[q] for q in op.qubits])
         reference._append(item)
     swapped = sum(half and plan.items[place][0] == "sx" for place, (_, half) in plan.pulses.items())
-    changes = {"sx became x": swapped, "sx were inserted": plan.inserted}
+    changes = {"sx became x": swapped, f"{plan.pulse} were inserted": plan.inserted}
     notes = tuple(f"{count} {change}" for change, count in changes.items() if count)
     return Reference(reference, output(reference), notes)
 
@@ -429,17 +455,21 @@ def output(circuit: QuantumCircuit) -> str:
     if len(outcomes) > 1:
         raise ValueError(f"the circuit must read one string; {circuit.name!r} reads at least {len(outcomes)}")
     read = np.zeros((1, circuit.num_clbits), dtype=bool)
-    measured = [bits for item, _, bits, _ in steps(circuit) if item.name == "measure"]
+    measured = [bits for item, _, bits, _ in steps(circuit) if is_measurement(item.name)]
     for bit, outcome in zip(measured, outcomes[0], strict=True):
         read[0, bit] = outcome
     return format_bitstrings(read)[0]
 
 
 def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Replace rx, rzz and iswap by rz and basic Clifford gates."""
+    """Replace p, u1, rx, rzz and iswap by rz and basic Clifford gates, and variants of a measurement by it."""
     flat: QuantumCircuit = circuit.copy_empty_like()
     for item in circuit.data:
-        if item.name == "rx":
+        if is_measurement(item.name):
+            flat.measure(item.qubits, item.clbits)
+        elif item.name in ("p", "u1"):
+            flat.rz(item.params[0], item.qubits)
+        elif item.name == "rx":
             flat.h(item.qubits)
             flat.rz(item.params[0], item.qubits)
             flat.h(item.qubits)

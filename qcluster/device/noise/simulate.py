@@ -9,6 +9,7 @@ import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.words import plural
+from qcluster.device.circuits.timeline import SILENT, steps
 from qcluster.device.interrupt import in_foreign_code
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
@@ -66,9 +67,31 @@ def simulate(
 
     if method == "stabilizer":
         return sample_clifford(circuits, shots, calibration, dt=dt, seed=seed)
-    model = noise_model(circuits, calibration)
     noisy = [wait_noise(circuit, calibration, dt) for circuit in circuits]
+    used = sorted(set().union(*map(_used, circuits)))
+    model = noise_model(circuits, calibration, {qubit: i for i, qubit in enumerate(used)})
+    noisy = [_on_qubits(circuit, used) for circuit in noisy]
     return run_on_simulator(AerSimulator(noise_model=model, method=method, **REPRODUCIBLE_OPTIONS), noisy, shots, seed)
+
+
+def _used(circuit: QuantumCircuit) -> set[int]:
+    """Return the qubits that gates, measurements and control flow act on."""
+    return {q for item, qubits, *_ in steps(circuit) if item.name not in SILENT for q in qubits}
+
+
+def _on_qubits(circuit: QuantumCircuit, used: Sequence[int]) -> QuantumCircuit:
+    """Copy a scheduled circuit onto the qubits in use.
+
+    Aer itself leaves out the others, but not in a circuit with both control flow and a `store`, or with an empty body.
+    """
+    from qiskit.circuit import QuantumCircuit
+
+    kept = [circuit.qubits[qubit] for qubit in used]
+    result = QuantumCircuit(kept, circuit.clbits, *circuit.cregs, name=circuit.name, global_phase=circuit.global_phase)
+    for item in circuit.data:
+        if item.name != "barrier" and set(item.qubits) <= set(kept):
+            result.append(item)
+    return result
 
 
 def run_on_simulator(

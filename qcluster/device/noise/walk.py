@@ -236,6 +236,7 @@ class Walk:
     def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
         """Add a gate on one or two qubits and its faults; close a block that ends at this position."""
         self._touch(qubits)
+        error = listed_error(self.calibration, operation.name, qubits)
         matrix = np.asarray(operation.to_matrix(), dtype=complex)
         block = self.blocks.get(qubits[0])
         if block is not None:
@@ -250,7 +251,6 @@ class Walk:
                 self.tails[q] = []
         else:
             self._couple(matrix, *qubits)
-        error = listed_error(self.calibration, operation.name, qubits)
         t1, t2 = np.array([self.calibration.coherence(q) for q in qubits]).T
         rate = pauli.depolarising_rate(error, seconds, t1, t2)
         if rate > 0 and len(qubits) == 1:
@@ -364,7 +364,7 @@ def listed_error(calibration: Calibration, name: str, qubits: tuple[int, ...]) -
 def _check(item: Any) -> None:
     """Raise ValueError for anything that is not a bound gate on one or two qubits."""
     if len(item.qubits) > 2 or item.clbits or not hasattr(item.operation, "to_matrix"):
-        raise ValueError(f"the circuit must hold gates on one or two qubits; got {item.name!r}")
+        raise ValueError(f"the circuit must hold unitary gates on one or two qubits; got {item.name!r}")
     if item.is_parameterized():
         raise ValueError(f"the circuit must have all its parameters bound; gate {item.name!r} has free ones")
 

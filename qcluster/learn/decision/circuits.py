@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_features import LEAST_READOUT
 from qcluster.core.noise.faults import FaultMasks, merge_masks, non_clifford_weight
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
@@ -554,7 +555,7 @@ def draw_size(rng: np.random.Generator, n: int, working: float, level: float) ->
 
 def draw_readout(rng: np.random.Generator, n: int) -> Floats:
     """Draw readout errors, ``(n, 2)``: P(read 1|0) and P(read 0|1) of each bit."""
-    read = noise.log_uniform(rng, 0.004, 0.06) * rng.lognormal(0, 0.6, (n, 1))
+    read = noise.log_uniform(rng, LEAST_READOUT, 0.06) * rng.lognormal(0, 0.6, (n, 1))
     lean = np.array([-1, 1]) * (0.0 if rng.random() < 0.5 else rng.uniform(0, 0.8))
     return np.asarray(np.minimum(read * np.exp(lean), 0.4))
 

@@ -42,7 +42,10 @@ def phases(ansatz: Ansatz, theta: Floats) -> Phases:
         (array([0.2, 0.4]), 0.3, 1.0)
     """
     if not ansatz.is_sine:
-        raise ValueError("phases need Pauli gates on one data qubit each, about X, from state 1, with Y measured")
+        raise ValueError(
+            "only a sine perceptron can be compressed: gates with one Pauli letter on a data qubit and X on the "
+            "readout, which starts in 1 and is measured in Y"
+        )
     form = PathSum(ansatz)
     diagonal = form.operators(theta)[0, :, 0, 0]
     bias = float(form.bias_angles(theta)[0]) / 2

@@ -181,11 +181,14 @@ def test_registers_without_bits_do_not_matter():
         ({"field_names": ["a"]}, ValueError, "registers b, a have no order in JSON"),
         ({}, ValueError, "registers b, a have no order in JSON"),
         ({"header": {"creg_sizes": 5}}, ValueError, "registers b, a have no order in JSON"),
+        ({"header": {"creg_sizes": [5, 6]}}, ValueError, "registers b, a have no order in JSON"),
+        ({"header": {"creg_sizes": [{"a": 3}, {"b": 2}]}}, ValueError, "registers b, a have no order in JSON"),
+        ({"data": {"b": 5, "a": {"samples": [], "num_bits": 0}}}, ValueError, "registers b, a have no order in JSON"),
     ],
 )
 def test_registers_in_no_order_are_refused(change, error, message):
     with pytest.raises(error, match=message):
-        Distribution.of(pub_of_two(**change))
+        Distribution.of({**pub_of_two(), **change})
 
 
 @pytest.mark.parametrize(
@@ -203,6 +206,8 @@ def test_registers_in_no_order_are_refused(change, error, message):
         ({"samples": ["0x1", "0x1"], "num_bits": -2}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
         ({"samples": ["0x1", "0x1"], "num_bits": True}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
         ({"samples": ["0x1", "0x1"]}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
+        (["0x1", "0x1"], TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
+        ("0x1", TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
     ],
 )
 def test_registers_that_do_not_fit_are_refused(register, error, message):

@@ -127,6 +127,8 @@ def test_parities_over_several_words_are_those_of_the_bits():
         ({"ZZI": None}, TypeError, "must be numbers"),
         ({"ZZI": True}, TypeError, r"must be numbers; got \[True\]"),
         ({"ZZI": [1.0], "IIZ": [2.0]}, TypeError, r"each term of an observable must have one number; got \[1.0\]"),
+        ({"ZZI": [1.0, np.inf]}, TypeError, r"each term of an observable must have one number; got \[1.0, inf\]"),
+        ({"ZZI": 1.0, "IIZ": np.ones(2)}, TypeError, "each term of an observable must have one number; got array"),
         (np.ones(8, dtype="m8[s]"), TypeError, "must be numbers; got array"),
         ({"ZZI": float("nan")}, ValueError, "real and finite; got nan for 'ZZI'"),
         ({"ZZI": 10**400}, TypeError, "must be numbers"),

@@ -1,5 +1,6 @@
 """Laws of the decision that hold whatever its weights are, and right values that a user would meet first."""
 
+import re
 from itertools import permutations
 
 import numpy as np
@@ -233,6 +234,18 @@ def test_counts_in_which_no_bit_is_set_otherwise_count_as_counts(idle):
         words = "the counts, with bits that hardly ever differ set to their usual value"
         assert answer.reason == f"{words}; weighed by gate {fixing.digest}"
         assert not answer.distribution.bits[:, 4:].any()
+
+
+@pytest.mark.parametrize("weights", [(0.9, 0.1), (0.6, 0.3, 0.1), (0.7, 0.1, 0.1, 0.1), (0.97, 0.03)])
+@pytest.mark.parametrize("lost", [0.0, 0.3])
+def test_the_reason_counts_the_strings_that_explain_the_share_it_states(weights, lost):
+    p = np.zeros(64)
+    p[[0, 63, 21, 7][: len(weights)]] = weights
+    bare = qc.mitigate(drawn(p, 0.05, 8192, np.random.default_rng(1), lost), guard=False)
+    strings, percent = re.match(r"(\d+) strings explain (\d+)% of the shots", bare.reason).groups()
+    assert int(strings) == len(weights)
+    assert int(percent) == pytest.approx(100 * (1 - lost), abs=2)
+    assert bare.weights[: len(weights)] == pytest.approx(np.array(weights), abs=0.015)
 
 
 @pytest.mark.parametrize("n", [12, 16])

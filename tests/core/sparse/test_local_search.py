@@ -1,5 +1,6 @@
 """Moves of strings: none lengthens the description, and each finds what it is for."""
 
+from itertools import combinations
 from math import log
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from qcluster.core.counts.bits import index_bits
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.fit import fit_mixture
@@ -16,6 +20,7 @@ from qcluster.core.sparse.local_search import (
     _log_evidence,
     _logits,
     conditional_log_likelihood,
+    radius_levels,
     ring_gain,
     split_bits,
     within_two,
@@ -128,6 +133,48 @@ def test_a_ring_is_told_from_its_centre(kind, is_ring):
     rows = lay_out(read.bits, read.weights)
     centre = fit(rows, start_at(np.zeros((1, n), dtype=bool)), PRIOR, 20)
     assert (ring(rows, centre, PRIOR, 30) is not None) == is_ring
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("n", "rises", "falls"), [(12, 0.01, 0.05), (16, 0.05, 0.1), (28, 0.005, 0.3), (100, 0.01, 0.02)]
+)
+def test_the_distances_from_a_centre_tell_how_many_bits_were_sent_as_1(n, rises, falls, radius):
+    rng = np.random.default_rng([n, radius])
+    sent = rng.permuted(np.tile(np.arange(n) < radius, (4096, 1)), axis=1)
+    read = sent ^ (rng.random(sent.shape) < np.where(sent, falls, rises))
+    read[:400] = rng.random((400, n)) < 0.5
+    counts = Distribution(read, np.ones(len(read)))
+    levels = radius_levels(lay_out(counts.bits, counts.weights), np.zeros(n, dtype=bool))
+    assert np.argmax(levels) == radius - 1
+    assert np.sort(levels)[-2] < levels.max() - 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_w_states_under_heavy_noise_of_uneven_rates_are_not_taken_for_dicke_states(seed):
+    """Distances scatter less under rates that differ between bits than under equal ones, and so they do if more bits
+    were sent as 1."""
+    rng = np.random.default_rng([28, seed])
+    rises, falls = 0.05 * rng.lognormal(0, 0.5, 28), 0.2 * rng.lognormal(0, 0.375, 28)
+    ideal = Distribution(np.eye(28, dtype=bool), np.ones(28))
+    sent = ideal.bits[rng.integers(28, size=4096)]
+    counts = Distribution(sent ^ (rng.random(sent.shape) < np.where(sent, falls, rises)), np.ones(4096))
+    assert hellinger_fidelity(mitigate(counts).distribution, ideal) > hellinger_fidelity(counts, ideal) + 0.5
+
+
+@pytest.mark.parametrize(
+    ("n", "rises", "falls"), [(12, 0.005, 0.1), (16, 0.005, 0.1), (16, 0.05, 0.1), (28, 0.01, 0.05)]
+)
+def test_dicke_states_are_not_taken_for_w_states(n, rises, falls):
+    """A ring of strings with a single 1 explains the shots near its centre better than a single string does."""
+    rng = np.random.default_rng(n)
+    for ones in (1, 2):
+        strings = np.array([np.isin(np.arange(n), on) for on in combinations(range(n), ones)])
+        ideal = Distribution(strings, np.ones(len(strings)))
+        sent = strings[rng.integers(len(strings), size=4096)]
+        counts = Distribution(sent ^ (rng.random(sent.shape) < np.where(sent, falls, rises)), np.ones(4096))
+        gain = hellinger_fidelity(mitigate(counts).distribution, ideal) - hellinger_fidelity(counts, ideal)
+        assert gain > (0.0 if ones == 1 and n > 12 else -0.05)
 
 
 @pytest.mark.parametrize("seed", range(4))
