@@ -293,6 +293,7 @@ def test_the_folder_of_a_run_is_taken_as_the_reference_of_counts(bell, tmp_path)
         ([tmp_path / "run"], "holds the runs of 2 circuits: choose one by --pub, 0 to 1; got None"),
         ([tmp_path / "plain"], "plain has no reference, since its circuits ran without one; if they are references"),
         ([tmp_path], "it is a directory, and not that of a saved run; name one of those in it"),
+        ([""], "a file to read must have a name; got an empty one"),  # not the folder in which the command runs
         ([tmp_path / "shared", "--expected", "0"], "expected must have the width of the reference's counts, 2 bits"),
     ):
         assert said in str(mitigated(counts, "--reference", *words).exception)

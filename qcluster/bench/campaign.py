@@ -1,7 +1,7 @@
 """Run campaigns: skip finished tasks, save each task at once, and report progress."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,17 +61,17 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     """
     check_methods(campaign.methods)
     check_distinct(campaign)
-    tasks = list(dict.fromkeys(campaign.tasks()))
-    check_repeats(tasks)
+    planned = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(planned)
     with Store(folder) as store:
         done, scored = set(store.done()), store.scored()
-        tasks = as_stored(tasks, done)
+        tasks = as_stored(planned, done)
         check_repeats(tasks, done)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         store.note_prints(check_ideals(store, tasks, scored) | check_gates(store, campaign.methods, scored))
         unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
         jobs: list[Job] = [(_rescore, (task, store.folder.absolute(), names)) for task, names in unscored.items()]
-        jobs += [(_work, (task, store.folder.absolute(), campaign.methods)) for task in tasks if task not in done]
+        jobs += [(_work, (task, case, campaign.methods)) for task, case in tasks.items() if task not in done]
         yield from _drive(store, jobs, len(tasks), workers, dask)
 
 
@@ -99,7 +99,8 @@ def rescore(
     with Store(folder) as store:
         tasks = store.done()
         kept = {(task, method) for task, method in store.scored() if not (again and method in methods)}
-        prints = check_ideals(store, tasks, kept) | check_gates(store, methods, kept)
+        cases = {task: locate(task.case, store.folder) for task in tasks}
+        prints = check_ideals(store, cases, kept) | check_gates(store, methods, kept)
         if again:
             store.forget_scores(methods, {task.identity for task in tasks})
         store.note_prints(prints)
@@ -171,12 +172,12 @@ def score_samples(
         yield from _drive(store, jobs, len(prints), workers, dask)
 
 
-def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
+def check_ideals(store: Store, tasks: Mapping[Task, str], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Refuse ideals in users' files that have changed since scoring, since the identity of a task does not cover them.
 
     Args:
         store: store of the campaign.
-        tasks: tasks that are or will be scored.
+        tasks: tasks that are or will be scored, each with the name of its case that has the present place of the file.
         scored: pairs of task and method whose scores are kept.
 
     Returns:
@@ -187,11 +188,11 @@ def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str
     """
     prints, cases = dict[str, str](), dict[str, str]()
     kept = {identity for identity, _ in scored}
-    for task in tasks:
-        if not task.case.startswith("file:"):
+    for task, place in tasks.items():
+        if not place.startswith("file:"):
             continue
         with suppress(StorageError, ValueError):  # a missing file or a changed circuit makes its own tasks fail
-            case = find_as_run(locate(task.case, store.folder), task.circuit, task.identity)
+            case = find_as_run(place, task.circuit, task.identity)
             cases[task.identity] = case.name
             prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
             if task.machine.startswith(TOY) and shots_path(store.folder, task.identity).exists():
@@ -275,8 +276,8 @@ def _failed(job: Job, error: str) -> Outcome:
     return Outcome(str(subject), error=error)
 
 
-def _work(task: Task, folder: Path, methods: tuple[str, ...]) -> Outcome:
-    sample = run_task(task, find_as_run(locate(task.case, folder), task.circuit, task.identity))
+def _work(task: Task, case: str, methods: tuple[str, ...]) -> Outcome:
+    sample = run_task(task, find_as_run(case, task.circuit, task.identity))
     return outcome_of(task, sample, methods)
 
 

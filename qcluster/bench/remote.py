@@ -9,7 +9,7 @@ from qcluster.bench.campaign import Progress, check_gates, check_ideals, follow,
 from qcluster.bench.machines import TOY, check_distinct, check_repeats, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
-from qcluster.bench.tasks import Campaign, Task, as_stored, locate
+from qcluster.bench.tasks import Campaign, Task, as_stored, find_case, locate
 from qcluster.errors import JobError, StorageError
 
 if TYPE_CHECKING:
@@ -48,22 +48,22 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     if toys:
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
     check_distinct(campaign)
-    tasks = list(dict.fromkeys(campaign.tasks()))
-    check_repeats(tasks)
+    planned = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(planned)
     machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
     services = {name: jobs.open_jobs(service, machine) for name, machine in machines.items()}  # once for all tasks
     with Store(folder) as store:
         done = set(store.done())
         listed = set(store.submitted())
-        tasks = as_stored(tasks, done | listed)
+        tasks = as_stored(planned, done | listed)
         check_repeats(tasks, done | listed)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))
-        for count, task in enumerate(tasks, 1):
+        for count, (task, case) in enumerate(tasks.items(), 1):
             error = ""
             if task not in done:
-                error = _submit(task, store, task not in listed, machines[task.machine], services[task.machine])
+                error = _submit(task, case, store, task not in listed, machines[task.machine], services[task.machine])
             left = (time.monotonic() - start) / count * (len(tasks) - count)
             yield Progress(count, len(tasks), str(task), left, error)
 
@@ -94,7 +94,8 @@ def collect(
         if not submitted:
             raise StorageError(f"nothing was submitted from {store.folder}")
         scored = store.scored()
-        store.note_prints(check_ideals(store, submitted, scored) | check_gates(store, methods, scored))
+        cases = {task: locate(task.case, store.folder) for task in submitted}
+        store.note_prints(check_ideals(store, cases, scored) | check_gates(store, methods, scored))
         unfinished = [task for task in submitted if task not in done]
         fetched = ((str(task), _fetch(task, store, methods, service)) for task in unfinished)
         yield from follow(fetched, len(unfinished), len(submitted))
@@ -117,7 +118,7 @@ def _fetch(task: Task, store: Store, methods: tuple[str, ...], service: "Service
     return ""
 
 
-def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service") -> str:
+def _submit(task: Task, case: str, store: Store, new: bool, machine: "Machine", service: "Service") -> str:
     """Send one task, or the part of it that a killed process left unsent; return why not, or an empty text.
 
     A new task is recorded only after it is known to fit its machine, so that `collect` never waits for an unsent task.
@@ -131,8 +132,7 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
     except StorageError:
         try:
             options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
-            case = find_as_run(locate(task.case, store.folder), task.circuit, task.identity)
-            request = prepare([case.circuit], machine, options, task.seed)
+            request = prepare([find_case(case).circuit], machine, options, task.seed)
         except (StorageError, ValueError) as failure:
             return str(failure)
     if new:  # also a task that was sent but is not listed, as after a power cut: `collect` would never ask for it

@@ -310,7 +310,7 @@ def _unpack_run(content: dict[str, Any], counts: Distribution, calibration: "Cal
     from qcluster.device.request import parse_flips
     from qcluster.device.run import Run, check_run
 
-    check_run({"calibration_of": "request", **content})
+    check_run(content)
     reference = content.get("reference")  # older samples have none
     rebuilt = {
         "counts": counts,

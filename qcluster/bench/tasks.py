@@ -143,27 +143,31 @@ def locate(name: str, folder: Path) -> str:
     """Return the name of a case with the present place of its file.
 
     A file that has gone from its place may have moved along with the folder of its campaign: then it is the nearest one
-    of that name in the folder or above it. Whether it holds the circuit that ran is for `find_as_run` to check.
+    of that name in the folder or above it, there also in folders below as before. Whether it holds the circuit that ran
+    is for `find_as_run` to check.
     """
     path, _, number = name.removeprefix("file:").rpartition("#")
     if not name.startswith("file:") or Path(path).exists():
         return name
-    folder = folder.resolve()
-    places = (place / Path(path).name for place in (folder, *folder.parents))
+    folder, parts = folder.resolve(), Path(path).parts[1:]
+    places = (Path(place, *parts[k:]) for place in (folder, *folder.parents) for k in range(len(parts)))
     return next((f"file:{place.resolve()}#{number}" for place in places if place.is_file()), name)
 
 
-def as_stored(tasks: Iterable[Task], stored: Iterable[Task]) -> list[Task]:
+def as_stored(tasks: Iterable[Task], stored: Iterable[Task]) -> dict[Task, str]:
     """Give each circuit of a file the name that it has in a campaign's folder, also if its file had another place then.
 
     Otherwise its tasks would be taken for new ones once the file was moved, or copied along with the folder.
+
+    Returns:
+        The tasks, each with the name of its case that has the present place of the file.
     """
 
     def key(task: Task) -> tuple[str, str]:
         return task.circuit, Path(task.case).name
 
     names = {key(task): task.case for task in stored if task.case.startswith("file:")}
-    return [replace(task, case=names.get(key(task), task.case)) for task in tasks]
+    return {replace(task, case=names.get(key(task), task.case)): task.case for task in tasks}
 
 
 _KEYS = {"name", "description", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}

@@ -156,7 +156,7 @@ def read_reference_noise(place: str, expected: str | None, pub: int | None) -> M
     from qcluster.device import jobs
     from qcluster.files import choose_one, read_reference
 
-    if not Path(place).is_dir():
+    if not place or not Path(place).is_dir():
         return read_reference(place, expected, pub)
     _check_folder(place)
     runs = jobs.read(place)

@@ -47,11 +47,12 @@ def mitigate(
             as published (arXiv:2504.10801). Or a baseline such as ``"hammer"``, or a method of your own. By default
             ``"measured"`` for MeasuredNoise, and for a Run with a reference if a few strings explain its counts; else
             ``"circuit"`` for fault patterns, which have measured rates if the Run has a reference; else ``"mixture"``.
-        guard: False switches the guard off: ``"mixture"`` returns its few strings, and ``"circuit"`` its deconvolution,
-            whatever the evidence for them. Other methods accept only True.
-        expect: what you know about the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"`` for a few strings and
-            almost nothing else, ``"dense"`` for any other output. Counts alone cannot always tell: a marked string on
-            a flat background looks like one string under noise.
+        guard: False switches the guard off: ``"mixture"`` returns its few strings, ``"circuit"`` its deconvolution, and
+            ``"measured"`` deconvolves if no few strings explain the counts, whatever the evidence. Other methods accept
+            only True.
+        expect: what you know about the ideal, for ``"mixture"``, ``"circuit"`` and ``"measured"``: ``"sparse"`` for a
+            few strings and almost nothing else, ``"dense"`` for any other output. Counts alone cannot always tell: a
+            marked string on a flat background looks like one string under noise.
         settings: constants of the method, such as `MixtureSettings` or `PaperSettings`.
         gates: gates that you trained, in place of those that ship, for ``"mixture"`` and ``"circuit"``: from
             `qcluster.read_gate`. Exactly one of them must be for the candidates of the method and the number of bits.

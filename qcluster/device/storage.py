@@ -88,12 +88,13 @@ def check_plain(kind: type, content: Mapping[str, Any]) -> None:
     """Check the values of a document that become fields of a dataclass, unless they are arrays or documents themselves.
 
     Raises:
-        KeyError: a field is missing.
+        KeyError: a field without a default is missing.
         ValueError: a value is not of the kind that the annotation of its field names.
     """
     for field in dataclasses.fields(kind):
         words, fits = _PLAIN.get(str(field.type), ("", None))
-        if fits is not None and not fits(content[field.name]):
+        is_older = field.name not in content and field.default is not dataclasses.MISSING
+        if fits is not None and not is_older and not fits(content[field.name]):
             raise ValueError(f"{field.name} must be {words}; got {content[field.name]!r:.60}")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from qcluster.core.checks import check_choice, check_real
+from qcluster.core.checks import check_choice, check_real, check_whole
 from qcluster.core.words import short_repr
+from qcluster.device.storage import read_array
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import Ansatz, Term, build
@@ -121,7 +122,8 @@ def _write_inputs(inputs: Inputs) -> dict[str, Any]:
 
 
 def _read_inputs(content: dict[str, Any], n_data: int) -> Inputs:
-    kind, array = content["kind"], np.array(content["real"]) + 1j * np.array(content["imag"])
+    real, imaginary = (read_array(f"{part} parts", content[part], "f") for part in ("real", "imag"))
+    kind, array = content["kind"], real + 1j * imaginary
     shape = {"basis": (n_data,), "product": (n_data, 2), "state": (1 << n_data,) if n_data < 64 else ()}[kind]
     if array.shape[1:] != shape or not len(array) or not np.isfinite(array).all():
         raise ValueError(f"calibration rows of kind {kind} must be finite, shape (k, *{shape}); got {array.shape}")
@@ -159,7 +161,7 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
     model = QNNClassifier(**parameters)
     check_choice("encoding", model.encoding, ENCODINGS)
     check_real("sharpness", model.sharpness, 0, open_low=True)
-    n_data = int(content["n_data"])
+    n_data = check_whole("n_data", content["n_data"], 1)
     _check_size(model, n_data)
     model.ansatz_ = (
         build(model.ansatz, n_data, reps=model.reps, bias=model.bias)
@@ -167,7 +169,7 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         else build("zx", n_data)
     )
     model.classes_ = np.array(content["classes"])
-    model.theta_ = np.array(content["theta"], dtype=np.float64)
+    model.theta_ = read_array("angles", content["theta"], "f")
     count, size = len(model.classes_), model.ansatz_.n_parameters
     if count < 2 or model.theta_.shape != ((size,) if count == 2 else (count, size)):
         raise ValueError(
@@ -179,10 +181,10 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
     if model.classes_.ndim != 1 or not (model.classes_[:-1] < model.classes_[1:]).all():
         raise ValueError(f"classes must be distinct labels in ascending order; got {content['classes']}")
     if content["threshold"] is not None:
-        model.threshold_ = np.array(content["threshold"], dtype=np.float64)
+        model.threshold_ = read_array("thresholds", content["threshold"], "f")
         if model.threshold_.shape != (n_data,) or not np.isfinite(model.threshold_).all():
             raise ValueError(f"thresholds must be {n_data} finite numbers; got {content['threshold']}")
-    model.n_features_in_ = int(content["n_features"])
+    model.n_features_in_ = check_whole("n_features", content["n_features"], 1)
     names = content.get("feature_names") or []
     if names and (
         not isinstance(names, list)
@@ -192,11 +194,11 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         raise ValueError(f"feature_names must be {model.n_features_in_} texts; got {names!r:.60}")
     if names:
         model.feature_names_in_ = np.array(names, dtype=object)
-    model.loss_curve_ = np.array(content["loss_curve"])
-    model.validation_curve_ = np.array(content["validation_curve"])
-    model.n_iter_ = int(content["n_iter"])
-    model.n_circuits_, model.n_shots_ = int(content["n_circuits"]), int(content["n_shots"])
-    model.contraction_ = float(content["contraction"])
+    for name in ("loss_curve", "validation_curve"):
+        setattr(model, f"{name}_", read_array(name, content[name], "f"))
+    for name in ("n_iter", "n_circuits", "n_shots"):
+        setattr(model, f"{name}_", check_whole(name, content[name], 0))
+    model.contraction_ = float(read_array("contraction", content["contraction"], "f"))
     model.calibration_ = _read_inputs(content["calibration"], n_data)
     describe(model)
     return model

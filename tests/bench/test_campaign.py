@@ -426,9 +426,29 @@ def test_a_project_may_move_with_its_circuits(tmp_path):
     (moved / "out" / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}h q[0];")  # nearer, and another
     find_case.cache_clear()
     cases_of_file.cache_clear()
-    assert "a different circuit now" in list(run(replace(campaign, seeds=(0, 1, 2)), moved / "out"))[-1].error
+    go(replace(campaign, seeds=(0, 1, 2)), moved / "out")  # which names its file itself
     with pytest.raises(StorageError, match="a different circuit now"):
         list(load_samples(moved / "out"))
+
+
+@pytest.mark.parametrize("out", ["project/out", "results"])
+def test_a_project_may_move_with_a_folder_of_circuits(tmp_path, out):
+    """Only files beside the campaign's folder or above it were found, also where the campaign names the new place."""
+    project, moved = tmp_path / "project", tmp_path / "moved"
+    (project / "circuits").mkdir(parents=True)
+    (project / "circuits" / "mine.qasm").write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}x q[0];")
+    plan = 'files = "circuits/mine.qasm"\nmachines = ["fake_manila", "flips:0.1"]\nshots = 100\ntwirls = 1\n'
+    (project / "c.toml").write_text(plan)
+    go(read_campaign(project / "c.toml"), tmp_path / out)
+    project.rename(moved)
+    out = out.replace("project", "moved")
+    go(replace(read_campaign(moved / "c.toml"), seeds=(0, 1)), tmp_path / out)
+    assert len(read_tasks(tmp_path / out)) == 4
+    if out == "moved/out":
+        assert not any(step.error for step in rescore(tmp_path / out, ("plurality",)))
+    (moved / "circuits" / "mine.ideal.json").write_text('{"0": 1}')
+    with pytest.raises(StorageError, match="is not the one that"):
+        go(replace(read_campaign(moved / "c.toml"), seeds=(0, 1, 2)), tmp_path / out)
 
 
 def test_workers_that_began_elsewhere_find_the_shots(tmp_path, monkeypatch):

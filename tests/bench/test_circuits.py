@@ -124,6 +124,11 @@ def test_the_same_name_is_the_same_circuit():
     assert len(others) == 20
 
 
+@pytest.mark.parametrize(("family", "width"), [("sat", 7), ("parity_encoder", 5)])
+def test_a_family_with_a_usual_width_needs_none(family, width):
+    assert make_case(family).fingerprint == make_case(f"{family}:{width}").fingerprint
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

@@ -68,6 +68,16 @@ def test_a_run_survives_the_file(tmp_path):
     assert np.array_equal(there.rates, here.rates)
 
 
+def test_a_sample_without_the_fields_of_later_versions_is_read(tmp_path):
+    sample = run_task(task())
+    (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
+    content = json.loads(gzip.decompress(pack_sample(sample)))
+    for later in ("noiseless", "reference", "calibration_of"):
+        del content["run"][later]
+    back = unpack_sample(gzip.compress(json.dumps(content).encode()), tmp_path, sample.ideal)
+    assert pack_sample(back) == pack_sample(sample)
+
+
 @pytest.mark.parametrize(
     ("machine", "place", "value", "said"),
     [

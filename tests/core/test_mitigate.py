@@ -199,7 +199,7 @@ def test_without_the_guard_the_strings_alone_answer():
         ({"guard": "no"}, TypeError, "guard must be True or False; got 'no'"),
         ({"expect": "few"}, ValueError, "expect must be 'sparse' or 'dense', or None; got 'few'"),
         ({"expect": "sparse", "method": "hammer"}, ValueError, "makes no use of expect"),
-        ({"expect": "sparse", "guard": False}, ValueError, "makes no use of expect"),
+        ({"expect": "sparse", "guard": False}, ValueError, "makes no use of expect without its guard: leave expect"),
         ({"guard": None}, TypeError, "got None"),
         ({"guard": False, "noise": 0.1, "method": "paper"}, ValueError, "method='paper' has no guard"),
         ({"guard": False, "method": "hammer"}, ValueError, "method='hammer' has no guard"),

@@ -101,9 +101,13 @@ def test_a_reference_of_an_odd_number_of_twirls_has_readout_as_asymmetric_as_its
     older = {**json.loads(measured.to_json()), "symmetric": True}
     del older["flipped"]
     assert type(measured).from_json(json.dumps(older)).symmetric
-    wrong = json.dumps({**json.loads(measured.to_json()), "flipped": [0.5, 2, 0]})
-    with pytest.raises(ValueError, match="flipped must be 3 shares from 0 to 1"):
-        type(measured).from_json(wrong)
+    for wrong, said in (
+        ({**json.loads(measured.to_json()), "flipped": [0.5, 2, 0]}, "flipped must be 3 shares from 0 to 1"),
+        ({**json.loads(measured.to_json()), "flipped": ["0.5"] * 3}, r"flipped must be numbers; got \['0.5'"),
+        ({**older, "symmetric": "no"}, "symmetric must be True or False; got 'no'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            type(measured).from_json(json.dumps(wrong))
 
 
 def _measured(circuit: QuantumCircuit) -> QuantumCircuit:

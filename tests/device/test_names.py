@@ -124,6 +124,10 @@ def test_figures_that_are_missing_and_gates_that_are_faulty_are_known_from_the_p
     assert [mine.is_dead("cx", pair) for pair in ((0, 1), (1, 0), (1, 2))] == [True, True, False]
     assert mine.dead_couplings.sum() == 2
     assert mine.dead_qubits.tolist() == [False] * 4 + [True]
+    content["qubits"][0][0]["value"] = "100"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="a part of the BackendProperties document is not what it should be"):
+        Calibration.load(path)
 
 
 def as_csv(path, one, *, named_pairs=True, columns=None):

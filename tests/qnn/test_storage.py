@@ -64,6 +64,12 @@ def test_damage_is_named(tmp_path):
         ("version", 1, "version 2; got qcluster-qnn 1$"),
         ("version", None, "not a stored classifier"),
         ("theta", [0.0], r"17 angles for each readout; got 2 classes and angles of shape \(1,\)"),
+        ("theta", [str(angle) for angle in content["theta"]], r"angles must be numbers; got \['"),
+        ("n_data", 16.5, "n_data must be a whole number of at least 1; got 16.5"),
+        ("n_features", "16", "n_features must be a whole number of at least 1; got '16'"),
+        ("n_iter", 2.5, "n_iter must be a whole number of at least 0; got 2.5"),
+        ("contraction", "1", "contraction must be numbers; got '1'"),
+        ("loss_curve", [None], r"loss_curve must be numbers; got \[None\]"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
         ("parameters", {**content["parameters"], "sharpness": None}, "sharpness must be a finite number above 0"),
     ):

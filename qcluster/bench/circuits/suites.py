@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from inspect import signature
+from inspect import Parameter, signature
 from math import isfinite
 from typing import Any
 
@@ -201,9 +201,10 @@ def _whole(text: str, name: str) -> int:
 def _check_call(family: str, width: str, options: dict[str, Any]) -> None:
     """Refuse a width that is missing, or that a family does not have, and options that it does not have."""
     parameters = signature(FAMILIES[family]).parameters
-    if bool(width) != ("n" in parameters):
-        must = f"has one width, and is written {family}" if width else f"must have a width, written {family}:WIDTH"
-        raise ValueError(f"{family} {must}")
+    if width and "n" not in parameters:
+        raise ValueError(f"{family} has one width, and is written {family}")
+    if not width and "n" in parameters and parameters["n"].default is Parameter.empty:
+        raise ValueError(f"{family} must have a width, written {family}:WIDTH")
     known = [name for name in parameters if name != "n"]
     unknown = next((name for name in options if name not in known), None)
     if unknown is not None:

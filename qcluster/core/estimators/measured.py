@@ -6,7 +6,7 @@ few strings that explain them too (chosen by description length, tested by a par
 it does not, the noise of the circuit differs somewhat from that of the reference, since a fault in the middle of a
 circuit flips other bits there. Strings far below the heaviest ones, beyond a visible step in weight, may then be noise
 as well as output, and are left out. Without a few strings, a trained gate weighs candidates under the measured flips
-(up to 12 bits), or the answer is deconvolution by variational Bayes (up to 16).
+(up to 12 bits), or the answer is deconvolution by variational Bayes (beyond, if no strings are hashed).
 """
 
 from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ def mitigate_measured(
     noise: MeasuredNoise,
     guard: bool = True,
     expect: str | None = None,
-    instead: Callable[[FewStrings | None, bool], Mitigation | None] = lambda few, certain: None,
+    instead: Callable[[FewStrings | None], Mitigation | None] = lambda certain: None,
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the noise that a reference circuit measured.
 
@@ -80,8 +80,8 @@ def mitigate_measured(
         noise: noise of the reference, of the same width; nothing else needs to be known about the circuit.
         guard: False deconvolves broad outputs without a decision.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        instead: returns another answer, or None. It gets the few strings that replace Richardson-Lucy's answer, or
-            None, and whether they certainly are the output, by the measured noise alone (see `_few_strings`).
+        instead: returns another answer, or None. It gets the few strings that certainly are the output, by the measured
+            noise alone (see `_few_strings`); None if there are none.
 
     Returns:
         The answer, with doubts about the reference in its reason. Its rates are the share of the reference's shots in
@@ -106,7 +106,7 @@ def mitigate_measured(
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
     few, certain = _few_strings(fit, seen) if noise.clear else (None, False)
-    if (other := instead(few, certain)) is not None:
+    if (other := instead(few if certain else None)) is not None:
         return other
     remarks = _remarks(noise, fit)
     if few is not None and expect != "dense":

@@ -37,19 +37,21 @@ def mitigate_by_default(
     the measured patterns do not decide; nor do they if the user expects something or wants no decision. Without fault
     patterns only the measured ones are used; see `Method.unasked`.
     """
+    faults = noise_of_kind("faults")
+    if faults is None:
+        return mitigate_measured(raw, noise, guard, expect)
+    if not guard or expect is not None:
+        return decide_circuit(raw, faults, guard=guard, expect=expect)
 
-    def by_faults(few: FewStrings | None, certain: bool) -> Mitigation | None:
-        faults = noise_of_kind("faults")
-        if faults is None:
+    def by_faults(certain: FewStrings | None) -> Mitigation | None:
+        if certain is None:
+            return decide_circuit(raw, faults)
+        candidates = gather(raw, faults)
+        if not outdone(certain, candidates.few, raw, noise):
             return None
-        candidates = None
-        if few is not None and certain and guard and expect is None:
-            candidates = gather(raw, faults)
-            if not outdone(few, candidates.few, raw, noise):
-                return None
-        return decide_circuit(raw, faults, guard=guard, expect=expect, candidates=candidates)
+        return decide_circuit(raw, faults, candidates=candidates)
 
-    return mitigate_measured(raw, noise, guard, expect, by_faults)
+    return mitigate_measured(raw, noise, instead=by_faults)
 
 
 register(

@@ -128,8 +128,8 @@ class Method:
             raise ValueError(f"expect must be {' or '.join(map(repr, EXPECT))}, or None; got {expect!r}")
         if expect is not None and not (self.guarded and guard):
             raise ValueError(
-                f"method={self.name!r} makes no use of expect: leave expect at None, or take "
-                f"method='mixture' or 'circuit' with its guard; got {expect!r}"
+                f"method={self.name!r} makes no use of expect{'' if guard else ' without its guard'}: leave expect at "
+                f"None, or take method='mixture', 'circuit' or 'measured' with its guard; got {expect!r}"
             )
         if gates and not (self.weighs and guard):
             raise ValueError(

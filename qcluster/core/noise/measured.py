@@ -5,7 +5,7 @@ noisy distribution of a circuit with the same two-qubit gates is the XOR-convolu
 (arXiv:2501.01953). Most of the 2^n patterns are never seen, so E is shrunk towards a smooth model fitted to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -194,15 +194,28 @@ class MeasuredNoise(Frozen):
         return kernel_of(index, index.vector(self.patterns.words, self.patterns.weights))
 
     def faults(self) -> FaultMasks:
-        """Return the smoothed E as faults of a circuit, all patterns with a positive rate of `kernel`, up to 16 bits.
+        """Return the faults of a circuit, all patterns with a rate, that explain the smoothed E best; up to 20 bits.
+
+        Rates of `kernel` below 0, which E has under much noise or from few shots, cannot be those of faults. The rates
+        are those of largest likelihood, by expectation maximisation from the positive ones, scaled to the expected
+        number of faults of E.
+
+        Raises:
+            ValueError: there are more than 20 bits.
 
         Example:
             >>> faults = MeasuredNoise({"01": 900, "00": 60, "11": 38, "10": 2}, "01").faults()
             >>> faults.masks.ravel().tolist(), faults.rates.round(2).tolist(), faults.measured
-            ([1, 2], [0.07, 0.04], True)
+            ([1, 2, 3], [0.07, 0.04, 0.0], True)
         """
-        rates = self.kernel().rates
-        (masks,) = np.nonzero(rates > 0)
+        if self.n_bits > _WIDEST:
+            raise ValueError(f"faults are those of at most {_WIDEST} bits; got {self.n_bits}")
+        kernel = self.kernel()
+        positive = np.maximum(kernel.rates, 0.0)
+        positive *= max(float(kernel.rates.sum()), 0.0) / max(float(positive.sum()), 1e-300)
+        seen = self.shots * np.maximum(kernel.patterns, 0.0)
+        rates = _most_likely(replace(kernel, rates=positive), seen).rates
+        (masks,) = np.nonzero(rates)
         kind, readout = np.full(len(masks), GATE, dtype=np.uint8), np.zeros((self.n_bits, 2))
         return FaultMasks(self.n_bits, masks.astype(np.uint64)[:, None], rates[masks], kind, readout, measured=True)
 
@@ -236,15 +249,19 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
     shifts = np.unique(np.r_[singles, frequent[seen[frequent] >= _LEAST_SHOTS_OF_MASK]])
     shifts = shifts[shifts != 0]
     rates = np.maximum(seen[shifts], 0.5) / max(float(seen[0]), 1.0)
-    start = Kernel.of_patterns(index, shifts, rates)
-    sent = np.zeros(size)
-    sent[0] = 1.0
-    sent[1:] = max(_UNEXPLAINED / np.sqrt(size), _ROUNDED * float(rounding_error(sent)[0]))
-    rounds = next(rounds for widest, rounds in _ROUNDS if index.n_index <= widest)
-    fitted = learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)
+    fitted = _most_likely(Kernel.of_patterns(index, shifts, rates), seen)
     floor = 1e-3 / (float(seen.sum()) * size)  # a pattern that was never read is not impossible
     model = fitted.patterns + floor
     return np.asarray(model / model.sum())
+
+
+def _most_likely(start: Kernel, seen: Floats) -> Kernel:
+    """Fit rates of independent faults to the counts of flip patterns, ``(2^m,)``, by expectation maximisation."""
+    sent = np.zeros(start.size)
+    sent[0] = 1.0
+    sent[1:] = max(_UNEXPLAINED / np.sqrt(start.size), _ROUNDED * float(rounding_error(sent)[0]))
+    rounds = next(rounds for widest, rounds in _ROUNDS if start.index.n_index <= widest)
+    return learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)
 
 
 def _weight(seen: Floats, model: Floats) -> float:

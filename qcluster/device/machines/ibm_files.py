@@ -97,16 +97,12 @@ def from_csv(text: str, name: str) -> dict[str, Any]:
 
 def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     """Read ``BackendProperties.to_dict()`` as fields of a `Calibration`; KeyError or TypeError if it is not one."""
-    qubits = [
-        {p["name"]: published.number(p["value"]) * _UNITS[p["unit"]] for p in qubit if p["unit"] in _UNITS}
-        for qubit in content["qubits"]
-    ]
+    qubits = [_figures(qubit) for qubit in content["qubits"]]
     errors: GateValues = {}
     durations: GateValues = {}
     for gate in content["gates"]:
         place = tuple(int(q) for q in gate["qubits"])
-        figures = (p for p in gate["parameters"] if p["unit"] in _UNITS)
-        values = {p["name"]: published.number(p["value"]) * _UNITS[p["unit"]] for p in figures}
+        values = _figures(gate["parameters"])
         if len(place) > 2 or "gate_error" not in values or gate["gate"].startswith(("measure", "reset")):
             continue
         works = values.get("operational", 1) != 0
@@ -127,6 +123,12 @@ def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     }
     faulty = [q for q, qubit in enumerate(qubits) if qubit.get("operational", 1) == 0]
     return _complete(fields, readout, column("readout_error"), errors, durations, faulty)
+
+
+def _figures(parameters: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return figures by name in SI units, NaN where they are unknown; TypeError for a text."""
+    known = (one for one in parameters if one["unit"] in _UNITS)
+    return {one["name"]: math.nan if one["value"] is None else one["value"] * _UNITS[one["unit"]] for one in known}
 
 
 def _complete(

@@ -11,9 +11,8 @@ from functools import cached_property, reduce
 from operator import add
 from typing import Any
 
-import numpy as np
-
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_flag
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.faults import FaultMasks
@@ -24,7 +23,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults, log_spreads
-from qcluster.device.storage import check_format, check_plain, check_time, document_errors, write_document
+from qcluster.device.storage import check_format, check_plain, check_time, document_errors, read_array, write_document
 
 FORMAT = "qcluster-reference"
 VERSION = 1
@@ -145,7 +144,7 @@ class MeasuredReference(Frozen):
         """Read the output of `to_json`; ValueError if the text is not a reference, or comes from a newer version."""
         content = {"more": [], "conditions": {}, "twirl_counts": [], **check_format(text, FORMAT, VERSION)}
         if "flipped" not in content:  # older references state only whether there were flips
-            content["flipped"] = [0.5 * bool(content["symmetric"])] * len(content["expected"])
+            content["flipped"] = [0.5 * check_flag("symmetric", content["symmetric"])] * len(content["expected"])
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         check_plain(cls, content)
         fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
@@ -157,7 +156,7 @@ class MeasuredReference(Frozen):
         if fields["twirl_counts"] and reduce(add, fields["twirl_counts"]) != fields["counts"]:
             raise ValueError("twirl_counts must add up to counts; they do not")
         fields["expected"] = MeasuredNoise(fields["counts"], fields["expected"]).expected
-        fields["flipped"] = np.array(content["flipped"], dtype=np.float64)
+        fields["flipped"] = read_array("flipped", content["flipped"], "f")
         n_bits = fields["profile"].n_bits
         if fields["flipped"].shape != (n_bits,) or not ((fields["flipped"] >= 0) & (fields["flipped"] <= 1)).all():
             raise ValueError(f"flipped must be {n_bits} shares from 0 to 1; got {content['flipped']!r:.60}")

@@ -150,6 +150,18 @@ def test_the_distances_from_a_centre_tell_how_many_bits_were_sent_as_1(n, rises,
     assert np.sort(levels)[-2] < levels.max() - 10
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_w_states_under_heavy_noise_of_uneven_rates_are_not_taken_for_dicke_states(seed):
+    """Distances scatter less under rates that differ between bits than under equal ones, and so they do if more bits
+    were sent as 1."""
+    rng = np.random.default_rng([28, seed])
+    rises, falls = 0.05 * rng.lognormal(0, 0.5, 28), 0.2 * rng.lognormal(0, 0.375, 28)
+    ideal = Distribution(np.eye(28, dtype=bool), np.ones(28))
+    sent = ideal.bits[rng.integers(28, size=4096)]
+    counts = Distribution(sent ^ (rng.random(sent.shape) < np.where(sent, falls, rises)), np.ones(4096))
+    assert hellinger_fidelity(mitigate(counts).distribution, ideal) > hellinger_fidelity(counts, ideal) + 0.5
+
+
 @pytest.mark.parametrize(
     ("n", "rises", "falls"), [(12, 0.005, 0.1), (16, 0.005, 0.1), (16, 0.05, 0.1), (28, 0.01, 0.05)]
 )
