@@ -15,7 +15,7 @@ from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_
 from qcluster.core.stats.walsh import rounding_error
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
-_CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
+CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
 """Dirichlet mass of every string: 1 for a random state (Porter-Thomas), less for sharper outputs."""
 ROUNDS = 40
 """Rounds of coordinate ascent."""
@@ -35,7 +35,7 @@ def variational(kernel: Kernel, counts: Floats) -> tuple[Floats, Floats]:
         concentration, ``(6,)``, hedged.
         Cost: 24 Walsh transforms per round: 0.15 s for 12 bits, 5 s for 16.
     """
-    roots, evidence = posterior(kernel, counts, _CONCENTRATIONS)
+    roots, evidence = posterior(kernel, counts, CONCENTRATIONS)
     tempered = softmax(evidence / _TEMPERATURE)
     hedged = 0.5 * (tempered + np.bincount(_DENSER, tempered, len(tempered)))
     mean = hedged @ roots
@@ -62,7 +62,7 @@ class Redrawn:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
-        roots, _ = posterior(self.kernel, seen, _CONCENTRATIONS[sampled_hypotheses(self.posterior, levels)])
+        roots, _ = posterior(self.kernel, seen, CONCENTRATIONS[sampled_hypotheses(self.posterior, levels)])
         answers = roots * roots
         answers /= answers.sum(axis=1, keepdims=True)
         return np.asarray(answers @ observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None]))

@@ -23,7 +23,7 @@ from qcluster.core.decision.candidates import WIDEST
 from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.decision.decide import NO_SHOTS, distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
-from qcluster.core.dense.variational import Redrawn, posterior, variational
+from qcluster.core.dense.variational import CONCENTRATIONS, Redrawn, posterior, variational
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
@@ -212,7 +212,7 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     if not unexplained:
         few = max(_weighed(fit, seen, order[:most], _ALL_NOISE), key=attrgetter("net_log_likelihood"))
         beyond, cells = _deviance_and_cells(fit.kernel, few.ideal, seen.histogram)
-        if beyond > bootstrap.usual(few.ideal, cells, refit=False) or _any_output_is_likelier(few, seen):
+        if beyond > bootstrap.usual(few.ideal, cells, refit=False) or _broader_output_is_likelier(few, seen):
             few = None
     k = _above_step(heights, seen.counts.shots, most)
     tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above: noise
@@ -224,14 +224,29 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     return few, not (unexplained or stepped) or _clear(few.weights, float(fit.ideal[few.strings].sum()))
 
 
-def _any_output_is_likelier(few: FewStrings, seen: _Seen) -> bool:
-    """Return whether an ideal output of which nothing is known (all distributions equally likely) explains the counts
-    better than these few strings: under much noise many outputs explain them, and few strings have the shortest
-    description only because hardly anything is left to describe. Evidence and description length are compared."""
+def _broader_output_is_likelier(few: FewStrings, seen: _Seen) -> bool:
+    """Return whether a broader output explains the counts better than these few strings: under much noise many outputs
+    explain them, and few strings have the shortest description only because hardly anything is left to describe.
+
+    Broader are the same strings on a flat background, whose share costs 0.5 ln N for N shots (Schwarz, 1978), and
+    outputs of which nothing is known but a Dirichlet concentration. The concentrations whose expected purity is less
+    than that of as many equal strings count as equally likely. Evidence and description lengths are compared.
+    """
     if not few.kernel.index.exact:
         return False
-    _, (evidence,) = posterior(few.kernel, seen.histogram, np.ones((1, 1)))
-    return bool(evidence > seen.counts.shots * (few.net_log_likelihood - np.log(few.kernel.size)))
+    shots, size = seen.counts.shots, few.kernel.size
+    inputs = few.kernel, few.strings, few.words, seen.rows, seen.counts.weights, few.weights, None, _WEIGHING
+    (on_background,) = weigh_prefixes(*inputs, lengths=())
+    gain = shots * (on_background.net_log_likelihood - few.net_log_likelihood)
+    if on_background.uniform > few.uniform and gain > 0.5 * np.log(shots):
+        return True
+    purity = (CONCENTRATIONS[:, 0] + 1) / (CONCENTRATIONS[:, 0] * size + 1)
+    broader = CONCENTRATIONS[purity * len(few.weights) < 1]
+    if not len(broader):
+        return False
+    _, evidence = posterior(few.kernel, seen.histogram, broader)
+    unknown = float(np.logaddexp.reduce(evidence)) - np.log(len(broader))
+    return bool(unknown > shots * (few.net_log_likelihood - np.log(size)))
 
 
 def _clear(weights: Floats, share: float) -> bool:

@@ -124,6 +124,28 @@ def test_no_broad_output_is_lost_under_heavy_noise(n, kind, total):
         assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > raw - 0.02
 
 
+@pytest.mark.parametrize(
+    ("kind", "n", "seed", "total"),
+    [("product", 6, 7, 2.5), ("product", 8, 7, 1.5), ("tail", 6, 0, 2.5), ("tail", 7, 3, 1.5), ("tail", 8, 2, 1.5)],
+)
+def test_no_broad_output_is_lost_with_few_shots(kind, n, seed, total):
+    """Neither a sharp product state nor two peaks on a flat background are as few strings as 1000 shots suggest."""
+    rng = np.random.default_rng([n, seed])
+    if kind == "product":
+        p = np.ones(1)
+        for one in rng.uniform(0.05, 0.5, n):
+            p = np.kron([1 - one, one], p)
+    else:
+        p = np.full(2**n, 0.4 / 2**n)
+        p[rng.choice(2**n, 2, replace=False)] += [0.4, 0.2]
+    ideal = qc.Distribution(index_bits(np.arange(2**n), n), p)
+    counts, noise = measured(ideal, shots=1000, total=total, seed=seed)
+    fixed = qc.mitigate(counts, noise)
+    assert not len(fixed.weights)
+    raw = qc.metrics.hellinger_fidelity(counts, ideal)
+    assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > raw + 0.1
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_few_strings_come_back_under_heavy_noise(seed):
     rng = np.random.default_rng(seed)
