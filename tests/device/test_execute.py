@@ -322,6 +322,18 @@ def test_a_store_within_control_flow_is_right_or_refused():
             execute([circuit], backend, shots=50, seed=1)
 
 
+@pytest.mark.parametrize("wait", ["barrier", "delay"])
+def test_a_program_on_a_qubit_without_gates_runs(wait):
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.store(circuit.clbits[1], expr.lift(True))
+        circuit.barrier(1) if wait == "barrier" else circuit.delay(100, 1)
+    (run,) = execute([circuit], "aer", shots=50, twirls=2, seed=1)
+    assert run.counts.to_counts() == {"11": 50}
+
+
 def test_more_shots_than_memory_holds_are_refused(ghz):
     for backend in ("aer", "fake_manila"):
         with pytest.raises(ValueError, match=r"at most 100,000,000 on a simulator, .* got 1,000,000,000"):
