@@ -374,6 +374,21 @@ def test_a_program_on_a_qubit_without_gates_runs(wait):
     assert run.counts.to_counts() == {"11": 50}
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_bit_read_twice_has_the_last_readout_error(flipped):
+    noise = NoiseModel()
+    noise.add_readout_error(ReadoutError([[0.5, 0.5], [0.5, 0.5]]), [1])
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure([1, 1], [1, 0])
+    if flipped:
+        circuit.x(1)
+    circuit.measure(0, 0)
+    (run,) = execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1)
+    assert run.counts.marginal([0]).to_counts() == {"1": 100}
+    assert run.counts.marginal([1]).to_probs()["1"] == pytest.approx(0.5, abs=0.2)
+
+
 def test_more_shots_than_memory_holds_are_refused(ghz):
     for backend in ("aer", "fake_manila"):
         with pytest.raises(ValueError, match=r"at most 100,000,000 on a simulator, .* got 1,000,000,000"):

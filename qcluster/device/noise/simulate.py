@@ -115,7 +115,7 @@ def run_on_simulator(
 
 
 def _for_aer(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Return a circuit whose classical program Aer 0.18 runs as written; one without a program is not changed.
+    """Return a circuit that Aer 0.18 runs as written; one without a classical program is seldom changed.
 
     Aer always runs a body of control flow that acts on no qubit, whatever the condition. With readout errors, it has no
     memory for bits above the last one that is measured: what is stored there is lost, and an expression that reads it
@@ -124,7 +124,7 @@ def _for_aer(circuit: QuantumCircuit) -> QuantumCircuit:
     from qiskit.circuit import Clbit, Qubit
 
     if not any(has_blocks(item) or item.name == "store" for item in circuit.data):
-        return circuit
+        return _without_overwritten(circuit)
     if not circuit.qubits:
         circuit = circuit.copy()
         circuit.add_bits([Qubit()])
@@ -133,6 +133,30 @@ def _for_aer(circuit: QuantumCircuit) -> QuantumCircuit:
     if circuit.num_clbits - 1 not in measured:
         result.add_bits([Clbit()])
         result.measure(0, circuit.num_clbits)
+    return result
+
+
+def _without_overwritten(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Leave out measurements whose bits other ones overwrite, since Aer adds up the readout errors of both.
+
+    It does so if no gate that matters to a later measurement follows on the qubit.
+    """
+    measured, used, written, kept = set(), set(), set(), []
+    for item in reversed(circuit.data):
+        if item.name == "measure":
+            if item.clbits[0] in written and item.qubits[0] not in used:
+                continue
+            measured.update(item.qubits)
+            written.update(item.clbits)
+        elif item.name not in SILENT and not measured.isdisjoint(item.qubits):
+            measured.update(item.qubits)
+            used.update(item.qubits)
+        kept.append(item)
+    if len(kept) == len(circuit.data):
+        return circuit
+    result: QuantumCircuit = circuit.copy_empty_like()
+    for item in reversed(kept):
+        result._append(item)
     return result
 
 
