@@ -99,6 +99,16 @@ def test_relabelling_bits_relabels_the_answer(seed):
     assert qc.metrics.hellinger_fidelity(first, second) > 0.999
 
 
+def test_relabelling_bits_of_strings_that_are_read_once_relabels_the_answer():
+    rng = np.random.default_rng(0)
+    centroids = rng.random((300, 64)) < 0.5
+    raw = flipped(centroids, np.full(300, 1 / 300), 500, 0.06, 0.06, 0)
+    order = rng.permutation(64).tolist()
+    first = qc.mitigate(raw, guard=False).distribution.marginal(order)
+    second = qc.mitigate(raw.marginal(order), guard=False).distribution
+    assert qc.metrics.hellinger_fidelity(first, second) > 0.999
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.3])
 def test_independent_flips_are_undone(rate):
     """The mixture finds the strings. Whether they become the answer is decided by the guard, and `expect` moves it."""
