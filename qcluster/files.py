@@ -216,7 +216,7 @@ def read_ideals(path: Path, ideals: Path | None = None) -> dict[str, Any]:
 
 def ideals_beside(path: Path) -> Path | None:
     """Path of the file ``NAME_ideals`` beside a file of records, with the same ending; None if there is none."""
-    beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
+    beside = path.parent / re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name)  # of "." too, which has no name
     return beside if beside != path and beside.exists() else None
 
 
@@ -281,7 +281,8 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 if line.strip():
                     yield number, _parse_line(number, line)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise StorageError(f"cannot read records from {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"cannot read records from {path}: {reason}") from error
 
 
 def _parse_line(number: int, line: str) -> Any:

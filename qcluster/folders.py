@@ -143,11 +143,13 @@ def lock_file(path: Path, refusal: str) -> IO[bytes]:
 def write_managed(path: Path, content: bytes | str) -> None:
     """Write a file of a folder completely or not at all; a link in its place is replaced, not followed.
 
+    In text, half a character, as in names of files that are not in UTF-8, is written as its escape.
+
     Raises:
         StorageError: the file cannot be written. Its previous content is unchanged, and no partial file is left.
     """
     try:
-        replace_whole(path, content.encode("utf-8") if isinstance(content, str) else content)
+        replace_whole(path, content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 

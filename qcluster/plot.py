@@ -27,6 +27,7 @@ from qcluster.core.counts.labels import FULL_WIDTH, short_labels
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval, intervals
+from qcluster.errors import QClusterError
 from qcluster.files import check_place, write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
@@ -261,15 +262,28 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Any = None, top: int |
     Raises:
         ValueError: matplotlib has no format with this ending.
         StorageError: the file cannot be written.
+        QClusterError: a program that matplotlib needs for the format is missing.
     """
     save_figure(path, plot_mitigation(fixed, ideal, top=top))
 
 
 def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure to a file, completely or not at all; raises as `check_figure` does."""
+    """Write a figure to a file, completely or not at all; raises as `check_figure` and `render` do."""
+    write_whole(path, render(figure, dpi=150, format=_format_of(path)))
+
+
+def render(figure: Figure, **options: Any) -> bytes:
+    """Draw a figure as the content of a file; options as for matplotlib's `Figure.savefig`.
+
+    Raises:
+        QClusterError: a program that matplotlib needs for it, such as LaTeX, is missing or fails.
+    """
     content = BytesIO()
-    figure.savefig(content, dpi=150, format=_format_of(path))
-    write_whole(path, content.getvalue())
+    try:
+        figure.savefig(content, **options)
+    except RuntimeError as error:
+        raise QClusterError(f"matplotlib cannot draw the figure: {error}") from error
+    return content.getvalue()
 
 
 def check_figure(path: Path) -> None:

@@ -34,6 +34,18 @@ def test_wrong_records_are_named(tmp_path, content):
         )
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [(["no.jsonl"], "cannot read records from .*no"), (["a.jsonl", "in/a.jsonl"], "names of their own")],
+)
+def test_records_that_are_refused_leave_no_folder(tmp_path, files, said):
+    (tmp_path / "a.jsonl").write_text('{"counts": {"0": 3}, "ideal": {"0": 1}}\n')
+    named = [part for file in files for part in ("--records", tmp_path / file)]
+    with pytest.raises((StorageError, ValueError), match=said):
+        call("build", "--out", tmp_path / "out", "--full", 1, "--wide", 0, "--sharp", 0, *named)
+    assert not (tmp_path / "out").exists()
+
+
 def test_records_without_an_ideal_are_named(tmp_path):
     (tmp_path / "mine.jsonl").write_text('{"counts": {"0": 3}}\n')
     none = "--full", 0, "--wide", 0, "--sharp", 0

@@ -141,6 +141,12 @@ def test_runs_are_added(tmp_path):
     assert "1 of them lack columns" in shown.output
 
 
+@pytest.mark.parametrize("table", ["", "."])
+def test_a_table_of_rates_is_no_folder(tmp_path, table):
+    with pytest.raises(StorageError, match=r"^cannot write \.: Is a directory$"):
+        call("add", tmp_path, "--table", table)
+
+
 def test_a_folder_without_runs_is_refused_and_begins_no_table(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()

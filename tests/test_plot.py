@@ -5,9 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import qcluster as qc
-from qcluster.plot import COLOURS
+from qcluster.bench.reports.figures import draw_figures
+from qcluster.bench.reports.summary import summarise
+from qcluster.errors import QClusterError
+from qcluster.plot import COLOURS, save_mitigation
 
 COUNTS = {"00": 60, "01": 10, "11": 50}
 
@@ -233,3 +237,19 @@ def test_a_thousand_bars_fit_a_figure():
 def test_nothing_cannot_be_drawn():
     with pytest.raises(ValueError, match=r"there must be something to draw: .* got nothing"):
         qc.plot()
+
+
+def test_a_program_that_a_format_needs_and_lacks_is_named(tmp_path, monkeypatch):
+    """Without LaTeX, which matplotlib runs for .pgf files, the command line ended in a traceback."""
+
+    def without(*_, **options):
+        raise RuntimeError("'xelatex' not found; install it")
+
+    monkeypatch.setattr(Figure, "savefig", without)
+    with pytest.raises(QClusterError, match=r"^matplotlib cannot draw the figure: 'xelatex' not found; install it$"):
+        save_mitigation(tmp_path / "bars.pgf", qc.mitigate(COUNTS))
+    assert not any(tmp_path.iterdir())
+    rows = [{"method": method, "task": "a", "status": "ok", "hellinger_fidelity": "0.5", "case": "bv:3", "correct": "1",
+             "seconds": "1"} for method in ("identity", "hammer")]  # fmt: skip
+    with pytest.raises(QClusterError, match=r"^matplotlib cannot draw the figure"):
+        draw_figures(tmp_path, rows, summarise(rows, "all"))

@@ -60,8 +60,8 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     if not 0 < shares.sum() < np.inf:
         bit = int(np.argmin(np.abs(1 - rates.sum(axis=1))))
         raise ValueError(
-            "readout errors must be far enough from 1/2 for mthree to invert them in single precision; got "
-            f"{tuple(rates[bit].tolist())} for bit {bit}"
+            "readout errors must be far enough from 1/2, and strings short enough, for mthree to invert them in single "
+            f"precision; got {tuple(rates[bit].tolist())} for bit {bit} of {observed.n_bits}"
         )
     return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
 

@@ -13,6 +13,7 @@ from typing import Any
 from qcluster import baselines
 from qcluster.bench.faults import MISREPORTS, misreport
 from qcluster.bench.sample import Sample, run_figures
+from qcluster.bench.table import check_text
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.gate import Gate
 from qcluster.core.methods.registry import Method as Registered
@@ -221,6 +222,7 @@ def gate_digests(names: Iterable[str]) -> dict[str, str]:
 
 
 def check_methods(names: tuple[str, ...]) -> None:
-    """Raise ValueError or StorageError if a name is not that of a method, see `find`."""
+    """Raise ValueError or StorageError if a name is not that of a method, see `find`, or cannot be in a table."""
     for name in names:
+        check_text("methods", name)
         find(name)

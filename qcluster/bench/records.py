@@ -38,6 +38,7 @@ import numpy as np
 
 from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
+from qcluster.bench.table import check_text
 from qcluster.core.checks import check_flag, check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
@@ -109,6 +110,7 @@ def _sample(
         derived = _derive(calibration, line, machine, counts)
         stated = {key: derived.get(key) if value is None else value for key, value in stated.items()}
     identity = str(line["id"])
+    check_text("id", identity)
     stems = [re.split(r"\d", part)[0].strip("_") for part in reversed(identity.split("/"))]
     family = str(line.get("family") or next(filter(None, stems), identity))
     return Sample(

@@ -191,6 +191,20 @@ def cell(value: object) -> str:
     return f"'{text}" if _FORMULA.match(text) and not is_number(text) else text
 
 
+def check_text(name: str, text: str) -> None:
+    """Raise ValueError for text that a table would not return unchanged: half a character, as in undecodable paths.
+
+    Example:
+        >>> check_text("id", "caf\\udce9")
+        Traceback (most recent call last):
+        ValueError: id must be text that UTF-8 can encode, also in names of files; got 'caf\\udce9'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be text that UTF-8 can encode, also in names of files; got {text!r}") from error
+
+
 def _value(text: str) -> str:
     """Reverse `cell`."""
     return (text[1:] if _FORMULA_BACK.match(text) else text).translate(_LINE_ENDS_BACK)

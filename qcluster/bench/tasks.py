@@ -12,6 +12,7 @@ from typing import Any
 
 from qcluster.bench.circuits import Case, make_case, names_of_suite, read_cases
 from qcluster.bench.methods import check_methods
+from qcluster.bench.table import check_text
 from qcluster.core.checks import check_choice
 from qcluster.core.words import short_repr, suggestion
 from qcluster.device.circuits.schedule import DECOUPLING
@@ -95,6 +96,8 @@ class Campaign:
                 raise ValueError(f"{name} must be a tuple of {kind.__name__}; got {values!r}")
             if not values:
                 raise ValueError(f"a campaign needs {name}; got none")
+            for value in values:
+                check_text(name, str(value))
         for name, least in (("shots", 1), ("twirls", 1), ("seeds", 0)):
             low = [value for value in getattr(self, name) if value < least]
             if low:

@@ -71,7 +71,6 @@ def build(
             "a table needs cases: give --full, --wide, --sharp, --circuits, --wide-circuits, --measured or --records"
         )
     console = open_console()
-    out.mkdir(parents=True, exist_ok=True)
     many = of_circuits(circuits, wide_circuits, measured) if of_runs else of_counts(full, wide, sharp)
     parts = start(out, many, records or [], workers=workers, dask=dask)
     with requiring_extra("bench"):

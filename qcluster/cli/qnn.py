@@ -271,9 +271,10 @@ def _load_samples(source: Path | None, classes: str | None, a: int, b: int, size
     names: list[Any] | None = None if classes is None else [name.strip() for name in classes.split(",")]
     if names is not None and not source.is_dir() and all(name.isdecimal() for name in names):
         names = [int(name) for name in names]
-    if source.suffix.lower() == ".csv":
+    ending = source.suffix.lower()
+    if ending == ".csv":
         return load_csv(source, classes=names)
-    if "idx" in source.name and not source.is_dir():
+    if "idx" in source.name and ending != ".npz" and not source.is_dir():
         return load_idx(source, classes=names, size=size, threshold=None if grey else 0.5)
     return load_images(source, classes=names, size=size, threshold=None if grey else 0.5)
 

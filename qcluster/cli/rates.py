@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.inputs import read_counts_or_run
-from qcluster.cli.options import Bits, Dask, Partial, Point, Workers, refuse, refuse_workers_with_dask
+from qcluster.cli.options import Bits, Dask, Partial, Point, Workers, refuse, refuse_workers_with_dask, to_write
 from qcluster.core.words import plural
 from qcluster.folders import folder_path
 
@@ -130,7 +130,9 @@ def add(
     rundir: Annotated[
         Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.", parser=folder_path)
     ],
-    table: Annotated[Path, typer.Option(help="Table to append to; created if it does not exist.")] = Path("rates.csv"),
+    table: Annotated[
+        Path, typer.Option(help="Table to append to; created if it does not exist.", callback=to_write)
+    ] = Path("rates.csv"),
 ) -> None:
     """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""
     from qcluster.bench.rate_table import add_runs

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from qcluster.device.circuits.timeline import has_blocks
 from qcluster.device.noise.simulate import REPRODUCIBLE_OPTIONS, run_on_backend, run_on_simulator, simulate
 
 if TYPE_CHECKING:
@@ -39,14 +40,15 @@ def _without_idle_pulses(circuit: QuantumCircuit, active: Collection[int]) -> Qu
     stay the same. With the gates kept, the simulator would have to hold every qubit of the machine.
     """
     keep = {circuit.qubits[q] for q in active}
-    gates = (item for item in circuit.data if item.qubits and item.name not in {"barrier", "delay"})
-    if not any(keep.isdisjoint(item.qubits) for item in gates):
+    # Control flow stays even if it acts on no qubit, since it may store bits.
+    idle = [bool(item.qubits) and not has_blocks(item) and keep.isdisjoint(item.qubits) for item in circuit.data]
+    if all(item.name in {"barrier", "delay"} for item, rests in zip(circuit.data, idle, strict=True) if rests):
         return circuit
     result = circuit.copy_empty_like()
-    for item in circuit.data:
+    for item, rests in zip(circuit.data, idle, strict=True):
         if item.name == "barrier":
             result.barrier([qubit for qubit in item.qubits if qubit in keep])
-        elif not keep.isdisjoint(item.qubits) or not item.qubits:
+        elif not rests:
             result._append(item)
     return result
 

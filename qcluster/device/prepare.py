@@ -185,7 +185,7 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """
     if machine.kind == "hardware":
         check_registers(circuit)
-    for item, _, _, inside in steps(circuit):
+    for item, *_ in steps(circuit):
         if item.name == "delay":
             with replacing_errors(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
                 unit = item.operation.unit
@@ -199,12 +199,6 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
             raise ValueError(
                 f"a simulation supports plain measurements only; {circuit.name!r} holds {item.name!r}: use "
                 "circuit.measure"
-            )
-        if item.name == "store" and inside and not machine.noiseless:
-            # Aer 0.18 mixes up the bits there: it fails with an obscure error, or silently gives wrong counts.
-            raise ValueError(
-                f"a simulation with noise supports no store within control flow; {circuit.name!r} holds one: store "
-                "outside of it, or run on a simulator without noise"
             )
         if any(scope.num_vars for scope in (circuit, *(item.operation.blocks if has_blocks(item) else ()))):
             raise ValueError(

@@ -184,6 +184,7 @@ def test_plurality_takes_the_lowest_of_equals():
         (lambda: m3({"00": 1}, [0.1, 1.2]), r"\[0, 1\]"),
         (lambda: m3({"0": 1}, [10**400]), r"readout errors must lie in \[0, 1\]; got \[1000"),
         (lambda: m3({"001": 13, "010": 10, "100": 45, "101": 1, "110": 25, "111": 37}, [0.49995] * 3), "far enough"),
+        (lambda: m3({"0" * 1000: 9, "1" * 1000: 1}, [0.1] * 1000), "and strings short enough, .* for bit 0 of 1000"),
         (lambda: hammr_l({"0" * 897: 1}, 0.1), "at most 896 bits; got 897"),
         (lambda: em_uniform({"0" * 2000: 1}), "at most 896 bits; got 2000"),
         (lambda: m3({"00": 1, "11": 1}, [0.1, 0.5]), r"must not sum to 1, .* got \(0.5, 0.5\) for bit 1"),

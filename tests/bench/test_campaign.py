@@ -29,7 +29,7 @@ from qcluster.bench.machines import check_distinct, check_repeats
 from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample
 from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
-from qcluster.bench.tasks import Task, cases_of_file, find_case, parse_campaign, read_campaign
+from qcluster.bench.tasks import Campaign, Task, cases_of_file, find_case, parse_campaign, read_campaign
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import QClusterError, StorageError
 
@@ -730,3 +730,12 @@ def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path, monkeypatch
     beside.unlink()
     with pytest.raises(StorageError, match="has scores of"):
         run("fake_manila")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cases": ("file:/caf\udce9/bell.qasm#0",)}, {"methods": ("identity", "mixture+caf\udce9.npz")}]
+)
+def test_names_that_a_table_cannot_return_are_refused(wrong):
+    """Python reads names of files in old encodings so. A run was stored under another name, and never found again."""
+    with pytest.raises(ValueError, match=r"must be text that UTF-8 can encode, also in names of files; got .*\\udce9"):
+        Campaign(**{"name": "one", "cases": ("ghz:3",), "machines": ("flips:0.1",), "twirls": (1,)} | wrong)

@@ -390,6 +390,10 @@ def test_unreadable_files_are_clear_errors(tmp_path):
     with pytest.raises(StorageError, match="cannot read circuits from"):
         read_cases(tmp_path / "absent.qasm")
     (tmp_path / "b.qasm").write_text(qasm2.dumps(QuantumCircuit(1)))
+    (tmp_path / "b.ideal.json").mkdir()
+    with pytest.raises(StorageError, match=r"cannot read the ideal output from .*b\.ideal\.json: Is a directory$"):
+        read_cases(tmp_path / "b.qasm")
+    (tmp_path / "b.ideal.json").rmdir()
     (tmp_path / "b.ideal.json").write_text("{")
     with pytest.raises(StorageError, match="ideal output"):
         read_cases(tmp_path / "b.qasm")

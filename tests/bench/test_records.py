@@ -102,6 +102,10 @@ def test_a_record_may_lack_almost_everything(tmp_path):
         (["nonsense"], "line 1"),
         ({"id": None, "counts": {"0": 1}}, "id must name the record; got null"),
         ({"id": "", "counts": {"0": 1}}, "id must name the record; got an empty text"),
+        (
+            {"id": "caf\udce9", "counts": {"0": 1}},
+            r"line 1: id must be text that UTF-8 can encode.*got 'caf\\udce9'",
+        ),
         ({"id": "a", "counts": {"00": 1}, "edges": 5}, r"edges must be a list of \[i, j, weight\]; got 5"),
         ({"id": "a", "counts": {"00": 1}, "ideal": {"000": 1}}, "strings of 2 bits, as the counts; got 3"),
         ({"id": "a", "counts": {"0": 1}, "readout": [[1.1, 0]]}, "readout must hold probabilities"),
@@ -195,9 +199,13 @@ def test_whether_measurements_were_twirled_is_true_or_false(tmp_path):
 def test_unreadable_files_are_clear_errors(tmp_path):
     (tmp_path / "bad.jsonl.gz").write_text("no gzip")
     (tmp_path / "torn.jsonl").write_text('{"id": 1')
-    for name in ("bad.jsonl.gz", "torn.jsonl", "absent.jsonl"):
+    for name in ("bad.jsonl.gz", "torn.jsonl"):
         with pytest.raises(StorageError, match="cannot read records"):
             list(read_records(tmp_path / name))
+    with pytest.raises(StorageError, match=r"cannot read records from .*absent\.jsonl: No such file or directory$"):
+        list(read_records(tmp_path / "absent.jsonl"))
+    with pytest.raises(StorageError, match=r"^cannot read records from \.: Is a directory$"):
+        list(read_records("."))
 
 
 @pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])

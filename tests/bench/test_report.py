@@ -409,6 +409,14 @@ def test_failures_that_are_not_told_are_counted(tmp_path):
     assert told[-1] == "- 10 other failures, with what went wrong, in scores.csv"
 
 
+def test_a_folder_in_an_old_encoding_has_a_report(tmp_path):
+    """Python reads such a name with half characters, and the report is named after its folder."""
+    scores = Table(tmp_path / "scores.csv", SCORE_COLUMNS)
+    scores.append([row("a", "identity", 0.5), row("a", "hammer", 0.7)])
+    report, *_ = write_report(tmp_path, title="caf\udce9", figures=False)
+    assert report.read_text(encoding="utf-8").startswith("# caf\\udce9\n")
+
+
 def test_a_report_without_scores_is_a_clear_error(tmp_path):
     with pytest.raises(StorageError, match="no scores"):
         write_report(tmp_path)

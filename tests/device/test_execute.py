@@ -18,9 +18,11 @@ from qcluster.device.execute import execute
 from qcluster.device.jobs import collect
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.reference import reference_circuit
+from qcluster.device.noise.simulate import run_on_simulator
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request
 from qcluster.errors import JobError
+from tests.device.oracle_dynamic import dynamic_distribution, random_program
 
 
 @pytest.mark.parametrize("backend", ["aer", "fake_torino", "fake_brisbane", "fake_fez"])
@@ -305,21 +307,86 @@ def test_what_cannot_be_run_is_refused_in_our_words(backend, name, circuit, mess
         MitigatedSampler(backend, shots=10, seed=1).run([circuit]).result()
 
 
-def test_a_store_within_control_flow_is_right_or_refused():
-    """Aer with noise gives 00 here without a word."""
-    circuit = QuantumCircuit(2, 2, name="storing")
-    circuit.measure(0, 0)
-    with circuit.if_test((circuit.clbits[0], 1)) as otherwise:
-        circuit.x(1)
-    with otherwise:
-        circuit.store(circuit.clbits[1], expr.lift(True))
-    (run,) = execute([circuit], "aer", shots=50, seed=1)
-    assert run.counts.to_counts() == {"10": 50}
+def storing_programs():
+    """Programs that Aer runs wrongly or not at all as they stand, each with what its bits read without noise."""
+    otherwise = QuantumCircuit(2, 2)
+    otherwise.measure(0, 0)
+    with otherwise.if_test((otherwise.clbits[0], 1)) as other:
+        otherwise.x(1)
+    with other:
+        otherwise.store(otherwise.clbits[1], expr.lift(True))
+    yield "store in a branch", otherwise, "10"
+    never = QuantumCircuit(2, 2)
+    never.measure(0, 0)
+    with never.if_test((never.clbits[0], 1)):
+        never.store(never.clbits[1], expr.lift(True))
+    yield "store in a branch on no qubit", never, "00"
+    nested = QuantumCircuit(1, 2)
+    nested.measure(0, 0)
+    with nested.for_loop(range(2)), nested.if_test(expr.lift(nested.clbits[0])):
+        nested.store(nested.clbits[1], expr.lift(True))
+    yield "branch in a loop on no qubit", nested, "00"
+    last = QuantumCircuit(2, 4)
+    last.x(0)
+    last.measure([0, 1], [0, 1])
+    last.store(last.clbits[3], last.clbits[0])
+    yield "store above the last bit measured", last, "1001"
+    reading = QuantumCircuit(2, 3)
+    reading.x(0)
+    reading.measure(0, 0)
+    with reading.if_test(expr.less(reading.cregs[0], 2)):
+        reading.x(1)
+    reading.measure(1, 1)
+    yield "expression on a bit that nothing writes", reading, "011"
+    alone = QuantumCircuit(1, 2)
+    alone.store(alone.clbits[1], expr.lift(True))
+    yield "store alone", alone, "10"
+
+
+@pytest.mark.parametrize(("circuit", "answer"), [pytest.param(c, a, id=name) for name, c, a in storing_programs()])
+def test_programs_that_store_are_simulated_as_written(circuit, answer):
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(depolarizing_error(0.001, 1), ["x"])
-    for backend in ("fake_manila", AerSimulator(noise_model=noise)):
-        with pytest.raises(ValueError, match="no store within control flow; 'storing' holds one"):
-            execute([circuit], backend, shots=50, seed=1)
+    for backend in ("aer", "fake_manila", AerSimulator(noise_model=noise)):
+        (run,) = execute([circuit], backend, shots=100, seed=1)
+        assert run.counts.n_bits == len(answer)
+        assert run.counts.to_probs()[answer] > 0.8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_programs_are_simulated_as_written_under_readout_errors(seed):
+    program = random_program(np.random.default_rng(seed), without=("box", "part", "while"))
+    noise = NoiseModel()
+    noise.add_all_qubit_readout_error(ReadoutError([[1 - 1e-9, 1e-9], [1e-9, 1 - 1e-9]]))
+    (counts,) = run_on_simulator(AerSimulator(noise_model=noise), [program], [1000], seed=1)
+    assert metrics.total_variation(counts, dynamic_distribution(program)) < 0.1
+
+
+@pytest.mark.parametrize("wait", ["barrier", "delay"])
+def test_a_program_on_a_qubit_without_gates_runs(wait):
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.store(circuit.clbits[1], expr.lift(True))
+        circuit.barrier(1) if wait == "barrier" else circuit.delay(100, 1)
+    (run,) = execute([circuit], "aer", shots=50, twirls=2, seed=1)
+    assert run.counts.to_counts() == {"11": 50}
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_bit_read_twice_has_the_last_readout_error(flipped):
+    noise = NoiseModel()
+    noise.add_readout_error(ReadoutError([[0.5, 0.5], [0.5, 0.5]]), [1])
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure([1, 1], [1, 0])
+    if flipped:
+        circuit.x(1)
+    circuit.measure(0, 0)
+    (run,) = execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1)
+    assert run.counts.marginal([0]).to_counts() == {"1": 100}
+    assert run.counts.marginal([1]).to_probs()["1"] == pytest.approx(0.5, abs=0.2)
 
 
 def test_more_shots_than_memory_holds_are_refused(ghz):

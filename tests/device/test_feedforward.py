@@ -533,6 +533,7 @@ def test_tables_hold_what_expressions_are_worth(name):
         (lambda r: expr.sub(r, expr.lift(3, types.Uint(3))), lambda v: (v - 3) % 8),
         (lambda r: (r, 6), lambda v: v == 6),
         (lambda r: expr.cast(r, types.Bool()), lambda v: v > 0),
+        (lambda r: expr.cast(r, types.Uint(1)), lambda v: v & 1),
     ],
 )
 def test_numbers_are_compared_shifted_and_added(node, worth):

@@ -8,8 +8,10 @@ import time
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
+from qiskit.primitives import DataBin, PrimitiveResult, SamplerPubResult
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError, pauli_error
+from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
@@ -77,6 +79,15 @@ def test_submit_look_collect(request_, service, tmp_path):
     again = jobs.collect(directory, service=None)  # all is on disk: no service is needed
     assert [run.counts for run in again] == [run.counts for run in runs]
     assert len(service.jobs()) == 3
+
+
+def test_registers_are_read_by_name_in_whatever_order_they_arrive(request_, service, tmp_path):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    for job_id, job in service.jobs().items():
+        result = json.loads(job["out"], cls=RuntimeDecoder)
+        turned = [SamplerPubResult(DataBin(**dict(reversed(pub.data.items())))) for pub in result]
+        service.set(job_id, out=json.dumps(PrimitiveResult(turned), cls=RuntimeEncoder))
+    right(jobs.collect(directory, service=service))
 
 
 def test_bits_outside_registers_are_refused_on_hardware(machine):

@@ -694,6 +694,13 @@ def test_chains_weigh_as_a_recorded_set_does():
     assert [weight[:3].sum(), weight[3:6].sum(), weight[6:].sum()] == pytest.approx([0.2, 0.2, 0.6])
 
 
+def test_recorded_sets_may_have_all_the_weight():
+    """Few strings, whose share of nothing was divided by nothing, made every weight invalid."""
+    table = tabulate(SOURCES["sharp"](seed) for seed in range(4))
+    mine = replace(table, group=np.array(["sharp", "sharp", "mine", "product"]))
+    assert balanced(mine, 1.0).tolist() == [0, 0, 1, 0]
+
+
 def test_a_table_of_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a table needs cases: give --full"):
         CliRunner().invoke(

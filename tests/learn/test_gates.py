@@ -68,6 +68,8 @@ def test_what_is_no_archive_or_not_there_is_named(tmp_path):
     for name in ("one.npy", "objects.npy", "text.npz", "nothing.npz", "folder"):
         with pytest.raises(StorageError, match=name.replace(".", r"\.")):
             read_gate(tmp_path / name)
+    with pytest.raises(StorageError, match=r"^cannot read .*nothing\.npz: No such file or directory$"):
+        read_gate(tmp_path / "nothing.npz")
 
 
 def arrays(path, **changed):

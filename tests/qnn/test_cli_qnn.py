@@ -119,6 +119,16 @@ def test_tables_idx_files_and_a_drawn_loss(tmp_path):
     assert "test 1.0000" in done.output
 
 
+def test_an_archive_may_have_any_name(tmp_path):
+    """One with idx in its name was taken for a file of MNIST's format."""
+    images = np.zeros((20, 2, 2))
+    images[:10, 0] = 1
+    np.savez(tmp_path / "idx_of_all.npz", images=images, labels=np.repeat([3, 6], 10))
+    done = run("train", "--data", tmp_path / "idx_of_all.npz", "--size", 2, "--out", tmp_path / "m.json")
+    assert done.exit_code == 0, done.output
+    assert "test 1.0000" in done.output
+
+
 def test_options_of_other_data_are_refused(tmp_path):
     (tmp_path / "rows.csv").write_text("0,a\n1,b\n")
     with pytest.raises(ValueError, match="--classes would have no effect"):

@@ -48,7 +48,8 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
                 needed = plural(circuit.num_clbits, "bit")
                 raise ValueError(f"its strings must have the {needed} of {name}; got {ideal.n_bits}")
         except (OSError, ValueError, TypeError) as error:
-            raise StorageError(f"cannot read the ideal output from {ideal_path}: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise StorageError(f"cannot read the ideal output from {ideal_path}: {reason}") from error
         return Case(name, USER, circuit, ideal, given=True)
     if circuit.num_qubits > SIMULATED_QUBITS:
         return Case(name, USER, circuit, None)

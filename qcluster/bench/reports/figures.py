@@ -1,7 +1,6 @@
 """Figures of a campaign as PNG files."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Seque
 
     Raises:
         StorageError: a file cannot be written; an earlier one is unchanged.
+        QClusterError: as `qcluster.plot.render` does.
     """
     shown = [summary for summary in overall if summary.method != RAW and summary.n]
     if not shown:
@@ -68,9 +68,9 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
 
 
 def _save(figure: "Figure", path: Path) -> Path:
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=130, metadata={"Software": None})
-    write_managed(path, drawn.getvalue())
+    from qcluster.plot import render
+
+    write_managed(path, render(figure, format="png", dpi=130, metadata={"Software": None}))
     return path
 
 

@@ -138,14 +138,14 @@ class Memory:
         return self.locate(node)
 
     def _value(self, node: Any, setting: dict[int, int]) -> int:
-        from qiskit.circuit.classical import expr
+        from qiskit.circuit.classical import expr, types
 
         match node:
             case expr.Value():
                 return _ones(node.type) & int(node.value)
             case expr.Cast():
                 operand = self._value(node.operand, setting)
-                return int(bool(operand)) if _width(node.type) == 1 else operand & _ones(node.type)
+                return int(bool(operand)) if isinstance(node.type, types.Bool) else operand & _ones(node.type)
             case expr.Unary():
                 operand = self._value(node.operand, setting)
                 return int(not operand) if node.op.name == "LOGIC_NOT" else ~operand & _ones(node.type)

@@ -47,6 +47,7 @@ from qcluster.device.jobs.parts import (
     withdraw,
 )
 from qcluster.device.jobs.parts import Part as Part
+from qcluster.device.jobs.results import read_pub
 from qcluster.device.jobs.runtime import LostJobError, RuntimeService, Service
 from qcluster.device.machines.machine import check_machine
 from qcluster.device.request import Options, Request, divide, narrow, request_digest
@@ -269,7 +270,7 @@ def _read_arrived(folder: RunFolder) -> list[Run | None]:
         calibration = folder.read_calibration(part)
         result, job_id = read_part(folder, part, places), ids.get(part, "")
         for (i, _), pub in zip(places, result, strict=True):
-            counts[i].append(Distribution.of(pub))
+            counts[i].append(read_pub(pub, request.prepared[i]))
             calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)

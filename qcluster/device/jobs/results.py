@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.words import plural
 from qcluster.device.runtime_options import served_shots
 
@@ -79,3 +80,11 @@ def _find_pub_mismatch(pub: Any, request: Request, prepared: Prepared, twirl: in
     if shots != {wanted_shots}:
         return f"must have {plural(wanted_shots, 'shot')}; got {', '.join(map(str, sorted(shots))) or 'none'}"
     return ""
+
+
+def read_pub(pub: Any, prepared: Prepared) -> Distribution:
+    """Read the counts of a circuit, its first register lowest, in whatever order the result lists the registers."""
+    from qiskit.primitives import DataBin
+
+    names = [name for name, _ in prepared.profile.registers if name in pub.data]
+    return Distribution.of(DataBin(**{name: pub.data[name] for name in names or pub.data}))  # a simulation has "all"

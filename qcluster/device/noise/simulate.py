@@ -9,7 +9,7 @@ import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.words import plural
-from qcluster.device.circuits.timeline import SILENT, steps
+from qcluster.device.circuits.timeline import SILENT, has_blocks, steps, with_blocks
 from qcluster.device.interrupt import in_foreign_code
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
@@ -99,16 +99,81 @@ def run_on_simulator(
 ) -> list[Distribution]:
     """Run circuits on the given AerSimulator, each with its own number of shots; JobError if Aer fails."""
     counts: dict[int, Distribution] = {}
+    ready = [_for_aer(circuit) for circuit in circuits]
     for n_shots, indices in _by_shots(shots):
         group_seed = (seed + n_shots) % 2**31
         with replacing_errors(lambda said: JobError(f"the simulation failed: {said}")), in_foreign_code():
-            result = simulator.run([circuits[i] for i in indices], shots=n_shots, seed_simulator=group_seed).result()
+            result = simulator.run([ready[i] for i in indices], shots=n_shots, seed_simulator=group_seed).result()
         if not result.success:
             reason = next((r.status for r in result.results if not r.success), result.status)
             raise JobError(f"the simulation failed: {reason}")
         for place, i in enumerate(indices):
-            counts[i] = Distribution.of(result.data(place)["counts"], num_bits=circuits[i].num_clbits)
+            read = Distribution.of(result.data(place)["counts"], num_bits=ready[i].num_clbits)
+            added = ready[i].num_clbits > circuits[i].num_clbits
+            counts[i] = read.marginal(range(circuits[i].num_clbits)) if added else read
     return [counts[i] for i in range(len(circuits))]
+
+
+def _for_aer(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Return a circuit that Aer 0.18 runs as written; one without a classical program is seldom changed.
+
+    Aer always runs a body of control flow that acts on no qubit, whatever the condition. With readout errors, it has no
+    memory for bits above the last one that is measured: what is stored there is lost, and an expression that reads it
+    fails. So such bodies get a qubit, and one more bit is measured at the end.
+    """
+    from qiskit.circuit import Clbit, Qubit
+
+    if not any(has_blocks(item) or item.name == "store" for item in circuit.data):
+        return _without_overwritten(circuit)
+    if not circuit.qubits:
+        circuit = circuit.copy()
+        circuit.add_bits([Qubit()])
+    result = _with_qubits(circuit)
+    measured = {bit for item, _, bits, _ in steps(circuit) if item.name == "measure" for bit in bits}
+    if circuit.num_clbits - 1 not in measured:
+        result.add_bits([Clbit()])
+        result.measure(0, circuit.num_clbits)
+    return result
+
+
+def _without_overwritten(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Leave out measurements whose bits other ones overwrite, since Aer adds up the readout errors of both.
+
+    It does so if no gate that matters to a later measurement follows on the qubit.
+    """
+    measured, used, written, kept = set(), set(), set(), []
+    for item in reversed(circuit.data):
+        if item.name == "measure":
+            if item.clbits[0] in written and item.qubits[0] not in used:
+                continue
+            measured.update(item.qubits)
+            written.update(item.clbits)
+        elif item.name not in SILENT and not measured.isdisjoint(item.qubits):
+            measured.update(item.qubits)
+            used.update(item.qubits)
+        kept.append(item)
+    if len(kept) == len(circuit.data):
+        return circuit
+    result: QuantumCircuit = circuit.copy_empty_like()
+    for item in reversed(kept):
+        result._append(item)
+    return result
+
+
+def _with_qubits(scope: QuantumCircuit) -> QuantumCircuit:
+    """Copy a circuit or block, and give control flow that acts on no qubit the first one."""
+    from qiskit.circuit import Qubit
+
+    result: QuantumCircuit = scope.copy_empty_like()
+    for item in scope.data:
+        if has_blocks(item):
+            blocks = [block.copy() for block in item.operation.blocks]
+            for block in () if item.qubits else blocks:
+                block.add_bits([Qubit()])
+            operation = with_blocks(item.operation, [_with_qubits(block) for block in blocks])
+            item = item.replace(operation=operation, qubits=item.qubits or scope.qubits[:1])
+        result._append(item)
+    return result
 
 
 def run_on_backend(

@@ -45,7 +45,9 @@ def read_gate(path: str | Path, names: tuple[str, ...] | None = None, *, wide: b
             of_circuits = tuple(map(str, arrays["names"].ravel())) == circuit_candidates.NAMES
             gate = Gate.of(arrays, names or (circuit_candidates.NAMES if of_circuits else candidates.NAMES))
         gate = replace(gate, wide=_is_wide(gate))
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         kinds = {candidates.NAMES: " for counts", circuit_candidates.NAMES: " for counts of known circuits"}
         raise StorageError(f"{path} must hold a gate{kinds.get(names or (), '')}: {error}") from error
     if wide not in (None, gate.wide):

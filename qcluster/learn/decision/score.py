@@ -171,7 +171,7 @@ def balanced(table: Table, recorded: float = RECORDED) -> Floats:
     for name, size in zip(sets, sizes, strict=True):
         weight[table.group == name] = recorded / np.sqrt(sizes).sum() / np.sqrt(size)
     sharp = table.group == "sharp"
-    if sharp.any() and not sharp.all():
+    if weight[sharp].any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
     weight[table.group == "wide-smooth"] *= _WIDE_SMOOTH

@@ -346,6 +346,7 @@ def _gate_digests(path: Path, gate: Gate | None) -> str:
 
 def _is_missing(source: str, what: Any, first: int, path: Path, any_gate: bool) -> bool:
     """Return whether a part of `plan` must be built: it does not exist, is outdated, or has too few cases."""
+    source_hash = _hash(what) if source in ("records", "runs") else ""
     if not path.exists():
         return True
     with _opened(path) as arrays:
@@ -353,8 +354,8 @@ def _is_missing(source: str, what: Any, first: int, path: Path, any_gate: bool) 
             return True
         if _is_outdated(tuple(arrays["names"].tolist()), arrays["n_bits"], arrays["present"]):
             return True
-        if source in ("records", "runs"):
-            return "source" not in arrays or str(arrays["source"]) != _hash(what)
+        if source_hash:
+            return "source" not in arrays or str(arrays["source"]) != source_hash
         return len(arrays["sparse"]) < int(what)
 
 
@@ -376,7 +377,9 @@ def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     try:
         with open_arrays(path) as arrays:
             yield arrays
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path}: damaged, or of another kind: {error}") from error
 
 
@@ -395,11 +398,12 @@ def build(
             paths.
 
     Raises:
-        StorageError: as `build_part` does; or a worker has written its part elsewhere.
+        ValueError, StorageError: as `plan` and `build_part` do; or a worker has written its part elsewhere.
         QClusterError: the worker processes died, or no scheduler answers.
     """
     # workers of a cluster have other current folders
     missing = plan(folder.absolute(), many, [path.absolute() for path in records])
+    folder.mkdir(parents=True, exist_ok=True)
     for path in spread(build_part, missing, workers=workers, dask=dask):
         if not path.exists():
             raise StorageError(f"workers must see the same folder as this process; {path} is not there")
