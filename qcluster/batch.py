@@ -31,7 +31,7 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
             that all sets share as an array, since a list is taken as one entry per set.
         workers: number of processes (threads within ``joblib.parallel_config(backend="threading")``); -1 uses one per
             core, and 1 works in this process.
-        **options: options of `mitigate` for all sets: `method`, `guard`, `expect`, `settings`.
+        **options: options of `mitigate` for all sets: `method`, `guard`, `expect`, `settings`, `gates`.
 
     Yields:
         A Mitigation for each set of counts, in their order, the same as that of `mitigate` up to rounding.

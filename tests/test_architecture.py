@@ -199,6 +199,13 @@ def test_rooms_with_public_names_are_attributes_at_once(room):
     assert done.stdout.strip() == "True False"
 
 
+@pytest.mark.parametrize("room", ["baselines", "device", "qnn"])
+def test_the_shell_completes_public_names_before_their_first_use(room):
+    code = f"import qcluster.{room} as room; print(set(room.__all__) - set(dir(room)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_only_bits_reverses_text():
     for path in modules():
         if path.name != "bits.py":

@@ -159,6 +159,21 @@ def test_what_would_steer_a_terminal_is_written_out(capsys):
     assert not set(shown.out) & set("\x1b\x07\r\x7f\x9b\u202e")
 
 
+@pytest.mark.parametrize(("done", "lines"), [(0, 0), (1, 1)])
+def test_a_bar_of_work_that_fails_at_once_leaves_no_line(capsys, done, lines):
+    """`qcluster qnn evaluate MODEL --backend mistyped` printed an empty line before its error."""
+
+    def fail():
+        with open_bar(open_console(stderr=True)) as bar:
+            bar.add_task("running", total=2, completed=done)
+            raise ValueError("mistyped")
+
+    with pytest.raises(ValueError, match="mistyped"):
+        fail()
+    shown = capsys.readouterr().err
+    assert (len(shown.splitlines()), shown.count("running")) == (lines, lines)
+
+
 def test_names_of_files_and_circuits_steer_no_terminal(tmp_path):
     (tmp_path / "a\x1b[2Jb.json").write_text("[1]")
     done = piped("mitigate", tmp_path / "a\x1b[2Jb.json")

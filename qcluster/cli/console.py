@@ -67,12 +67,16 @@ def open_bar(console: Console, *columns: ProgressColumn) -> Iterator[Progress]:
 
     If an error ends the work before any of it is done, the empty bar is removed.
     """
-    with Progress(_Description(""), BarColumn(), *columns, console=console) as bar:
-        try:
-            yield bar
-        except BaseException:
-            bar.live.transient = not any(task.completed for task in bar.tasks)
-            raise
+    bar = Progress(_Description(""), BarColumn(), *columns, console=console)
+    bar.start()
+    try:
+        yield bar
+    except BaseException:
+        bar.live.transient = not any(task.completed for task in bar.tasks)
+        raise
+    finally:
+        # Progress.stop ends the bar's line in a pipe or file, where a bar that is removed has none.
+        (bar.live if bar.live.transient else bar).stop()
 
 
 def open_console(*, stderr: bool = False) -> Console:

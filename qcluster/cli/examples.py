@@ -30,6 +30,7 @@ EXAMPLES = {
     "rates estimate": "qcluster rates counts.json --circuit ghz.qasm --backend fake_torino",
     "rates build": "qcluster rates build --out rates --workers 2",
     "rates add": "qcluster rates add mine --table rates.csv",
+    "decision": "qcluster decision build --out table --records my_runs.jsonl",
 }
 """The examples, by the names of the group and the command."""
 

@@ -399,6 +399,9 @@ class SamplerOptions:
             return getattr(self.frozen, "shots" if name == "default_shots" else name)
         raise AttributeError(f"options have no {name!r}: they are {', '.join(Options.__dataclass_fields__)}")
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *Options.__dataclass_fields__, "default_shots"})
+
     def __setattr__(self, name: str, value: Any) -> None:
         self.update(**{name: value})
 

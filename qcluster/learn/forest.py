@@ -108,7 +108,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         judged: ArrayLike | None = None,
         kinds: ArrayLike | None = None,
     ) -> Self:
-        """Keep the training rows, and grow the trees for the set of columns that is known in most of them.
+        """Keep the training rows; trees are grown when a prediction first needs them.
 
         Args:
             X: ``(n_rows, n_columns)``, NaN where unknown.
@@ -143,8 +143,6 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._forests: dict[Key, list[Any]] = {}
         self._conformals: dict[Key, Conformal] = {}
         self._ranges: dict[Key, Any] = {}
-        patterns, counts = np.unique(self._in_use(~np.isnan(rows)), axis=0, return_counts=True)
-        self._trees(tuple(np.flatnonzero(patterns[counts.argmax()]).tolist()))
         return self
 
     def predict(self, X: ArrayLike) -> Floats:

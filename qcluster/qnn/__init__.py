@@ -58,3 +58,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"qcluster.qnn.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'qcluster.qnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

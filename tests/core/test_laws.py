@@ -80,6 +80,17 @@ def test_relabelling_qubits_relabels_the_answer(method, given_counts, random):
     assert qc.metrics.total_variation(answer, relabelled) < 1e-3
 
 
+def test_relabelling_a_wide_register_keeps_the_strings_that_are_deconvolved():
+    """Of thousands of strings read once, 256 are candidates: which ones must not depend on labels."""
+    rng = np.random.default_rng(5)
+    held = qc.Distribution(rng.random((600, 20)) < np.linspace(0.02, 0.3, 20), np.ones(600))
+    permutation = rng.permutation(20).tolist()
+    answer = qc.mitigate(held).distribution.marginal(permutation)
+    relabelled = qc.mitigate(held.marginal(permutation)).distribution
+    assert answer != held.marginal(permutation)
+    assert qc.metrics.total_variation(answer, relabelled) < 1e-6
+
+
 @pytest.mark.parametrize("method", METHODS)
 @few
 @given(counts(max_bits=6, max_strings=20), st.randoms(use_true_random=False))

@@ -2,10 +2,12 @@
 
 import csv
 import json
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from qiskit_ibm_runtime import RuntimeEncoder
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 from typer.testing import CliRunner
 
@@ -92,6 +94,14 @@ def test_properties_as_json_are_the_machine(kind, tmp_path):
     again = tmp_path / "ours.json"
     mine.save(again)
     assert Calibration.load(again).identity == mine.identity
+
+
+@pytest.mark.parametrize("how", [{"cls": RuntimeEncoder}, {"default": str}])
+def test_the_date_of_properties_is_the_same_however_json_writes_it(how, tmp_path):
+    content = FakeManilaV2().properties().to_dict()  # its dates are datetimes, which plain JSON does not take
+    path = tmp_path / "props.json"
+    path.write_text(json.dumps(content, **how))
+    assert datetime.fromisoformat(Calibration.load(path).date) == content["last_update_date"]
 
 
 def test_a_length_in_an_unknown_unit_is_unknown_and_not_in_seconds(tmp_path):

@@ -128,6 +128,7 @@ def test_options_are_changed_between_runs():
     with pytest.raises(AttributeError, match="options have no 'twirl'"):
         _ = sampler.options.twirl
     assert pickle.loads(pickle.dumps(sampler.options)) == sampler.options
+    assert {"dd", "twirls", "default_shots", "update"} <= set(dir(sampler.options)), "what the shell completes"
 
 
 def test_a_changed_level_compiles_anew():

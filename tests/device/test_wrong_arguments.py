@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
+from qiskit.primitives import StatevectorSampler
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
@@ -73,7 +74,9 @@ def test_a_calibration_is_read_by_the_names_that_execute_takes():
     ("wrong", "said", "error"),
     [
         (FakeManilaV2, r"got a class: write FakeManilaV2\(\)", TypeError),
-        (7, "must be a Qiskit backend or its name; got int", TypeError),
+        (7, "must be a Qiskit backend or its name; got int$", TypeError),
+        (StatevectorSampler(), "got StatevectorSampler: of a Sampler, give the backend", TypeError),
+        (FakeManilaV2().properties(), r"BackendProperties: save its to_dict\(\) as JSON, which Calibration", TypeError),
         ("fake_manilla", "did you mean fake_manila", ValueError),
     ],
 )

@@ -34,6 +34,14 @@ def test_it_learns_and_repeats_itself(rows, forest):
     assert np.array_equal(forest.predict_interval(X)[0], said)
 
 
+def test_only_trees_that_a_prediction_needs_are_grown(rows):
+    X, y, groups = rows
+    forest = RateForest((0,), trees=5).fit(X, y, groups)
+    assert not forest._forests
+    forest.predict(np.where([True, True, False], X, np.nan))
+    assert list(forest._forests) == [(0, 1)]
+
+
 def test_monotone_trees_rise(rows):
     """With nothing but the noise of free trees left out, the average rises: half of it must."""
     X, y, _ = rows

@@ -194,13 +194,17 @@ def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
 def columns_by_weight(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:
     """Order bits by their data, not by their labels: by the sum of the weights of the rows in which they are 1.
 
-    Ties are broken by the sums of the squared and then of the cubed weights; bits that still tie keep their order.
+    Ties are broken by the sums of the squared and of the cubed weights, then by those of the weights times the number
+    of ones in the row and times its square, which may differ if all weights are 1; bits that still tie keep their
+    order.
 
     Example:
         >>> columns_by_weight(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
         array([1, 0])
     """
-    return np.lexsort(weight_of_ones(bits, np.stack([weights**3, weights**2, weights])))
+    n_ones = np.bitwise_count(pack(bits)).sum(axis=1, dtype=np.float64)
+    sums = weights * n_ones**2, weights * n_ones, weights**3, weights**2, weights
+    return np.lexsort(weight_of_ones(bits, np.stack(sums)))
 
 
 def most_frequent_row(bits: Bits, weights: NDArray[np.float64]) -> int:

@@ -101,6 +101,9 @@ class Distribution(Mapping[str, float]):
         bits = self.__dict__["bits"] = read_only(unpack(self.words, self.n_bits))
         return bits
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), "bits"})
+
     @classmethod
     @default_errstate
     def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":

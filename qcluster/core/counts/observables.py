@@ -85,7 +85,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         ends = float(values.min()), float(values.max())
         return Diagonal(lambda words: values[words[:, 0].astype(np.int64)], *ends, _unit(max(map(abs, ends))))
     raise TypeError(
-        "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values, a "
+        "observable must be a string of I and Z, a dict of such strings, a bitstring, an array of 2**n values, a "
         f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
     )
 

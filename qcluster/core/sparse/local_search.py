@@ -43,8 +43,8 @@ the likelihood uncertain by that much."""
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
     """Set each bit of each centroid to its likelier value and refit, as long as the description length falls.
 
-    Given the responsibilities, the best value of a bit has a closed form: this is the M step for centroids. Centroids
-    that become equal are merged.
+    Given the responsibilities, the best value of a bit has a closed form: this is the M step for centroids, except that
+    a flip in any error regime weighs as much as in that of tilt 1. Centroids that become equal are merged.
     """
     for _ in range(_MAX_MOVES):
         expected, logs = statistics(rows, model), np.log(model.odds)

@@ -21,6 +21,8 @@ from qcluster.core.noise.prior import TILTS
 
 _FLOOR = np.float32(1e-18)
 """Added to every P(y|c), in units of the uniform probability: too small to matter, it avoids slow denormal numbers."""
+_MOST_SINGLE = 100
+"""Most bits for which single precision holds a probability in units of the uniform one, divided by a small share."""
 _TILTS = TILTS[:, None]
 _BLOCK = 32
 """Centroids that one matrix product adds up by mixture."""
@@ -45,7 +47,7 @@ class Rows:
     @cached_property
     def columns(self) -> Reals:
         """``(n, u)`` the transposed bits, as numbers."""
-        return register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=np.float32)
+        return register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=self.dtype)
 
     @cached_property
     def ones(self) -> Reals:
@@ -70,8 +72,8 @@ class Rows:
 
     @cached_property
     def dtype(self) -> type[np.floating[Any]]:
-        """Precision of likelihoods."""
-        return np.float64 if self.whole else np.float32
+        """Precision of likelihoods: single where its range holds them."""
+        return np.float64 if self.whole or self.n_bits > _MOST_SINGLE else np.float32
 
     @cached_property
     def shots(self) -> float:
@@ -90,12 +92,8 @@ class Rows:
 
     @cached_property
     def log_unit(self) -> float:
-        """Minus the log probability of a string under uniform noise, the unit of all probabilities in arrays.
-
-        In this unit they stay within single precision. Beyond 100 bits the noise counts as spread over 2^100 strings:
-        its shots are far apart on any such register.
-        """
-        return min(self.n_bits, 100) * log(2)
+        """Minus the log probability of a string under uniform noise, the unit of all probabilities in arrays."""
+        return self.n_bits * log(2)
 
 
 def lay_out(bits: Bits, weights: Floats) -> Rows:

@@ -37,10 +37,11 @@ def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Mo
     """Refit the weights of a mixture, fitted to some of the strings, on all strings, with its channel fixed.
 
     With no rounds of EM, only the likelihood is computed. P(y) is in the order of `bits`. Cost: one pass over all pairs
-    of centroid and string, and ``4 k u`` bytes.
+    of centroid and string, and ``4 k u`` bytes, twice as many beyond 100 bits.
     """
-    likelihood = np.empty((len(model.weights), len(weights)), np.float32)
+    rows = Rows(bits, weights)
+    likelihood = np.empty((len(model.weights), len(weights)), rows.dtype)
     for start in range(0, len(weights), _CHUNK):
         part = Rows(bits[start : start + _CHUNK], weights[start : start + _CHUNK])
         likelihood[:, start : start + _CHUNK] = likelihoods_of(part, model)
-    return reweigh(Rows(bits, weights), replace(model, likelihoods=likelihood), rounds)
+    return reweigh(rows, replace(model, likelihoods=likelihood), rounds)

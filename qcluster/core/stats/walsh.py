@@ -57,7 +57,7 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
         cube = result.reshape(-1, 1 << bits, 1 << first)
         result = signs @ cube if first else cube[:, :, 0] @ signs
         first += bits
-    return np.array(result, dtype=np.float64).reshape(vector.shape)
+    return result.astype(np.float64, copy=not m).reshape(vector.shape)
 
 
 def convolve(vectors: Floats, spectrum: Floats) -> Floats:

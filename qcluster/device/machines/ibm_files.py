@@ -116,13 +116,18 @@ def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     fields = {
         "backend": str(content["backend_name"]),
         "snapshot": str(content.get("backend_version", "")),
-        "date": str(content.get("last_update_date", "")),
+        "date": _date(content.get("last_update_date", "")),
         "t1": column("T1"),
         "t2": column("T2"),
         "readout_duration": column("readout_length"),
     }
     faulty = [q for q, qubit in enumerate(qubits) if qubit.get("operational", 1) == 0]
     return _complete(fields, readout, column("readout_error"), errors, durations, faulty)
+
+
+def _date(given: Any) -> str:
+    """Return a date as text; `RuntimeEncoder` writes it as an object."""
+    return str(given["__value__"] if isinstance(given, Mapping) else given)
 
 
 def _figures(parameters: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -72,4 +72,11 @@ def check_backend(backend: Any) -> None:
     if isinstance(backend, type):
         raise TypeError(f"backend must be a Qiskit backend or its name; got a class: write {backend.__name__}()")
     if not hasattr(backend, "target"):
-        raise TypeError(f"backend must be a Qiskit backend or its name; got {type(backend).__name__}")
+        from qiskit.primitives import BaseSamplerV2
+
+        came, cure = type(backend).__name__, ""
+        if isinstance(backend, BaseSamplerV2):
+            cure = ": of a Sampler, give the backend that it runs on, or 'aer'"
+        elif hasattr(backend, "qubit_property"):
+            cure = ": save its to_dict() as JSON, which Calibration.load reads"
+        raise TypeError(f"backend must be a Qiskit backend or its name; got {came}{cure}")

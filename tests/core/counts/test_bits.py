@@ -132,3 +132,13 @@ def test_the_heaviest_of_equals_does_not_depend_on_names():
         there = b.most_frequent_row(bits[rows][:, order], weights[rows])
         if len(equals) == 1 or np.diff(np.sort(bits[equals] @ ones))[-1] > 1e-9:  # else they are as usual
             assert (bits[rows][there] == bits[found]).all()
+
+
+def test_the_order_of_columns_does_not_depend_on_labels():
+    """Where every string is read once, as on wide registers, many bits are 1 in equally many shots."""
+    rng = np.random.default_rng(0)
+    bits = rng.random((500, 64)) < 0.5
+    assert len(set(bits.sum(axis=0).tolist())) < 64
+    order = rng.permutation(64)
+    first, second = b.columns_by_weight(bits, np.ones(500)), b.columns_by_weight(bits[:, order], np.ones(500))
+    np.testing.assert_array_equal(order[second], first)

@@ -45,6 +45,10 @@ def test_arrays_are_read_only_and_the_callers_are_left_alone():
     assert held.to_counts() == {"0": 1, "1": 2}
 
 
+def test_bits_that_are_not_unpacked_yet_are_listed():
+    assert "bits" in dir(Distribution.of({"01": 3}))
+
+
 @pytest.mark.parametrize(("shots", "n_bits"), [(0, 2), (0, 0), (3, 0), (3, 2)])
 def test_what_is_written_is_read_without_shots_or_bits_too(shots, n_bits):
     """Elsewhere an empty mapping, and a string of no bits, are refused as counts."""

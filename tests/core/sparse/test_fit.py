@@ -53,6 +53,25 @@ def test_the_likelihood_is_that_of_the_formula(given_counts, k, seed):
     assert found == pytest.approx(slow_log_likelihood(held.bits, held.weights, model), rel=1e-4)
 
 
+@pytest.mark.parametrize("n_bits", [100, 101, 300, 896])
+def test_the_likelihood_of_wide_registers_is_that_of_the_formula(n_bits):
+    model = model_of(n_bits, 2, 0)
+    near = flipped(model.centroids, np.full(2, 0.5), 20, 0.1, 0.1, 1)
+    bits = np.vstack([near.bits, np.random.default_rng(2).random((20, n_bits)) < 0.5])
+    found = fit(lay_out(bits, np.ones(40)), model, Prior(1.0), 0).log_likelihood
+    assert found == pytest.approx(slow_log_likelihood(bits, np.ones(40), model), rel=1e-5)
+
+
+@pytest.mark.parametrize(("n_bits", "rate"), [(156, 0.12), (300, 0.06), (600, 0.04)])
+def test_strings_are_told_from_uniform_noise_on_wide_registers(n_bits, rate):
+    """With so many flips, what is read is less probable than 2^-100, but far more so than under uniform noise."""
+    strings = np.random.default_rng(3).random((2, n_bits)) < 0.5
+    raw = flipped(strings, np.full(2, 0.5), 1000, rate, rate, 4)
+    found = fit_mixture(raw.bits, raw.weights)
+    assert set(format_bitstrings(found.centroids)) == set(format_bitstrings(strings))
+    assert found.background < 0.01
+
+
 @settings(max_examples=25)
 @given(counts(min_bits=2, max_bits=8), st.integers(1, 4), st.integers(0, 99))
 def test_em_raises_the_likelihood(given_counts, k, seed):
@@ -75,6 +94,16 @@ def test_relabelling_bits_relabels_the_answer(seed):
     centroids = np.unique(rng.random((3, 9)) < 0.5, axis=0)
     raw = flipped(centroids, np.full(len(centroids), 1 / len(centroids)), 4000, 0.06, 0.12, seed)
     order = rng.permutation(9).tolist()
+    first = qc.mitigate(raw, guard=False).distribution.marginal(order)
+    second = qc.mitigate(raw.marginal(order), guard=False).distribution
+    assert qc.metrics.hellinger_fidelity(first, second) > 0.999
+
+
+def test_relabelling_bits_of_strings_that_are_read_once_relabels_the_answer():
+    rng = np.random.default_rng(0)
+    centroids = rng.random((300, 64)) < 0.5
+    raw = flipped(centroids, np.full(300, 1 / 300), 500, 0.06, 0.06, 0)
+    order = rng.permutation(64).tolist()
     first = qc.mitigate(raw, guard=False).distribution.marginal(order)
     second = qc.mitigate(raw.marginal(order), guard=False).distribution
     assert qc.metrics.hellinger_fidelity(first, second) > 0.999

@@ -18,6 +18,13 @@ def test_walsh_is_the_sum_over_signs(m):
     np.testing.assert_allclose(walsh(walsh(vector)) / 2**m, vector, atol=1e-12)
 
 
+@pytest.mark.parametrize("m", [0, 1, 6])
+def test_the_transform_is_an_array_of_its_own(m):
+    vector = np.ones(1 << m)
+    walsh(vector)[:] = 7
+    assert (vector == 1).all()
+
+
 def test_the_precision_may_be_chosen():
     """Of 16 digits and more it is single by itself, which is a millionth here."""
     vector = np.random.default_rng(0).normal(size=2**16)
