@@ -245,18 +245,19 @@ def product_of(
 def near(seed: int) -> Case:
     """Draw many strings on 13 to 60 bits that differ from each other in few bits or in neighbouring ones, as flips do.
 
-    They are domain walls, blocks of bits that flip together, states of local stabilizers, or excitations, of which
-    there may be any number, from none. Every method that looks for strings takes strings for flips of other ones.
+    They are domain walls, blocks of bits that flip together, states of local stabilizers, excitations, or light strings
+    beside a heavy one. Every method that looks for few strings takes some strings for flips of other ones.
     """
     rng = np.random.default_rng([2045, seed])
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
-    kind = str(rng.choice(["walls", "blocks", "local", "excitations"]))
+    kind = str(rng.choice(["walls", "blocks", "local", "excitations", "light"]))
     mode = (rng.random(n) < 0.5) & (rng.random() < 0.5)
     channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
-    if kind == "excitations":
-        sent, weights = _excitations(rng, mode)
-        return _strings_read(rng, sent, weights, shots, channel, "near", few_strings(weights, n))
+    if kind in ("excitations", "light"):
+        sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
+        case = _strings_read(rng, sent, weights, shots, channel, "near", few_strings(weights, n))
+        return case._replace(kind="near")
     patterns = _patterns(rng, n, kind)
     chance = np.full(len(patterns), 0.5)
     if kind == "walls" or rng.random() < 0.5:
@@ -270,7 +271,7 @@ def near(seed: int) -> Case:
     counts = of_shots(_read_shots(rng, sent, channel))
     ideal = product_of(rng, counts, mode, chance, patterns)
     sparse = few_strings(ideal.probabilities, n)
-    return Case(counts, ideal, "wide-near", "wide", draw_known(rng, channel.known), sparse)
+    return Case(counts, ideal, "wide-near", "near", draw_known(rng, channel.known), sparse)
 
 
 def _patterns(rng: np.random.Generator, n: int, kind: str) -> NDArray[np.bool_]:
@@ -301,6 +302,20 @@ def _excitations(rng: np.random.Generator, mode: NDArray[np.bool_]) -> tuple[Bit
     sent[np.arange(len(chosen))[:, None], chosen] ^= True
     weights = site[chosen].prod(axis=1)
     return sent, weights / weights.sum()
+
+
+def _heavy_and_light(rng: np.random.Generator, mode: NDArray[np.bool_]) -> tuple[Bits, Floats]:
+    """Draw one heavy string and 20 to 500 light ones, and their weights: the configurations of a molecule, for example.
+
+    In half of the cases each light string differs from the heavy one in two or four bits, else in any bits.
+    """
+    n, n_light = len(mode), int(noise.log_uniform(rng, 20, 500))
+    differs = rng.random((n_light, n)) < 0.5
+    if rng.random() < 0.5:
+        differs = rng.random((n_light, n)).argsort(axis=1) < rng.choice([2, 4], (n_light, 1))
+    heavy = float(rng.uniform(0.2, 0.95))
+    light = (1 - heavy) * rng.dirichlet(np.full(n_light, rng.choice([0.3, 1.0, 10.0])))
+    return np.vstack([mode, mode ^ differs]), np.append(heavy, light)
 
 
 def loose(seed: int) -> Case:
