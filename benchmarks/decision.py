@@ -38,6 +38,7 @@ def fresh_cases() -> Iterator[Case]:
     """Draw cases anew, in the proportions of a table."""
     yield from map(cases.full, FRESH)
     yield from map(cases.wide, FRESH[::5])
+    yield from map(cases.near, FRESH[::5])
     yield from map(cases.sharp, FRESH[::8])
 
 

@@ -223,6 +223,7 @@ def test_a_table_of_wide_circuits_is_one_of_circuits(tmp_path):
     many = of_circuits(0, 10)
     assert many == {"circuit-wide": 10, "circuit-smooth": 4, "circuit-foreign-wide": 3}
     record = tmp_path / "mine.jsonl"
+    record.touch()
     parts = plan(tmp_path, many, [record])
     assert parts[0][0] == "runs"
     (tmp_path / "circuit-wide-0000000.npz").write_bytes(b"")

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qcluster.cli.main import app
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.decision import circuit_candidates
 from qcluster.core.decision.candidates import FIXED, NAMES, RAW
@@ -93,7 +94,34 @@ def test_flips_of_single_bits_and_of_patterns_are_what_they_say():
     np.testing.assert_allclose(seen, [0.9 * 0.75, 0.1 * 0.75, 0.1 * 0.25, 0.9 * 0.25], atol=1e-12)
 
 
-@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp, cases.loose])
+@pytest.mark.parametrize("kind", ["walls", "blocks", "local"])
+def test_probabilities_of_patterns_that_flip_are_those_of_all_their_combinations(kind):
+    n, rng = 6, np.random.default_rng(5)
+    all_strings = ideals.bits_of(n)
+    for _ in range(20):
+        patterns, mode = cases._patterns(rng, n, kind), rng.random(n) < 0.5
+        chance = rng.random(len(patterns))
+        chosen = ideals.bits_of(len(patterns))
+        sent = mode ^ (chosen.astype(int) @ patterns.astype(int) % 2 == 1)
+        weights = np.where(chosen, chance, 1 - chance).prod(axis=1)
+        expected = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n)
+        found = cases.product_of(rng, Distribution(all_strings, np.ones(1 << n)), mode, chance, patterns)
+        rows = found.bits @ (1 << np.arange(n))
+        np.testing.assert_allclose(np.bincount(rows, found.probabilities, 1 << n), expected, atol=1e-12)
+
+
+def test_strings_near_each_other_are_read_as_often_as_the_ideal_says(monkeypatch):
+    monkeypatch.setattr(cases, "_read_shots", lambda rng, sent, channel: sent)
+    rows = [cases.near(seed) for seed in range(60)]
+    assert all(13 <= case.counts.n_bits <= 60 and case.family == "wide-near" for case in rows)
+    assert 0.2 < np.mean([case.sparse for case in rows]) < 0.8
+    often = [case for case in rows if case.counts.n_outcomes < 0.05 * case.counts.shots]
+    assert len(often) > 15
+    for case in often:  # sampling takes (strings - 1) / 4 shots of the fidelity
+        assert hellinger_fidelity(case.counts, case.ideal) > 1 - case.counts.n_outcomes / case.counts.shots
+
+
+@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp, cases.loose, cases.near])
 def test_a_seed_gives_the_same_case(draw):
     one, two = draw(7), draw(7)
     assert one.counts == two.counts

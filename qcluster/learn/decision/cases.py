@@ -1,6 +1,7 @@
 """Cases for training and validation: an ideal output, noise, and counts drawn from both; each case has its own seed."""
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,15 +212,110 @@ def small_angles(rng: np.random.Generator, n: int, even: float = 0.15) -> tuple[
     return rng.random(n) < 0.5, chance * (rng.random(n) < rng.choice([0.3, 1.0]))
 
 
-def product_of(rng: np.random.Generator, counts: Distribution, mode: NDArray[np.bool_], chance: Floats) -> Distribution:
+def product_of(
+    rng: np.random.Generator,
+    counts: Distribution,
+    mode: NDArray[np.bool_],
+    chance: Floats,
+    patterns: NDArray[np.bool_] | None = None,
+) -> Distribution:
     """Return the probabilities, in a product of rotated qubits, of its most likely string and of the strings read.
 
     The other strings are in no candidate. One string that was not read represents them, with all remaining weight.
+
+    Args:
+        rng: random source.
+        counts: the strings that were read.
+        mode: ``(n,)`` the most likely string.
+        chance: ``(k,)`` probability of each pattern.
+        patterns: ``(k, n)`` patterns of bits that flip together, in the order of their first bits, which differ; by
+            default each bit alone.
     """
     known = np.unique(np.vstack([counts.bits, mode[None]]), axis=0)
-    weights: Floats = np.prod(np.where(known ^ mode, chance, 1 - chance), axis=1)
+    patterns = np.eye(counts.n_bits, dtype=bool) if patterns is None else patterns
+    left, flipped = known ^ mode, np.zeros((len(known), len(patterns)), dtype=bool)
+    for k, pattern in enumerate(patterns):
+        flipped[:, k] = left[:, pattern.argmax()]
+        left = left ^ (flipped[:, [k]] & pattern)
+    weights = np.where(left.any(axis=1), 0.0, np.prod(np.where(flipped, chance, 1 - chance), axis=1))
     other = rng.random((1, counts.n_bits)) < 0.5
     return Distribution(np.vstack([known, other]), np.append(weights, max(0.0, 1 - weights.sum())))
+
+
+def near(seed: int) -> Case:
+    """Draw many strings on 13 to 60 bits that differ from each other in few bits or in neighbouring ones, as flips do.
+
+    They are domain walls, blocks of bits that flip together, states of local stabilizers, excitations, or light strings
+    beside a heavy one. Every method that looks for few strings takes some strings for flips of other ones.
+    """
+    rng = np.random.default_rng([2045, seed])
+    n = draw_width(rng, *TURNED)
+    shots = noise.shots_of_wide(rng)
+    kind = str(rng.choice(["walls", "blocks", "local", "excitations", "light"]))
+    mode = (rng.random(n) < 0.5) & (rng.random() < 0.5)
+    channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
+    if kind in ("excitations", "light"):
+        sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
+        case = _strings_read(rng, sent, weights, shots, channel, "near", few_strings(weights, n))
+        return case._replace(kind="near")
+    patterns = _patterns(rng, n, kind)
+    chance = np.full(len(patterns), 0.5)
+    if kind == "walls" or rng.random() < 0.5:
+        mean = noise.log_uniform(rng, 0.5, min(8.0, len(patterns) / 2))
+        scattered = np.exp(rng.normal(0, rng.choice([0, 0.3, 1.0]), len(patterns)))
+        chance = np.minimum(mean / len(patterns) * scattered, 0.5)
+    if kind == "walls" and rng.random() < 0.5:
+        chance[0] = 0.5  # states that are symmetric under a flip of all bits
+    flipped = rng.random((shots, len(patterns))) < chance
+    sent = mode ^ (flipped.astype(np.float32) @ patterns.astype(np.float32) % 2 == 1)
+    counts = of_shots(_read_shots(rng, sent, channel))
+    ideal = product_of(rng, counts, mode, chance, patterns)
+    sparse = few_strings(ideal.probabilities, n)
+    return Case(counts, ideal, "wide-near", "near", draw_known(rng, channel.known), sparse)
+
+
+def _patterns(rng: np.random.Generator, n: int, kind: str) -> NDArray[np.bool_]:
+    """Draw patterns ``(k, n)`` of bits that flip together, in the order of their first bits, see `product_of`.
+
+    `kind` is ``"walls"`` (all bits from any one on), ``"blocks"`` (disjoint runs of bits) or ``"local"`` (near bits).
+    """
+    if kind == "walls":
+        return np.triu(np.ones((n, n), dtype=bool))
+    if kind == "blocks":
+        size = int(rng.integers(2, 6))
+        patterns = np.repeat(np.eye(n // size, dtype=bool), size, axis=1)
+        patterns = np.pad(patterns, ((0, 0), (0, n - patterns.shape[1])))
+    else:
+        reach = np.subtract.outer(np.arange(n), np.arange(n)).T
+        patterns = (reach == 0) | ((reach > 0) & (reach < rng.integers(2, 8)) & (rng.random((n, n)) < 0.5))
+    most = min(len(patterns), int(noise.log_uniform(rng, 2, 40)))
+    return np.asarray(patterns[np.sort(rng.choice(len(patterns), most, replace=False))])
+
+
+def _excitations(rng: np.random.Generator, mode: NDArray[np.bool_]) -> tuple[Bits, Floats]:
+    """Draw strings that differ from one string in one to three of its bits, and their weights."""
+    n = len(mode)
+    most = int(rng.integers(1, 3 if n > 30 else 4))
+    chosen = np.array(list(combinations(range(n), most)))
+    site = rng.gamma(rng.choice([0.5, 2.0, 1000.0]), size=n)
+    sent = np.tile(mode, (len(chosen), 1))
+    sent[np.arange(len(chosen))[:, None], chosen] ^= True
+    weights = site[chosen].prod(axis=1)
+    return sent, weights / weights.sum()
+
+
+def _heavy_and_light(rng: np.random.Generator, mode: NDArray[np.bool_]) -> tuple[Bits, Floats]:
+    """Draw one heavy string and 20 to 500 light ones, and their weights: the configurations of a molecule, for example.
+
+    In half of the cases each light string differs from the heavy one in two or four bits, else in any bits.
+    """
+    n, n_light = len(mode), int(noise.log_uniform(rng, 20, 500))
+    differs = rng.random((n_light, n)) < 0.5
+    if rng.random() < 0.5:
+        differs = rng.random((n_light, n)).argsort(axis=1) < rng.choice([2, 4], (n_light, 1))
+    heavy = float(rng.uniform(0.2, 0.95))
+    light = (1 - heavy) * rng.dirichlet(np.full(n_light, rng.choice([0.3, 1.0, 10.0])))
+    return np.vstack([mode, mode ^ differs]), np.append(heavy, light)
 
 
 def loose(seed: int) -> Case:

@@ -37,6 +37,7 @@ def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
         "smooth": wide // 8,
         "plain": wide // 4,
         "turned": wide * 5 // 24,
+        "near": wide // 5,
         "chains": wide // 4,
         "faint": full // 10,
         "tails": full // 20,

@@ -36,6 +36,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "smooth": cases.smooth,
     "plain": cases.plain,
     "turned": cases.turned,
+    "near": cases.near,
     "chains": circuits.chains,
     "faint": cases.faint,
     "tails": cases.tails,
