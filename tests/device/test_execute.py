@@ -8,7 +8,7 @@ from qiskit.circuit.classical import expr
 from qiskit.providers.basic_provider import BasicSimulator
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
+from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, pauli_error
 from qiskit_ibm_runtime.circuit import MidCircuitMeasure
 from qiskit_ibm_runtime.fake_provider import FakeLimaV2, FakeManilaV2
 
@@ -387,6 +387,15 @@ def test_a_bit_read_twice_has_the_last_readout_error(flipped):
     (run,) = execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1)
     assert run.counts.marginal([0]).to_counts() == {"1": 100}
     assert run.counts.marginal([1]).to_probs()["1"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_measurement_that_is_overwritten_disturbs_its_qubit():
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(pauli_error([("X", 1.0)]), "measure")
+    circuit = QuantumCircuit(2, 2)
+    circuit.measure([1, 1, 0], [0, 1, 0])
+    (counts,) = run_on_simulator(AerSimulator(noise_model=noise), [circuit], [100], seed=1)
+    assert counts.to_counts() == {"01": 100}
 
 
 def test_more_shots_than_memory_holds_are_refused(ghz):

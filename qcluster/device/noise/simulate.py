@@ -137,26 +137,21 @@ def _for_aer(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def _without_overwritten(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Leave out measurements whose bits other ones overwrite, since Aer adds up the readout errors of both.
+    """Redirect measurements that others overwrite to one more bit, since Aer adds up the readout errors of both.
 
-    It does so if no gate that matters to a later measurement follows on the qubit.
+    The measurements themselves stay: the noise may have an error that acts on the qubit.
     """
-    measured, used, written, kept = set(), set(), set(), []
-    for item in reversed(circuit.data):
-        if item.name == "measure":
-            if item.clbits[0] in written and item.qubits[0] not in used:
-                continue
-            measured.update(item.qubits)
-            written.update(item.clbits)
-        elif item.name not in SILENT and not measured.isdisjoint(item.qubits):
-            measured.update(item.qubits)
-            used.update(item.qubits)
-        kept.append(item)
-    if len(kept) == len(circuit.data):
+    from qiskit.circuit import Clbit
+
+    last = {item.clbits[0]: place for place, item in enumerate(circuit.data) if item.name == "measure"}
+    lost = {i for i, item in enumerate(circuit.data) if item.name == "measure" and last[item.clbits[0]] != i}
+    if not lost:
         return circuit
     result: QuantumCircuit = circuit.copy_empty_like()
-    for item in reversed(kept):
-        result._append(item)
+    spare = Clbit()
+    result.add_bits([spare])
+    for i, item in enumerate(circuit.data):
+        result._append(item.replace(clbits=[spare]) if i in lost else item)
     return result
 
 
