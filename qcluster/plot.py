@@ -262,7 +262,7 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Any = None, top: int |
     Raises:
         ValueError: matplotlib has no format with this ending.
         StorageError: the file cannot be written.
-        QClusterError: a program that matplotlib needs for the format is missing.
+        QClusterError: as `render` does.
     """
     save_figure(path, plot_mitigation(fixed, ideal, top=top))
 
@@ -281,7 +281,11 @@ def render(figure: Figure, **options: Any) -> bytes:
     content = BytesIO()
     try:
         figure.savefig(content, **options)
-    except RuntimeError as error:
+    except Exception as error:
+        from matplotlib.backends.backend_pgf import LatexError  # slow to import
+
+        if not isinstance(error, RuntimeError | LatexError):
+            raise
         raise QClusterError(f"matplotlib cannot draw the figure: {error}") from error
     return content.getvalue()
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_pgf import LatexError
 from matplotlib.figure import Figure
 
 import qcluster as qc
@@ -239,11 +240,12 @@ def test_nothing_cannot_be_drawn():
         qc.plot()
 
 
-def test_a_program_that_a_format_needs_and_lacks_is_named(tmp_path, monkeypatch):
-    """Without LaTeX, which matplotlib runs for .pgf files, the command line ended in a traceback."""
+@pytest.mark.parametrize("error", [RuntimeError, LatexError])
+def test_a_program_that_a_format_needs_and_lacks_is_named(error, tmp_path, monkeypatch):
+    """Without LaTeX, which matplotlib runs for .pgf files, or without its fonts, there was a traceback."""
 
     def without(*_, **options):
-        raise RuntimeError("'xelatex' not found; install it")
+        raise error("'xelatex' not found; install it")
 
     monkeypatch.setattr(Figure, "savefig", without)
     with pytest.raises(QClusterError, match=r"^matplotlib cannot draw the figure: 'xelatex' not found; install it$"):
