@@ -168,6 +168,7 @@ def _write_whole(stream: IO[bytes], content: bytes) -> None:
 
 _LINE_ENDS = str.maketrans("\n\r", "\u240a\u240d")
 _LINE_ENDS_BACK = str.maketrans("\u240a\u240d", "\n\r")
+_LOST = re.compile("[\u240a\u240d\ud800-\udfff]")
 _FORMULA = re.compile(r"'*[=+\-@\t#]")
 _FORMULA_BACK = re.compile(r"'+[=+\-@\t#]")
 
@@ -192,17 +193,19 @@ def cell(value: object) -> str:
 
 
 def check_text(name: str, text: str) -> None:
-    """Raise ValueError for text that a table would not return unchanged: half a character, as in undecodable paths.
+    """Raise ValueError for text that a table would not return unchanged.
+
+    That is half a character, as in undecodable paths, or a symbol that `cell` writes for the end of a line.
 
     Example:
         >>> check_text("id", "caf\\udce9")
         Traceback (most recent call last):
-        ValueError: id must be text that UTF-8 can encode, also in names of files; got 'caf\\udce9'
+        ValueError: id must be text that UTF-8 can encode, without ␊ and ␍, also in names of files; got 'caf\\udce9'
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name} must be text that UTF-8 can encode, also in names of files; got {text!r}") from error
+    if _LOST.search(text):
+        raise ValueError(
+            f"{name} must be text that UTF-8 can encode, without ␊ and ␍, also in names of files; got {text!r}"
+        )
 
 
 def _value(text: str) -> str:

@@ -106,6 +106,7 @@ def test_a_record_may_lack_almost_everything(tmp_path):
             {"id": "caf\udce9", "counts": {"0": 1}},
             r"line 1: id must be text that UTF-8 can encode.*got 'caf\\udce9'",
         ),
+        ({"id": "a\u240ab", "counts": {"0": 1}}, "without \u240a and \u240d.*got 'a\u240ab'"),
         ({"id": "a", "counts": {"00": 1}, "edges": 5}, r"edges must be a list of \[i, j, weight\]; got 5"),
         ({"id": "a", "counts": {"00": 1}, "ideal": {"000": 1}}, "strings of 2 bits, as the counts; got 3"),
         ({"id": "a", "counts": {"0": 1}, "readout": [[1.1, 0]]}, "readout must hold probabilities"),
