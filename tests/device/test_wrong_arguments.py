@@ -76,7 +76,7 @@ def test_a_calibration_is_read_by_the_names_that_execute_takes():
         (FakeManilaV2, r"got a class: write FakeManilaV2\(\)", TypeError),
         (7, "must be a Qiskit backend or its name; got int$", TypeError),
         (StatevectorSampler(), "got StatevectorSampler: of a Sampler, give the backend", TypeError),
-        (FakeManilaV2().properties(), r"BackendProperties: save its to_dict\(\) as JSON, which Calibration", TypeError),
+        (FakeManilaV2().properties(), r"save its to_dict\(\) as JSON by RuntimeEncoder, which C", TypeError),
         ("fake_manilla", "did you mean fake_manila", ValueError),
     ],
 )

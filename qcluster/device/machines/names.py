@@ -78,5 +78,5 @@ def check_backend(backend: Any) -> None:
         if isinstance(backend, BaseSamplerV2):
             cure = ": of a Sampler, give the backend that it runs on, or 'aer'"
         elif hasattr(backend, "qubit_property"):
-            cure = ": save its to_dict() as JSON, which Calibration.load reads"
+            cure = ": save its to_dict() as JSON by RuntimeEncoder, which Calibration.load reads"
         raise TypeError(f"backend must be a Qiskit backend or its name; got {came}{cure}")
