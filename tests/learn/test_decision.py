@@ -110,6 +110,18 @@ def test_probabilities_of_patterns_that_flip_are_those_of_all_their_combinations
         np.testing.assert_allclose(np.bincount(rows, found.probabilities, 1 << n), expected, atol=1e-12)
 
 
+def test_few_strings_are_expected_of_patterns_where_few_of_their_combinations_hold_nearly_all():
+    rng = np.random.default_rng(6)
+    expected, found = [], []
+    for _ in range(60):
+        chance = rng.uniform(0, rng.choice([0.02, 0.1, 0.5]), int(rng.integers(2, 13)))
+        chosen = ideals.bits_of(len(chance))
+        expected.append(cases.few_strings(np.where(chosen, chance, 1 - chance).prod(axis=1), 20))
+        found.append(cases._few_combinations(chance))
+    assert found == expected
+    assert 10 < sum(found) < 50
+
+
 def test_strings_near_each_other_are_read_as_often_as_the_ideal_says(monkeypatch):
     monkeypatch.setattr(cases, "_read_shots", lambda rng, sent, channel: sent)
     rows = [cases.near(seed) for seed in range(60)]

@@ -30,6 +30,8 @@ and nearly independent, just like one string with a quarter of its bits flipped,
 """
 _RATES_KNOWN, _RATES_SCATTER = 0.3, 0.4
 """Probability that flip rates are known, and standard deviation of the logarithm of their common error."""
+_FEW, _FEW_SHARE = 40, 0.99
+"""Most strings that a user calls few on wide registers, and the share of the probability that they must hold."""
 _DISTORTED = 0.1
 """Probability that the machine runs a coherently distorted circuit: probabilities times gamma variates of relative
 variance 1/4."""
@@ -270,8 +272,15 @@ def near(seed: int) -> Case:
     sent = mode ^ (flipped.astype(np.float32) @ patterns.astype(np.float32) % 2 == 1)
     counts = of_shots(_read_shots(rng, sent, channel))
     ideal = product_of(rng, counts, mode, chance, patterns)
-    sparse = few_strings(ideal.probabilities, n)
-    return Case(counts, ideal, "wide-near", "near", draw_known(rng, channel.known), sparse)
+    return Case(counts, ideal, "wide-near", "near", draw_known(rng, channel.known), _few_combinations(chance))
+
+
+def _few_combinations(chance: Floats) -> bool:
+    """Return what `few_strings` does of all combinations of patterns, given the probabilities ``(k,)`` of patterns."""
+    weights: Floats = np.ones(1)
+    for probability in chance:  # heavy combinations consist of heavy ones of fewer patterns
+        weights = np.sort(np.concatenate([weights * probability, weights * (1 - probability)]))[-_FEW:]
+    return bool(weights.sum() >= _FEW_SHARE)
 
 
 def _patterns(rng: np.random.Generator, n: int, kind: str) -> NDArray[np.bool_]:
@@ -373,7 +382,7 @@ def few_strings(shares: Floats, n_bits: int) -> bool:
     Few strings must hold 99 % of the probability; a user who expects tails expects many strings.
     """
     heaviest = np.cumsum(np.sort(shares)[::-1])
-    return bool(np.searchsorted(heaviest, 0.99 * heaviest[-1]) + 1 <= max(2.0, min(40.0, 2.0**n_bits / 8)))
+    return bool(np.searchsorted(heaviest, _FEW_SHARE * heaviest[-1]) + 1 <= max(2.0, min(_FEW, 2.0**n_bits / 8)))
 
 
 def check_width(n_bits: int) -> None:
