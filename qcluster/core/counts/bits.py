@@ -207,6 +207,16 @@ def columns_by_weight(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.in
     return np.lexsort(weight_of_ones(bits, np.stack(sums)))
 
 
+def order_by_data(bits: Bits, weights: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Order bits and strings by their data, so that an answer does not depend on labels.
+
+    Returns the order of bits, as `columns_by_weight`, and that of rows, by their value with the bits in this order.
+    """
+    columns = columns_by_weight(bits, weights)
+    rows, _ = distinct_rows(pack_columns(bits, columns))
+    return columns, rows
+
+
 def most_frequent_row(bits: Bits, weights: NDArray[np.float64]) -> int:
     """Return the row of the most frequent string; among several, the one whose single bits are the most common.
 

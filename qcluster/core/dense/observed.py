@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, columns_by_weight, distinct_rows, pack_columns
+from qcluster.core.counts.bits import Bits, order_by_data
 from qcluster.core.dense.bitflips import Ascent, Block, Posterior
 from qcluster.core.noise.bitflips import ObservedFlips
 
@@ -46,9 +46,8 @@ def deconvolve_observed(
         ([0, 1, 2], [[0.5, 0.4, 0.0]])
     """
     most = max(16, min(_MOST, _PAIRS // len(bits)))
-    columns = columns_by_weight(bits, weights)  # relabelling must not choose others of equally frequent strings
-    by_value, _ = distinct_rows(pack_columns(bits, columns))
-    rows = np.sort(by_value[np.argsort(-weights[by_value], kind="stable")[:most]])
+    _, order = order_by_data(bits, weights)  # relabelling must not choose others of equally frequent strings
+    rows = np.sort(order[np.argsort(-weights[order], kind="stable")[:most]])
     concentration = np.full(len(rates), strings / len(rows))
     posterior = Ascent(_blocks(bits, weights, rows, rates, 1), concentration).run(steps)
     cost = max(bits.shape[1] * np.log(2) - np.log(len(rows)), 0.0)  # nats: the counts chose them among all 2^n

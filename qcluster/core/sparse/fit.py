@@ -12,7 +12,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
-from qcluster.core.counts.bits import Bits, columns_by_weight, distinct_rows, pack_columns, unpack
+from qcluster.core.counts.bits import Bits, order_by_data
 from qcluster.core.lockstep import Stepwise, run_one
 from qcluster.core.noise.prior import PRIOR_SHOTS, REGIMES
 from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
@@ -141,11 +141,10 @@ def fit_mixture_steps(
         raise ValueError(f"a mixture takes at most {MOST_BITS} bits; got {bits.shape[1]}")
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
-    columns = columns_by_weight(bits, weights)  # rounding depends on the order of sums: relabelling must not change it
-    words = pack_columns(bits, columns)
-    order, _ = distinct_rows(words)
+    # Rounding depends on the order of sums: relabelling must not change it.
+    columns, order = order_by_data(bits, weights)
     ordered_rates = None if rates is None else np.asarray(rates)[columns]
-    fit = yield from _fit(unpack(words[order], len(columns)), weights[order], ordered_rates, settings)
+    fit = yield from _fit(bits[order][:, columns], weights[order], ordered_rates, settings)
     inverse = np.argsort(columns)
     return replace(fit, centroids=fit.centroids[:, inverse], rates=fit.rates[inverse])
 

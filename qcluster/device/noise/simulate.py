@@ -143,8 +143,9 @@ def _without_overwritten(circuit: QuantumCircuit) -> QuantumCircuit:
     """
     from qiskit.circuit import Clbit
 
-    last = {item.clbits[0]: place for place, item in enumerate(circuit.data) if item.name == "measure"}
-    lost = {i for i, item in enumerate(circuit.data) if item.name == "measure" and last[item.clbits[0]] != i}
+    measured = {i: item.clbits[0] for i, item in enumerate(circuit.data) if item.name == "measure"}
+    last = {bit: i for i, bit in measured.items()}
+    lost = {i for i, bit in measured.items() if last[bit] != i}
     if not lost:
         return circuit
     result: QuantumCircuit = circuit.copy_empty_like()
