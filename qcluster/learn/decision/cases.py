@@ -324,7 +324,8 @@ def _heavy_and_light(rng: np.random.Generator, mode: NDArray[np.bool_]) -> tuple
         differs = rng.random((n_light, n)).argsort(axis=1) < rng.choice([2, 4], (n_light, 1))
     heavy = float(rng.uniform(0.2, 0.95))
     light = (1 - heavy) * rng.dirichlet(np.full(n_light, rng.choice([0.3, 1.0, 10.0])))
-    return np.vstack([mode, mode ^ differs]), np.append(heavy, light)
+    sent, which = np.unique(np.vstack([mode, mode ^ differs]), axis=0, return_inverse=True)
+    return sent, np.bincount(which, np.append(heavy, light))
 
 
 def loose(seed: int) -> Case:
