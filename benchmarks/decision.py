@@ -39,6 +39,7 @@ def fresh_cases() -> Iterator[Case]:
     yield from map(cases.full, FRESH)
     yield from map(cases.wide, FRESH[::5])
     yield from map(cases.near, FRESH[::5])
+    yield from map(cases.near_on_few, FRESH[::5])
     yield from map(cases.sharp, FRESH[::8])
 
 

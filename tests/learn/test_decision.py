@@ -133,7 +133,17 @@ def test_strings_near_each_other_are_read_as_often_as_the_ideal_says(monkeypatch
         assert hellinger_fidelity(case.counts, case.ideal) > 1 - case.counts.n_outcomes / case.counts.shots
 
 
-@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp, cases.loose, cases.near])
+def test_strings_near_each_other_on_few_bits_come_with_their_exact_probabilities(monkeypatch):
+    monkeypatch.setattr(cases.noise, "read", lambda rng, p, channel: p)
+    rows = [cases.near_on_few(seed) for seed in range(120)]
+    assert {case.counts.n_bits for case in rows} == set(range(3, 13))
+    assert {case.family for case in rows} == {"near"}
+    assert 0.2 < np.mean([case.sparse for case in rows]) < 0.8
+    for case in rows:
+        assert hellinger_fidelity(case.counts, case.ideal) > 1 - case.ideal.n_outcomes / case.counts.shots
+
+
+@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp, cases.loose, cases.near, cases.near_on_few])
 def test_a_seed_gives_the_same_case(draw):
     one, two = draw(7), draw(7)
     assert one.counts == two.counts

@@ -32,6 +32,8 @@ _RATES_KNOWN, _RATES_SCATTER = 0.3, 0.4
 """Probability that flip rates are known, and standard deviation of the logarithm of their common error."""
 _FEW, _FEW_SHARE = 40, 0.99
 """Most strings that a user calls few on wide registers, and the share of the probability that they must hold."""
+_PATTERNS = ("walls", "blocks", "local")
+"""Kinds of strings near each other that are made of patterns of bits, see `_patterns`."""
 _DISTORTED = 0.1
 """Probability that the machine runs a coherently distorted circuit: probabilities times gamma variates of relative
 variance 1/4."""
@@ -253,13 +255,44 @@ def near(seed: int) -> Case:
     rng = np.random.default_rng([2045, seed])
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
-    kind = str(rng.choice(["walls", "blocks", "local", "excitations", "light"]))
-    mode = (rng.random(n) < 0.5) & (rng.random() < 0.5)
+    kind, mode = _draw_near(rng, n)
     channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
-    if kind in ("excitations", "light"):
+    if kind not in _PATTERNS:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
         case = _strings_read(rng, sent, weights, shots, channel, "near", few_strings(weights, n))
-        return case._replace(kind="near")
+        return case._replace(kind="wide-near")
+    patterns, chance = _likely_patterns(rng, n, kind)
+    flipped = rng.random((shots, len(patterns))) < chance
+    sent = mode ^ (flipped.astype(np.float32) @ patterns.astype(np.float32) % 2 == 1)
+    counts = of_shots(_read_shots(rng, sent, channel))
+    ideal = product_of(rng, counts, mode, chance, patterns)
+    return Case(counts, ideal, "wide-near", "wide-near", draw_known(rng, channel.known), _few_combinations(chance))
+
+
+def near_on_few(seed: int) -> Case:
+    """Draw such strings on 3 to 12 bits, where their probabilities are known exactly."""
+    rng = np.random.default_rng([2046, seed])
+    n = int(rng.integers(3, 13))
+    kind, mode = _draw_near(rng, n)
+    if kind in _PATTERNS:
+        patterns, chance = _likely_patterns(rng, n, kind)
+        strings = ideals.bits_of(n)
+        known = product_of(rng, Distribution(strings, np.ones(len(strings))), mode, chance, patterns)
+        sent, weights = known.bits, known.probabilities
+    else:
+        sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
+    p = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n)
+    channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
+    return _read(rng, p, p, channel, "near", "near", few_strings(p, n))
+
+
+def _draw_near(rng: np.random.Generator, n: int) -> tuple[str, NDArray[np.bool_]]:
+    """Draw the kind of strings that are near each other, and one of these strings, ``(n,)``."""
+    return str(rng.choice([*_PATTERNS, "excitations", "light"])), (rng.random(n) < 0.5) & (rng.random() < 0.5)
+
+
+def _likely_patterns(rng: np.random.Generator, n: int, kind: str) -> tuple[NDArray[np.bool_], Floats]:
+    """Draw patterns ``(k, n)`` of bits that flip together, see `_patterns`, and the probability ``(k,)`` of each."""
     patterns = _patterns(rng, n, kind)
     chance = np.full(len(patterns), 0.5)
     if kind == "walls" or rng.random() < 0.5:
@@ -268,11 +301,7 @@ def near(seed: int) -> Case:
         chance = np.minimum(mean / len(patterns) * scattered, 0.5)
     if kind == "walls" and rng.random() < 0.5:
         chance[0] = 0.5  # states that are symmetric under a flip of all bits
-    flipped = rng.random((shots, len(patterns))) < chance
-    sent = mode ^ (flipped.astype(np.float32) @ patterns.astype(np.float32) % 2 == 1)
-    counts = of_shots(_read_shots(rng, sent, channel))
-    ideal = product_of(rng, counts, mode, chance, patterns)
-    return Case(counts, ideal, "wide-near", "near", draw_known(rng, channel.known), _few_combinations(chance))
+    return patterns, chance
 
 
 def _few_combinations(chance: Floats) -> bool:
@@ -291,7 +320,7 @@ def _patterns(rng: np.random.Generator, n: int, kind: str) -> NDArray[np.bool_]:
     if kind == "walls":
         return np.triu(np.ones((n, n), dtype=bool))
     if kind == "blocks":
-        size = int(rng.integers(2, 6))
+        size = min(int(rng.integers(2, 6)), n)
         patterns = np.repeat(np.eye(n // size, dtype=bool), size, axis=1)
         patterns = np.pad(patterns, ((0, 0), (0, n - patterns.shape[1])))
     else:

@@ -26,9 +26,9 @@ every peak on a flat floor would be taken for one string."""
 _GHZ = 4.0
 """Factor on the weight of GHZ states: on small registers they look like any other two strings, and users often run
 them."""
-_WIDE_SMOOTH = 2.0
-"""Factor for wide outputs that are not a few strings (small angles, smooth outputs, strings near each other): with half
-of it, the worst of them lose half as much again, or twice as much."""
+_UNLIKE_STRINGS = 2.0
+"""Factor for strings near each other, and for other wide outputs that are not a few strings (small angles, smooth
+outputs): with half of it, the worst of the wide ones lose half as much again, or twice as much."""
 _REDRAWN = 2.0
 """Factor for recorded circuits whose counts are drawn again (`circuits.redrawn`). They are real circuits at many
 strengths of noise; training on them harms fewer unseen circuits than training on drawn outputs."""
@@ -174,7 +174,7 @@ def balanced(table: Table, recorded: float = RECORDED) -> Floats:
     if weight[sharp].any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
-    weight[np.isin(table.group, ["wide-smooth", "wide-near"])] *= _WIDE_SMOOTH
+    weight[np.isin(table.group, ["near", "wide-smooth", "wide-near"])] *= _UNLIKE_STRINGS
     weight[np.char.startswith(table.group, "redrawn-")] *= _REDRAWN
     if table.names == circuit_candidates.NAMES:
         for family, times in _OF_CIRCUITS.items():

@@ -41,6 +41,7 @@ def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
         "chains": wide // 4,
         "faint": full // 10,
         "tails": full // 20,
+        "near-on-few": full // 10,
     }
 
 

@@ -37,6 +37,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "plain": cases.plain,
     "turned": cases.turned,
     "near": cases.near,
+    "near-on-few": cases.near_on_few,
     "chains": circuits.chains,
     "faint": cases.faint,
     "tails": cases.tails,
@@ -108,7 +109,7 @@ class Table:
 
 def _are_drawn(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Return which groups consist of drawn cases, by their names."""
-    names = np.isin(groups, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth", "chains"])
+    names = np.isin(groups, [*FAMILIES, "sharp", "faint", "tails", "near", "own", "smooth", "chains"])
     return np.asarray(names | np.any([np.char.startswith(groups, start) for start in _DRAWN], axis=0))
 
 
