@@ -281,7 +281,7 @@ def near_on_few(seed: int) -> Case:
         sent, weights = known.bits, known.probabilities
     else:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
-    p = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n)
+    p = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n).astype(float)
     channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
     return _read(rng, p, p, channel, "near", "near", few_strings(p, n))
 
@@ -354,7 +354,7 @@ def _heavy_and_light(rng: np.random.Generator, mode: NDArray[np.bool_]) -> tuple
     heavy = float(rng.uniform(0.2, 0.95))
     light = (1 - heavy) * rng.dirichlet(np.full(n_light, rng.choice([0.3, 1.0, 10.0])))
     sent, which = np.unique(np.vstack([mode, mode ^ differs]), axis=0, return_inverse=True)
-    return sent, np.bincount(which, np.append(heavy, light))
+    return sent, np.bincount(which, np.append(heavy, light)).astype(float)
 
 
 def loose(seed: int) -> Case:
