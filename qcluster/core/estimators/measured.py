@@ -18,10 +18,10 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
-from qcluster.core.counts.distribution import Distribution, are_probabilities
+from qcluster.core.counts.distribution import Distribution, no_shots
 from qcluster.core.decision.candidates import WIDEST
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.decision.decide import NO_SHOTS, distributed, strings_explain, unchanged
+from qcluster.core.decision.decide import ONLY_SHOTS, distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import CONCENTRATIONS, Redrawn, posterior, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -102,8 +102,8 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
-    if are_probabilities(counts):
-        return left(counts, "measured", NO_SHOTS, noise.rates)
+    if wrong := no_shots(counts):
+        return left(counts, "measured", f"{wrong}; {ONLY_SHOTS}", noise.rates)
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
     few, certain = _few_strings(fit, seen) if noise.clear else (None, False)

@@ -202,12 +202,13 @@ def test_a_noiseless_reference_changes_nothing():
     assert qc.metrics.hellinger_fidelity(fixed.distribution, fixed.raw) > 0.999
 
 
-def test_probabilities_are_no_counts():
-    """As one shot they would fit any broad output: the fidelity would fall."""
+@pytest.mark.parametrize("total", [1, 60])
+def test_probabilities_are_no_counts(total):
+    """As so few shots they would fit any broad output: the fidelity would fall."""
     weights = np.random.default_rng(2).exponential(size=64)
     counts, noise = measured(qc.Distribution(index_bits(np.arange(64), 6), weights))
     assert qc.mitigate(counts, noise=noise).applied
-    fixed = qc.mitigate(counts.to_probs(), noise=noise)
+    fixed = qc.mitigate({string: total * share for string, share in counts.to_probs().items()}, noise=noise)
     assert not fixed.applied
     assert "only counts of shots can be mitigated" in fixed.reason
 
