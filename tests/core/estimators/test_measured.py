@@ -65,6 +65,7 @@ def test_few_strings_come_back(ideal):
     assert qc.metrics.hellinger_fidelity(counts, ideal) < 0.75
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > 0.99
     assert fixed.method == "measured"
+    assert fixed.reason.startswith(f"{ideal.n_outcomes} strings seen through the measured noise explain the counts")
     assert fixed.distribution.shots == counts.shots
     assert fixed.rates.shape == (ideal.n_bits, 2)
 
@@ -167,6 +168,8 @@ def test_strings_come_back_where_faults_flip_other_bits_than_in_the_reference():
     counts = qc.Distribution(sent ^ both, np.ones(shots))
     fixed = qc.mitigate(counts, noise=qc.MeasuredNoise(reference, expected))
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ghz(n)) > 0.99
+    said = "2 strings stand out; the rest, which the measured noise does not explain, is taken for noise; the reference"
+    assert fixed.reason.startswith(said), "it said that the two strings explain the counts"
 
 
 def test_one_heavy_string_of_many_is_not_taken_for_all_of_them():
