@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_real, check_whole
@@ -30,6 +30,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         labels_: ``(n_samples,)`` int, -1 for an outlier.
         n_iter_: number of rounds done.
         n_features_in_: number of bits.
+        feature_names_in_: names of the columns, if X is a table whose columns are named by strings.
 
     Example:
         >>> rows = [[0, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0], [1, 1, 1]]
@@ -58,9 +59,9 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: other values than 0 and 1, weights of another shape or sign, or n_clusters, radius or max_iter
                 out of range.
-            TypeError: weights that are not numbers.
+            TypeError: a sparse matrix, or weights that are not numbers.
         """
-        rows = _as_bits(X)
+        rows = self._read_bits(X, reset=True)
         n_clusters = check_whole("n_clusters", self.n_clusters, 1)
         max_iter = check_whole("max_iter", self.max_iter, 1)
         counts = Distribution(rows, np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight))
@@ -69,17 +70,14 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         starts = counts.bits[most_frequent_strings(counts.bits, counts.weights, n_clusters)]
         metric = self._metric(rows.shape[1])
         self.cluster_centers_, _, self.n_iter_ = cluster(counts.bits, counts.weights, starts, metric, max_iter)
-        self.n_features_in_ = rows.shape[1]
-        self.labels_ = self.predict(rows)
+        self.labels_ = metric.nearest(rows, self.cluster_centers_)
         return self
 
     @default_errstate
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Label rows with their nearest centroid, -1 beyond the radius: ``(n_samples,)`` int."""
         check_is_fitted(self)
-        rows = _as_bits(X)
-        if rows.shape[1] != self.n_features_in_:
-            raise ValueError(f"X must have {self.n_features_in_} columns; got {rows.shape[1]}")
+        rows = self._read_bits(X, reset=False)
         return self._metric(rows.shape[1]).nearest(rows, self.cluster_centers_)
 
     def _metric(self, n_bits: int) -> Metric:
@@ -87,12 +85,10 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             check_real("radius", self.radius, 0)
         return Metric(np.ones(n_bits), float("inf") if self.radius is None else float(self.radius))
 
-
-def _as_bits(rows: ArrayLike) -> Bits:
-    values = np.asarray(rows)
-    if values.ndim != 2 or values.size == 0:
-        raise ValueError(f"X must be (n_samples, n_features) with at least one of each; got shape {values.shape}")
-    bits: Bits = values == 1
-    if not np.logical_or(bits, values == 0).all():
-        raise ValueError("X must hold only 0 and 1")
-    return bits
+    def _read_bits(self, X: ArrayLike, *, reset: bool) -> Bits:
+        """Check rows by scikit-learn's rules, the names of their columns included, and return them as bits."""
+        values = np.asarray(validate_data(self, X, dtype=None, reset=reset))
+        bits: Bits = values == 1
+        if not np.logical_or(bits, values == 0).all():
+            raise ValueError("X must hold only 0 and 1")
+        return bits

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 import qcluster as qc
 from qcluster.core.counts.distribution import Distribution
@@ -56,14 +57,31 @@ def test_it_is_a_scikit_learn_estimator(shots):
         qc.HammingKMajority().predict([[0, 1]])
 
 
+def test_columns_of_a_table_are_known_by_name():
+    """In another order the same rows had other labels."""
+    table = pandas.DataFrame([[0, 0, 1], [0, 0, 1], [1, 1, 0]], columns=["a", "b", "c"])
+    model = qc.HammingKMajority(2).fit(table)
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert model.predict(table).tolist() == model.labels_.tolist()
+    with pytest.raises(ValueError, match="same order"):
+        model.predict(table[["c", "a", "b"]])
+
+
+def test_sparse_rows_are_refused_with_the_cure():
+    rows = OneHotEncoder().fit_transform([["a"], ["b"]])
+    with pytest.raises(TypeError, match="dense data is required"):
+        qc.HammingKMajority(2).fit(rows)
+
+
 @pytest.mark.parametrize(
     ("model", "rows", "said"),
     [
         (qc.HammingKMajority(0), [[0, 1]], "n_clusters must be a whole number of at least 1"),
         (qc.HammingKMajority(radius=-1), [[0, 1]], "radius must be a finite number of at least 0; got -1"),
         (qc.HammingKMajority(), [[0, 2]], "only 0 and 1"),
-        (qc.HammingKMajority(), [0, 1], "got shape"),
-        (qc.HammingKMajority(), np.zeros((0, 2)), "got shape"),
+        (qc.HammingKMajority(), [0, 1], "Expected 2D array, got 1D array"),
+        (qc.HammingKMajority(), np.zeros((0, 2)), "0 sample"),
+        (qc.HammingKMajority(), [[0, np.nan]], "contains NaN"),
     ],
 )
 def test_wrong_input_is_named(model, rows, said):
@@ -80,7 +98,7 @@ def test_a_short_kind_of_number_does_not_overflow():
 
 def test_wrong_width_and_weights_are_named():
     model = qc.HammingKMajority(1).fit([[0, 1, 1]])
-    with pytest.raises(ValueError, match="3 columns; got 2"):
+    with pytest.raises(ValueError, match="X has 2 features, but HammingKMajority is expecting 3"):
         model.predict([[0, 1]])
     with pytest.raises(ValueError, match="positive weight"):
         model.fit([[0, 1]], sample_weight=[0])

@@ -225,6 +225,8 @@ def _describe(source: Any) -> str:
         cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
         return f"a {type(source).__name__}: {cure}"
     if isinstance(source, np.ndarray):
+        if source.ndim == 1 and source.size:
+            return f"an array of {source.dtype}{_cure(source.tolist()[0])}"
         return "an array: for shots (n, n_bits), column j classical bit j, use Distribution(bits, np.ones(n))"
     kind = type(source).__name__
     if _is_table(source):
@@ -233,6 +235,8 @@ def _describe(source: Any) -> str:
         return f"a {kind}: give its distribution, or raw, the counts that it was made from"
     if _is_circuit(source):
         return f"a {kind}: {_RUN_FIRST}"
+    if callable(getattr(source, "probabilities_dict", None)):
+        return f"a {kind}: give its probabilities_dict()"
     if callable(getattr(source, "result", None)):
         return f"a {kind}: give one of its results, such as job.result()[0]"
     return kind
@@ -246,6 +250,8 @@ def _cure(first: Any) -> str:
         return ": for rows of bits, column j classical bit j, use Distribution(np.array(rows, dtype=bool), np.ones(n))"
     if isinstance(first, Integral):
         return ": write integers as bitstrings, such as f'{shot:05b}' for 5 bits"
+    if isinstance(first, Real):
+        return ": values of all strings are read by Distribution.of(dict(enumerate(values)), num_bits=n)"
     try:
         read(first)
     except (TypeError, ValueError):

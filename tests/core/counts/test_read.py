@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.quantum_info import Statevector
 from qiskit.result import Counts, ProbDistribution, QuasiDistribution, Result
 
 from qcluster import mitigate, mitigate_many
@@ -206,6 +207,11 @@ def test_a_register_without_bits_is_no_obstacle():
         (Path("counts.json"), TypeError, r"got a \w+Path: .* a file by qcluster.files.read_counts"),
         ([], TypeError, "list of nothing"),
         ([1, 0], TypeError, "list of int: write integers as bitstrings"),
+        (np.array([1, 0]), TypeError, "array of int64: write integers as bitstrings"),
+        ([0.5, 0.5], TypeError, r"list of float: values of all strings are read by Distribution.of\(dict\(enumerate"),
+        (np.array([0.5, 0.5]), TypeError, "array of float64: values of all strings are read by"),
+        (np.array([0.5j, 0.5]), TypeError, "array of complex128$"),
+        (Statevector([1, 0]), TypeError, r"a Statevector: give its probabilities_dict\(\)"),
         ([[1, 0], [1, 1]], TypeError, r"list of list: for rows of bits, .* use Distribution\(np.array\(rows"),
         ([("00", 1), ("11", 2)], TypeError, "a list of tuple$"),
         ([["00", "01"], ["11"]], TypeError, "a list of list: pass one of them; mitigate_many takes them all"),
