@@ -155,8 +155,8 @@ def make_case(spec: str) -> Case:
     family, _, rest = spec.partition(":")
     if family not in FAMILIES:
         raise ValueError(
-            f"no family {family!r}; there are {', '.join(FAMILIES)}; a case is FAMILY:WIDTH, paper/NAME, or file:PATH#k "
-            f"for the k-th circuit of a file, from 0; got {spec[:60]!r}{_meant(spec, family)}"
+            f"no family {family!r}; there are {', '.join(FAMILIES)}; a case is FAMILY:WIDTH, paper/NAME, or "
+            f"file:PATH#k for the k-th circuit of a file, from 0; got {spec[:60]!r}{_meant(spec, family)}"
         )
     width, _, options = rest.partition(":")
     try:
