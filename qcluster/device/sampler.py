@@ -320,7 +320,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         for prepared in circuits:
             if missing := unknown_faults(prepared.profile, calibration, idle=prepared.method == "hardware"):
                 choice = "the gates given" if self.method is None else f"method={self.method!r}"
-                raise ValueError(f"{choice} needs the faults of {prepared.profile.name!r}, which are unknown: {missing}")
+                name = prepared.profile.name
+                raise ValueError(f"{choice} needs the faults of {name!r}, which are unknown: {missing}")
 
     @property
     def _choice_without_reference(self) -> str:
