@@ -251,7 +251,7 @@ def test_a_family_that_is_nearly_one_is_named(tmp_path):
         ("FILE:mine.qasm#0", r"no family 'FILE'; .* or file:PATH#k .*; got 'FILE:mine\.qasm#0'$"),
         ("GHZ:4", r"no family 'GHZ'; .*; a case is FAMILY:WIDTH, .*; did you mean ghz\?$"),
         ("bv_n14", r"no family 'bv_n14'; .*; did you mean paper/bv_n14\?$"),
-        ("low_entropy", r"no family 'low_entropy'; .*; it is a suite, which goes into suites"),
+        ("low_entropy", r"no family 'low_entropy'; .*; it is a suite: suites = \[.low_entropy.\]$"),
     ],
 )
 def test_a_misspelt_case_is_refused_with_the_form_of_a_case(tmp_path, case, message):

@@ -176,7 +176,7 @@ def make_case(spec: str) -> Case:
 def _meant(spec: str, family: str) -> str:
     """Return a suggestion of what was meant by a name whose family is unknown."""
     if spec in SUITES:
-        return f"; it is a suite, which goes into suites: {', '.join(SUITES[spec][:3])}, ..."
+        return f'; it is a suite: suites = ["{spec}"]'
     return suggestion(family, FAMILIES) or suggestion(spec, [f"paper/{name}" for name in PAPER])
 
 

@@ -28,7 +28,7 @@ _DEEPEST = 200
 """Maximum depth of nested gate definitions."""
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _VERSION_2 = re.compile(r"\bOPENQASM\s+2\b")
-_REGISTER = re.compile(r"\b(?:qreg|creg)\s+(\w+)\s*\[([^]]*)\]|\b(?:qubit|bit)\s*\[([^]]*)\]\s*(\w+)")
+_REGISTER = re.compile(r"\b(?:qreg|creg)\s+(\w+)\s*\[([^][;]*)\]|\b(?:qubit|bit)\s*\[([^][;]*)\]\s*(\w+)")
 _WHOLE = re.compile(r"0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*")
 _GATE = re.compile(r"\bgate\s+(\w+)[^{;]*\{")
 _WORD = re.compile(r"\w+")
@@ -106,7 +106,7 @@ def _check_size(text: str) -> None:
         start = end + 1
     if sum(sizes.values()) > MOST_WITHIN:
         raise ValueError(f"the gates it defines must have {MOST_WITHIN:,} operations or fewer, written out")
-    total = 0
+    total = 0.0
     for statement in "".join([*outside, code[start:]]).split(";"):
         size = max(1, sum(sizes.get(word, 0) for word in _WORD.findall(statement)))
         total += size * max((registers.get(word, 1) for word in _UNINDEXED.findall(statement)), default=1)
@@ -114,10 +114,13 @@ def _check_size(text: str) -> None:
         raise ValueError(f"it must have {MOST_OPERATIONS:,} operations or fewer, its gates written out")
 
 
-def _largest(size: str) -> int:
-    """Return a size in its brackets as a number; for an expression of several numbers, a bound on its value."""
+def _largest(size: str) -> float:
+    """Return the size of a register; for an expression of several numbers, a bound on it, which is infinite if large.
+
+    The product of all numbers plus 1 bounds every sum, difference, product and quotient of them.
+    """
     numbers = [int(text, 0 if text[1:2].isalpha() else 10) for text in _WHOLE.findall(size)]
-    return numbers[0] if len(numbers) == 1 else prod(number + 1 for number in numbers)
+    return numbers[0] if len(numbers) == 1 else prod(min(number, MOST_BITS) + 1.0 for number in numbers)
 
 
 def _closing(code: str, start: int) -> int:
