@@ -328,16 +328,17 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
     return Distribution.of(choose_set(read_saved(path), path, pub))
 
 
-def choose_set(content: Any, path: str, pub: int | None = None) -> Any:
+def choose_set(content: Any, path: str, pub: int | None = None, *, any_pub: bool = False) -> Any:
     """Return one set of counts of a file, chosen and refused as by `read_counts`, in the form that the file has.
 
     Args:
         content: the content of the file, from `read_saved`.
         path: the file, for error messages.
         pub: as in `read_counts`.
+        any_pub: whether `pub` has chosen in another file, so that a single set in this one is taken for any `pub`.
     """
     sets = _sets_of(content, path)
-    return choose_one(sets, pub, _count_sets(path, sets))
+    return choose_one(sets, None if any_pub and len(sets) == 1 else pub, _count_sets(path, sets))
 
 
 def _sets_of(content: Any, path: str) -> list[Any]:
@@ -417,8 +418,16 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
         ...     read_reference(file.name).survival
         0.9
     """
-    content = read_saved(path)
-    sets = [content] if _has_expected(content) else _sets_of(content, path)
+    return choose_reference(references_of(read_saved(path), path), path, expected, pub)
+
+
+def references_of(content: Any, path: str) -> list[Any]:
+    """List the references in the content of a file: those of several PUBs, or one."""
+    return [content] if _has_expected(content) else _sets_of(content, path)
+
+
+def choose_reference(sets: Sequence[Any], path: str, expected: str | None, pub: int | None) -> MeasuredNoise:
+    """Return the measurement of one of the references in a file; see `read_reference`."""
     chosen = choose_one(sets, pub if len(sets) > 1 else None, _count_sets(path, sets))  # one serves all PUBs
     if holds_reference(chosen):
         chosen = chosen["reference"]

@@ -32,7 +32,7 @@ def check_workers(workers: Any) -> int:
     return int(workers)
 
 
-def parallel(workers: int, **options: Any) -> Any:
+def parallel(workers: int, tasks: int, **options: Any) -> Any:
     """Make a `joblib.Parallel` whose worker processes end with this process and work in its current folder.
 
     Joblib's workers otherwise live on for minutes after their parent is killed by SIGKILL or SIGTERM, and keep its
@@ -41,6 +41,7 @@ def parallel(workers: int, **options: Any) -> Any:
 
     Args:
         workers: number of processes; -1 uses one per core, and 1 works in this process.
+        tasks: number of tasks; joblib would also start workers that have nothing to do.
         options: options of `joblib.Parallel`.
     """
     from joblib import Parallel
@@ -50,7 +51,7 @@ def parallel(workers: int, **options: Any) -> Any:
     if type(backend).__name__ == "LokyBackend":
         # Joblib reuses workers as long as these arguments stay the same, so a change of folder starts new ones.
         options |= {"initializer": _begin_worker, "initargs": (os.getpid(), os.getcwd())}
-    return Parallel(n_jobs=workers, **options)
+    return Parallel(n_jobs=min(workers, max(1, tasks)), **options)
 
 
 def spread(
@@ -87,7 +88,7 @@ def _in_processes(work: Callable[[T], R], items: Sequence[T], workers: int) -> I
     from joblib import delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    pool = parallel(workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    pool = parallel(workers, len(items), return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
     try:
         yield from pool(delayed(work)(item) for item in items)
     except TerminatedWorkerError as error:

@@ -51,6 +51,13 @@ def test_records_without_an_ideal_are_named(tmp_path):
     none = "--full", 0, "--wide", 0, "--sharp", 0
     with pytest.raises(StorageError, match=r"mine\.jsonl must hold counts with their ideal; found no such record"):
         call("build", "--out", tmp_path / "out", *none, "--records", tmp_path / "mine.jsonl")
+    assert not (tmp_path / "out").exists(), "it was left, empty"
+
+
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_built(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write .*full-0000000\.npz: Not a directory"):
+        call("build", "--out", tmp_path / "out", "--full", 1, "--wide", 0, "--sharp", 0)
 
 
 @pytest.mark.parametrize(

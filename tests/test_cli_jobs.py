@@ -286,11 +286,20 @@ def test_the_folder_of_a_run_is_taken_as_the_reference_of_counts(bell, tmp_path)
             assert reason("--pub", i, "--reference", tmp_path / folder) == wanted.reason
     counts.write_text('{"00": 430, "11": 420, "01": 80, "10": 70}')
     assert "the reference kept" in reason("--reference", tmp_path / "shared")
+    both_runs = jobs.read(tmp_path / "run")
+    several = tmp_path / "several.json"
+    several.write_text(json.dumps([json.loads(one.reference.to_json()) for one in both_runs]))
+    for i, saved in enumerate(both_runs):  # --pub chooses the reference alone
+        wanted = mitigate(read_counts(str(counts)), saved.reference.noise).reason
+        for place in (tmp_path / "run", several):
+            assert reason("--pub", i, "--reference", place) == wanted
     (plain,) = jobs.read(tmp_path / "plain")
     expected = next(iter(plain.counts.top(1)))  # as of a reference circuit made by hand
     assert reason("--reference", tmp_path / "plain", "--expected", expected).count("the reference") >= 1
     for words, said in (
         ([tmp_path / "run"], "holds the runs of 2 circuits: choose one by --pub, 0 to 1; got None"),
+        ([several, "--pub", 2], "several.json holds the counts of 2 PUBs: choose one by --pub, 0 to 1; got 2"),
+        ([tmp_path / "shared", "--pub", 1], "counts.json holds the counts of 1 PUB: choose it by --pub 0; got 1"),
         ([tmp_path / "plain"], "plain has no reference, since its circuits ran without one; if they are references"),
         ([tmp_path], "it is a directory, and not that of a saved run; name one of those in it"),
         ([""], "a file to read must have a name; got an empty one"),  # not the folder in which the command runs

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from joblib import delayed
 
+import qcluster as qc
 from qcluster.device import jobs
 from qcluster.errors import QClusterError
 from qcluster.workers import parallel, spread
@@ -97,7 +98,7 @@ def test_workers_that_are_still_there_work_in_the_folder_of_the_call(tmp_path, m
         folder = tmp_path / name
         folder.mkdir()
         monkeypatch.chdir(folder)
-        found = parallel(2)(delayed(os.getcwd)() for _ in range(4))
+        found = parallel(2, 4)(delayed(os.getcwd)() for _ in range(4))
         assert set(found) == {str(folder)}
 
 
@@ -106,6 +107,13 @@ def test_no_number_of_workers_is_refused(workers):
     """All but text worked in one process without a word."""
     with pytest.raises(ValueError, match="workers must be 1 or more, or -1 for one per core; got"):
         list(spread(abs, [1, 2], workers=workers))
+
+
+def test_no_more_workers_start_than_there_are_tasks():
+    """Joblib started all of them, and 10**30 were an OverflowError."""
+    for workers in (12, 10**30):
+        assert parallel(workers, 3).n_jobs == 3
+    assert list(qc.mitigate_many([{"0": 3}], workers=10**30)) == [qc.mitigate({"0": 3})]
 
 
 def test_all_cores_may_work():

@@ -130,6 +130,8 @@ def find_case(name: str) -> Case:
     if not name.startswith("file:"):
         return make_case(name)
     path, _, number = name.removeprefix("file:").rpartition("#")
+    if not path:
+        raise ValueError(f"case {name!r} must be file:PATH#k, for the k-th circuit of a file, from 0: {name}#0")
     cases = cases_of_file(path)
     if not (number.isascii() and number.isdigit() and int(number[:9]) < len(cases)):
         raise ValueError(f"case {name!r} must end in #k, k in 0..{len(cases) - 1} for the circuits of {path}")
@@ -180,9 +182,9 @@ def read_campaign(path: str | Path) -> Campaign:
     """Read a campaign from a TOML file.
 
     Keys: ``name`` and ``description``, for the report; the circuits: ``suites``, ``cases``, ``families`` with
-    ``widths``, ``files`` (relative to the TOML file), without those in ``exclude``; how to run them: ``machines``,
-    ``shots``, ``twirls``, ``dd`` (false, true for XX, or a sequence), ``seeds``; and ``methods``. A single value counts
-    as a list of one.
+    ``widths``, ``files`` (or ``file:PATH#k`` among the cases, for the k-th circuit of a file), without those in
+    ``exclude``; how to run them: ``machines``, ``shots``, ``twirls``, ``dd`` (false, true for XX, or a sequence),
+    ``seeds``; and ``methods``. Paths are relative to the TOML file. A single value counts as a list of one.
 
     Raises:
         StorageError: the file cannot be read.
@@ -217,7 +219,7 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
 def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
     suites = [names_of_suite(suite) for suite in _list(content, "suites", str)]
     names = [name for suite in suites for name in suite]
-    names += _list(content, "cases", str)
+    names += [_placed(name, folder) for name in _list(content, "cases", str)]
     families, widths = _list(content, "families", str), _list(content, "widths", int)
     if bool(families) != bool(widths):
         raise ValueError(f"families and widths go together; got families {list(families)} and widths {list(widths)}")
@@ -227,12 +229,18 @@ def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
     for file in _list(content, "files", str):
         place = (folder / file).resolve()
         names += [f"file:{place}#{k}" for k in range(len(cases_of_file(str(place))))]
-    excluded = set(_list(content, "exclude", str))
+    excluded = {_placed(name, folder) for name in _list(content, "exclude", str)}
     absent = sorted(excluded - set(names))
     if absent:
         raise ValueError(f"exclude must name cases of the campaign; {absent[0]!r} is none")
     repeated = _repeated_circuits([[name for name in suite if name not in excluded] for suite in suites])
     return [name for name in dict.fromkeys(names) if name not in excluded | repeated]
+
+
+def _placed(name: str, folder: Path) -> str:
+    """Return the name of a case; if it is that of a circuit in a file, with the absolute path."""
+    path, _, number = name.removeprefix("file:").rpartition("#")
+    return f"file:{(folder / path).resolve()}#{number}" if path and name.startswith("file:") else name
 
 
 def _repeated_circuits(suites: Sequence[Sequence[str]]) -> set[str]:

@@ -114,10 +114,9 @@ def _read(source: str) -> Any:
     """Load a calibration from a file, or read that of a machine."""
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import find_machine
+    from qcluster.device.machines.names import is_path
 
-    path = Path(source)
-    is_file = path.is_file() or path.name != source or path.suffix  # no machine's name has a dot or a slash
-    return Calibration.load(source) if is_file else find_machine(source).calibration
+    return Calibration.load(source) if Path(source).is_file() or is_path(source) else find_machine(source).calibration
 
 
 def _figures(calibration: Any) -> list[tuple[str, Any, list[Any]]]:

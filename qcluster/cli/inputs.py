@@ -29,6 +29,7 @@ def read_counts_or_run(
     *,
     partial: bool = False,
     has_noise: bool = False,
+    any_pub: bool = False,
 ) -> Distribution | Run:
     """Read counts from a file or standard input, or a saved run with its circuit and calibration.
 
@@ -42,6 +43,7 @@ def read_counts_or_run(
         point: index of one parameter set of a sweep, such as "3" or "1,2"; None pools all of them.
         partial: whether to read what has arrived in the directory, even if other results are missing.
         has_noise: whether the user has given the noise, so that a reference in the file needs no note.
+        any_pub: whether `pub` has chosen a reference among several; a single set of counts is then taken for any `pub`.
 
     Raises:
         StorageError: the file cannot be read, or the directory is not that of a saved run.
@@ -64,7 +66,7 @@ def read_counts_or_run(
         text = read_text(place)
         content = decode_saved(text, place, example=EXAMPLE)
         if not _is_run(content):
-            return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise)
+            return _read_counts(context, content, place, pub, bits, point, has_noise=has_noise, any_pub=any_pub)
     refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
     refuse(context, ["point"], f"{place} is a saved run, whose parameters are bound")
     runs: Sequence[Run | None]
@@ -76,6 +78,7 @@ def read_counts_or_run(
     else:
         with of_file(place):
             runs = [Run.from_json(text)]
+    pub = None if any_pub and len(runs) == 1 else pub
     return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
 
 
@@ -88,13 +91,14 @@ def _read_counts(
     point: str | None,
     *,
     has_noise: bool,
+    any_pub: bool,
 ) -> Distribution:
     """Read the counts in the content of a file; the arguments are those of `read_counts_or_run`."""
     from qcluster.core.counts.distribution import Distribution
     from qcluster.core.counts.read import notes_on, read_point, shape_of_sets
     from qcluster.files import choose_set, holds_reference
 
-    chosen = choose_set(content, place, pub)
+    chosen = choose_set(content, place, pub, any_pub=any_pub)
     if holds_reference(chosen) and not has_noise:
         option = "a file by --reference" if place == "-" else f"--reference {place}"
         echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {option}", err=True)
@@ -138,7 +142,7 @@ def _is_run(content: Any) -> bool:
     return isinstance(content, Mapping) and content.get("format") == FORMAT
 
 
-def read_reference_noise(place: str, expected: str | None, pub: int | None) -> MeasuredNoise:
+def read_reference_noise(place: str, expected: str | None, pub: int | None) -> tuple[MeasuredNoise, bool]:
     """Read the noise that a reference circuit measured, from a file or from the directory of a saved run.
 
     Args:
@@ -147,6 +151,9 @@ def read_reference_noise(place: str, expected: str | None, pub: int | None) -> M
         expected: the noiseless output of the reference; needed for one made by hand, and if the file does not hold it.
         pub: index of the circuit whose reference is meant; ignored if one reference serves all.
 
+    Returns:
+        The noise, and whether `pub` chose it among several references.
+
     Raises:
         StorageError, ValueError, TypeError: as `qcluster.files.read_reference` and `MeasuredNoise` do.
         JobError: some results of the saved run have not been collected yet.
@@ -154,25 +161,27 @@ def read_reference_noise(place: str, expected: str | None, pub: int | None) -> M
     from qcluster.core.noise.measured import MeasuredNoise
     from qcluster.core.words import plural
     from qcluster.device import jobs
-    from qcluster.files import choose_one, read_reference
+    from qcluster.files import choose_one, choose_reference, read_saved, references_of
 
     if not place or not Path(place).is_dir():
-        return read_reference(place, expected, pub)
+        sets = references_of(read_saved(place), place)
+        return choose_reference(sets, place, expected, pub), len(sets) > 1
     _check_folder(place)
     runs = jobs.read(place)
     skeletons = {run.reference and run.reference.skeleton for run in runs}
     choices = runs[:1] if len(skeletons) == 1 and None not in skeletons else runs
     holder = f"{place} holds the runs of {plural(len(runs), 'circuit')}"
-    run = choose_one(choices, pub if len(choices) > 1 else None, holder)
+    several = len(choices) > 1
+    run = choose_one(choices, pub if several else None, holder)
     if run.reference is not None:
         noise = run.reference.noise
-        return noise if expected is None else MeasuredNoise(noise.reference_counts, expected)
+        return noise if expected is None else MeasuredNoise(noise.reference_counts, expected), several
     if expected is None:
         raise ValueError(
             f"{place} has no reference, since its circuits ran without one; if they are references themselves, give "
             "their noiseless output by --expected"
         )
-    return MeasuredNoise(run.counts, expected)
+    return MeasuredNoise(run.counts, expected), several
 
 
 def read_earlier_references(place: str) -> list[MeasuredReference]:

@@ -102,7 +102,8 @@ def mitigate_file(
     ] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts unchanged if mitigation would not help.")] = True,
     pub: Annotated[
-        int | None, typer.Option(help="Index of the set of counts, if the file has several, from 0.")
+        int | None,
+        typer.Option(help="Index of the set of counts, and of the reference, in each file that has several, from 0."),
     ] = None,
     json_out: Annotated[
         Path | None,
@@ -147,11 +148,12 @@ def mitigate_file(
         raise ValueError("--noise and --reference both say what the noise is: give one of them")
     if file == "-" and "-" in (noise, reference):
         raise ValueError("standard input can hold only one of these: give the counts, or the noise, as a file")
-    noise_input = None if noise is None else read_rates(noise)
+    noise_input, any_pub = None if noise is None else read_rates(noise), False
     if reference is not None:
-        noise_input = read_reference_noise(reference, expected, pub)
+        noise_input, any_pub = read_reference_noise(reference, expected, pub)
     own = [read_gate(path) for path in gates.values()]
-    counts = read_counts_or_run(context, file, pub, bits, point, partial=partial, has_noise=noise_input is not None)
+    has_noise = noise_input is not None
+    counts = read_counts_or_run(context, file, pub, bits, point, partial=partial, has_noise=has_noise, any_pub=any_pub)
     fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect, gates=own)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)

@@ -22,13 +22,16 @@ def plural(number: float, noun: str, form: str = ".12g") -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a suggestion of known names with a similar spelling, to be appended to a message; empty if there is none.
 
+    Capital and small letters count as equal.
+
     Example:
         >>> suggestion("hamer", ["hammer", "m3"]), suggestion("nothing", ["hammer", "m3"])
         ('; did you mean hammer?', '')
     """
     import difflib  # only messages need it, so it is not loaded with the package
 
-    matches = difflib.get_close_matches(name, list(known))
+    lowered = {other.lower(): other for other in known}
+    matches = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered)]
     return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 

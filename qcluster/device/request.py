@@ -342,8 +342,8 @@ def request_digest(
 
 
 def _pooled(reference: MeasuredReference) -> MeasuredReference:
-    """Leave out the counts of single twirls, which earlier versions did not keep."""
-    return dataclasses.replace(reference, twirl_counts=(), more=tuple(map(_pooled, reference.more)))
+    """Leave out the counts of single twirls and the time of the measurement, which earlier versions did not keep."""
+    return dataclasses.replace(reference, twirl_counts=(), measured_at="", more=tuple(map(_pooled, reference.more)))
 
 
 _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "hardware": ("hardware",)}

@@ -158,6 +158,7 @@ def read_runs(
     counts: Sequence[Sequence[Any]],
     job_ids: Sequence[Sequence[str]] | None = None,
     calibrations: Sequence[Calibration | None] | None = None,
+    measured_at: Sequence[str] | None = None,
 ) -> list[Run]:
     """Make one `Run` per circuit of a request from its counts.
 
@@ -166,6 +167,7 @@ def read_runs(
         counts: counts as read, flips not undone, of each circuit and reference, by twirl.
         job_ids: ids of the jobs of each circuit and reference; none for a simulation.
         calibrations: calibration of each circuit and reference at the time of its first job; None where unknown.
+        measured_at: time at which each circuit and reference first ran, ISO 8601; empty where unknown.
     """
     earlier = {reference.skeleton: reference for reference in request.reused}
     job_calibrations = calibrations if calibrations is not None else [None] * len(request.prepared)
@@ -189,6 +191,7 @@ def read_runs(
                 flipped=flipped_share(prepared.flips, request.options),
                 conditions=conditions_of(request.options),
                 twirl_counts=undone,
+                measured_at="" if measured_at is None else measured_at[i],
             )
             for number in prepared.serves:
                 first = runs[number].reference  # if there are several references, the first holds the others

@@ -28,7 +28,9 @@ from qcluster.core.words import short_repr
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, round_delays
 from qcluster.device.execute import send
+from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
+from qcluster.device.noise.faults import unknown_faults
 from qcluster.device.noise.measured import MeasuredReference, is_reusable
 from qcluster.device.prepare import (
     Options,
@@ -39,7 +41,7 @@ from qcluster.device.prepare import (
     wrap_angles,
     writes_bits,
 )
-from qcluster.device.request import check_share, reference_shots
+from qcluster.device.request import Prepared, check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
 from qcluster.errors import QClusterError
@@ -201,6 +203,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 pub_options = replace(options, shots=pub_shots, twirls=min(options.twirls, pub_shots))
                 kept = self._reusable_references(pub_options) if options.reference and not reused else []
                 request = prepare(flat, self._machine, pub_options, seed, compiled=True, reused=reused, kept=kept)
+                starts = np.cumsum([0, *(bound.size for bound in chosen.values())])[:-1]
+                self._check_faults([request.prepared[start] for start in starts], request.calibration)
                 requests.append((chosen, request))
         sent = []  # after all were prepared: if one cannot be, none is sent
         for chosen, request in requests:
@@ -305,6 +309,19 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 raise ValueError(refusal)
         elif method.needs == "measured" and not options.reference:
             method.check_noise(None)
+
+    def _check_faults(self, circuits: Iterable[Prepared], calibration: Calibration) -> None:
+        """Refuse circuits whose faults are unknown if these are needed, before any shots are paid for."""
+        method = find(_default_method(self.noise, self.mitigation) if self.method in (None, "none") else self.method)
+        names = [gate.names for gate in self.mitigation.get("gates", ())]
+        optional = self.method is None and find(DEFAULTS[None]).weighs in names
+        if self.noise is not None or method.needs != "faults" or optional:
+            return
+        for prepared in circuits:
+            if missing := unknown_faults(prepared.profile, calibration, idle=prepared.method == "hardware"):
+                choice = "the gates given" if self.method is None else f"method={self.method!r}"
+                name = prepared.profile.name
+                raise ValueError(f"{choice} needs the faults of {name!r}, which are unknown: {missing}")
 
     @property
     def _choice_without_reference(self) -> str:

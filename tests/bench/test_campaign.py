@@ -243,6 +243,36 @@ def test_a_family_that_is_nearly_one_is_named(tmp_path):
         list(run(plan(cases=["paper/qft_n5"]), tmp_path / "out"))
 
 
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("file:mine.qasm", r"case 'file:mine\.qasm' must be file:PATH#k, .*, from 0: file:mine\.qasm#0$"),
+        ("mine.qasm", r"no family 'mine\.qasm'; .* paper/NAME, or file:PATH#k .*; got 'mine\.qasm'$"),
+        ("FILE:mine.qasm#0", r"no family 'FILE'; .* or file:PATH#k .*; got 'FILE:mine\.qasm#0'$"),
+        ("GHZ:4", r"no family 'GHZ'; .*; a case is FAMILY:WIDTH, .*; did you mean ghz\?$"),
+        ("bv_n14", r"no family 'bv_n14'; .*; did you mean paper/bv_n14\?$"),
+        ("low_entropy", r"no family 'low_entropy'; .*; it is a suite: suites = \[.low_entropy.\]$"),
+    ],
+)
+def test_a_misspelt_case_is_refused_with_the_form_of_a_case(tmp_path, case, message):
+    """A file without the number of its circuit was "cannot read circuits from .", and a path an unknown family."""
+    with pytest.raises(ValueError, match=message):
+        list(run(plan(cases=[case]), tmp_path / "out"))
+
+
+def test_the_path_of_a_case_is_relative_to_its_campaign(tmp_path, monkeypatch):
+    """It was relative to the folder in which the command runs, unlike those in files."""
+    for name in ("mine.qasm", "other.qasm"):
+        (tmp_path / name).write_text(f"OPENQASM 2.0;\n{REGISTERS['2.0']}x q[0];")
+    (tmp_path / "c.toml").write_text(
+        'cases = "file:mine.qasm#0"\nfiles = ["mine.qasm", "other.qasm"]\nexclude = "file:other.qasm#0"\n'
+        'machines = "flips:0"\n'
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert read_campaign(tmp_path / "c.toml").cases == (f"file:{tmp_path / 'mine.qasm'}#0",)
+
+
 def test_more_shots_than_memory_holds_are_refused(tmp_path):
     """They ended in a MemoryError, or in a process that the system killed."""
     (_, step) = run(plan(cases=["ghz:3"], seeds=0, shots=10**9), tmp_path)

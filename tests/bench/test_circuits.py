@@ -18,6 +18,7 @@ from qcluster.bench.circuits.case import measured_qubits
 from qcluster.bench.tasks import find_case
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity
+from qcluster.device.circuits.files import parse_qasm
 from qcluster.errors import StorageError
 from tests.conftest import DATA
 
@@ -232,6 +233,21 @@ def test_files_that_would_grow_or_read_others_are_refused(tmp_path, version, bod
     said = str(refused.value).replace(str(path), "")
     assert "root" not in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    "size", ["100_000", "0x186A0", "0b11000011010100000", "0o303240", "99_999 + 1", "400*250", "9" * 400]
+)
+@pytest.mark.parametrize("declared", ["qubit[{}] more;", "bit[{}] more;", "qreg more[{}];"])
+def test_a_register_is_too_large_however_its_size_is_written(declared, size):
+    """Only sizes in plain digits were seen, and one beyond the range of a float was an OverflowError."""
+    with pytest.raises(ValueError, match=r"100,000 bits together, or fewer; they have "):
+        parse_qasm(HEADS[3] + declared.format(size))
+
+
+@pytest.mark.parametrize("size", ["1_0", "0xA", "4 + 6", "2*5"])
+def test_sizes_of_registers_are_read_however_they_are_written(size):
+    assert parse_qasm(HEADS[3] + f"qubit[{size}] more;").num_qubits == 12
 
 
 @pytest.mark.parametrize("version", HEADS)

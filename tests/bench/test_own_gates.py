@@ -62,6 +62,13 @@ def test_a_campaign_scores_by_the_gates_that_its_methods_name(folder):
     assert prints[both] == f"{narrow} {wide}"
 
 
+def test_a_gate_for_other_candidates_is_refused_before_anything_runs(folder):
+    """Its samples were run, and then skipped."""
+    (folder / "wrong.toml").write_text(TOML)
+    with pytest.raises(ValueError, match=r"one gate for counts of known circuits of .*; got those for counts of up"):
+        read_campaign("wrong.toml")
+
+
 def test_scores_by_different_gates_are_never_mixed(folder):
     list(run(read_campaign("mine.toml"), "out"))
     write_gate(stubborn(candidate=RAW), folder / "mine.npz")

@@ -1,5 +1,7 @@
 """Jobs through the runtime's own classes: accounts, deleted and foreign jobs, results that do not fit."""
 
+import dataclasses
+import datetime
 import json
 
 import pytest
@@ -9,8 +11,9 @@ from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.request import estimate_usage
+from qcluster.device.request import estimate_usage, request_digest
 from qcluster.device.run import Run
 from qcluster.errors import AccountError, JobError, StorageError
 from tests.device.cloud import Client, cut_off, save_account
@@ -118,6 +121,23 @@ def test_references_of_another_share_of_the_shots_are_jobs_apart(cloud, backend)
     machine = find_machine(backend)
     once, twice = (Options(shots=30, twirls=3, reference=True, reference_share=share) for share in (1, 2))
     assert estimate_usage(prepare([flip()], machine, twice)) > estimate_usage(prepare([flip()], machine, once)) + 2
+
+
+def test_the_age_of_a_reference_counts_from_when_it_ran(cloud, backend):
+    """It counted from the request, and so included the hours in the queue."""
+    (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, reference=True)
+    reference = run.reference
+    ran = datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC)  # as the service says
+    assert datetime.datetime.fromisoformat(reference.measured_at) == ran
+    assert reference.age(ran + datetime.timedelta(hours=3)) == 3
+    again = MeasuredReference.from_json(reference.to_json())
+    assert (again.measured_at, again.to_json()) == (reference.measured_at, reference.to_json())
+    older = dataclasses.replace(reference, measured_at="")
+    assert '"measured_at":' not in older.to_json()
+    asked = [request_digest([flip()], "m", Options(), 1, [one]) for one in (reference, older)]
+    assert asked[0] == asked[1], "of a folder that an earlier version wrote"
+    with pytest.raises(ValueError, match="measured_at must be a time with its offset from UTC"):
+        MeasuredReference.from_json(reference.to_json().replace(reference.measured_at, "today"))
 
 
 def submitted(backend, tmp_path):

@@ -108,7 +108,8 @@ def test_another_account_sends_nothing_again(cloud, account, tmp_path):
     account("person")
     directory = submitted(tmp_path / "run")
     account("colleague")
-    with pytest.raises(JobError, match="job c001 is lost: this account has no job 'c001'"):
+    sent_through = r"It was sent through crn:v1:.*: an account without this instance cannot see it\. Results"
+    with pytest.raises(JobError, match=rf"job c001 is lost: this account has no job 'c001'.*\. {sent_through}"):
         jobs.collect(directory)
     with pytest.raises(AccountError, match=r"can use no machine 'ibm_manila' in the instance 'crn:.*free"):
         jobs.collect(directory, resubmit=True)

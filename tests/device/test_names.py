@@ -66,6 +66,23 @@ def test_other_names_get_a_hint_and_no_word_of_accounts(no_account, name, hint):
         find_machine(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("props.json", r"got 'props\.json': Calibration\.load reads .*, and there is no file of that name$"),
+        ("ibm_torino_calibrations.csv", "and there is no file of that name$"),
+        ("here.json", "Calibration.load reads calibrations from files$"),
+        ("Flips:0.05", "backend must name a simulator"),
+    ],
+)
+def test_the_name_of_a_file_is_no_machine(no_account, name, hint, tmp_path, monkeypatch):
+    """Machines of similar names were suggested or, if it began with ibm, the account was opened."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.json").write_text("{}")
+    with pytest.raises(ValueError, match=hint):
+        read_calibration(name)
+
+
 @pytest.mark.parametrize("name", ["ibm_torino", "least_busy"])
 def test_names_of_real_machines_go_to_the_service(no_account, name):
     with pytest.raises(AccountError, match=f"asked the service for '{name}'"):

@@ -77,9 +77,9 @@ def test_the_gates_that_ship_give_the_same_answer_when_given():
     ("given", "said"),
     [
         ({"gates": [shipped(wide=True)]}, "one gate for counts of up to 12 bits; got those for counts of more than 12"),
-        ({"gates": [shipped(CIRCUIT)]}, "one gate for counts of up to 12 bits; got those for counts of known circuits"),
+        ({"gates": [shipped(CIRCUIT)]}, "one gate for counts of up to 12 bits or .*; got those for counts of known"),
         ({"gates": [shipped()] * 2}, "one gate for counts of up to 12 bits; got those for counts of up to 12 bits, co"),
-        ({"gates": [shipped()], "noise": FAULTS}, "one gate for counts of known circuits of up to 12 bits; got those"),
+        ({"gates": [shipped()], "noise": FAULTS}, "one gate for counts of known circuits of up to 12 bits or .*; got"),
         ({"gates": [shipped()], "guard": False}, "'mixture' makes no use of gates: leave them out, or take"),
         ({"gates": [shipped()], "method": "hammer"}, "'hammer' makes no use of gates: leave them out, or take"),
         ({"gates": shipped()}, r"a list of gates, such as \[qc.read_gate\('gate.npz'\)\]; got Gate\(counts of up to"),
@@ -101,7 +101,7 @@ def test_counts_of_several_widths_take_the_gate_for_each():
 
 
 def ghz(n):
-    circuit = QuantumCircuit(n)
+    circuit = QuantumCircuit(n, name="ghz")
     circuit.h(0)
     for qubit in range(n - 1):
         circuit.cx(qubit, qubit + 1)
@@ -125,6 +125,8 @@ def test_a_sampler_refuses_gates_before_it_runs_anything():
         qc.MitigatedSampler("fake_manila", gates=shipped())
     with pytest.raises(ValueError, match="'hammer' makes no use of gates"):
         qc.MitigatedSampler("fake_manila", method="hammer", gates=[shipped()])
+    with pytest.raises(ValueError, match=r"one gate for counts of up to 12 bits or .*; got those for counts of known"):
+        qc.MitigatedSampler("fake_manila", method="mixture", gates=[shipped(CIRCUIT)])
     for given, kind in (
         ({"gates": [shipped()]}, "counts of more than 12 bits"),
         ({"gates": [shipped(CIRCUIT)]}, "counts of known circuits of more than 12 bits"),
@@ -133,6 +135,21 @@ def test_a_sampler_refuses_gates_before_it_runs_anything():
         sampler = qc.MitigatedSampler("fake_torino", **given)
         with pytest.raises(ValueError, match=f"one gate for {kind}; got"):
             sampler.run([ghz(13)])
+
+
+@pytest.mark.parametrize("given", [{"gates": [shipped(CIRCUIT)]}, {"method": "circuit"}])
+def test_a_sampler_refuses_what_needs_faults_where_there_are_none_before_it_runs_anything(given, monkeypatch):
+    """It ran the circuits, and then refused to mitigate their counts."""
+    monkeypatch.setattr("qcluster.device.sampler.send", None)
+    sampler = qc.MitigatedSampler("aer", shots=50, **given)
+    with pytest.raises(ValueError, match=r"needs the faults of 'ghz', which are unknown: aer.* publishes no errors"):
+        sampler.run([ghz(3)])
+
+
+def test_a_sampler_takes_gates_of_both_kinds_where_there_are_no_faults():
+    gates = [shipped(), shipped(CIRCUIT)]
+    (result,) = qc.MitigatedSampler("aer", shots=50, seed=7, gates=gates).run([ghz(3)]).result()
+    assert result.metadata["mitigations"].item().reason.endswith(f"weighed by gate {shipped().digest}")
 
 
 @pytest.mark.parametrize("given", [{"gates": [shipped()]}, {"settings": qc.MixtureSettings()}])

@@ -154,7 +154,10 @@ def make_case(spec: str) -> Case:
         return replace(make_case(PAPER[name]), name=spec)
     family, _, rest = spec.partition(":")
     if family not in FAMILIES:
-        raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}{suggestion(family, FAMILIES)}")
+        raise ValueError(
+            f"no family {family!r}; there are {', '.join(FAMILIES)}; a case is FAMILY:WIDTH, paper/NAME, or "
+            f"file:PATH#k for the k-th circuit of a file, from 0; got {spec[:60]!r}{_meant(spec, family)}"
+        )
     width, _, options = rest.partition(":")
     try:
         positional = [_whole(width, "the width")] if width else []
@@ -168,6 +171,13 @@ def make_case(spec: str) -> Case:
     except (TypeError, ValueError, QiskitError) as error:
         raise ValueError(f"case {spec[:60]!r} cannot be built: {error}") from error
     return replace(case, name=spec)
+
+
+def _meant(spec: str, family: str) -> str:
+    """Return a suggestion of what was meant by a name whose family is unknown."""
+    if spec in SUITES:
+        return f'; it is a suite: suites = ["{spec}"]'
+    return suggestion(family, FAMILIES) or suggestion(spec, [f"paper/{name}" for name in PAPER])
 
 
 def _option(text: str) -> tuple[str, Any]:

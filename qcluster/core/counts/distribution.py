@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
@@ -257,7 +258,7 @@ class Distribution(Mapping[str, float]):
         """
         if not isinstance(bits, Iterable):
             raise TypeError(f"bits must be a list of bit numbers; got {bits!r}")
-        bits = list(bits)
+        bits = list(islice(bits, self.n_bits + 1))  # with more, one is named twice or outside
         wrong = [bit for bit in bits if not isinstance(bit, Integral) or isinstance(bit, bool)]
         if wrong:
             raise TypeError(f"bits must be whole numbers, one for each bit that is kept; got {wrong[0]!r}")

@@ -24,6 +24,9 @@ MOST_SHOTS = 2.0**63
 """Largest total weight: shots are returned as 64-bit integers. Its inverse is the smallest; squares of totals far
 beyond these limits overflow or vanish."""
 
+MOST_BITS = 100_000
+"""Largest number of bits that may be stated for counts, or declared by a circuit file; no machine has as many."""
+
 _NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[bB][01]+")
 """A valid numeric key; `int` accepts more, such as "0x1_0" and "0x1\\n"."""
 
@@ -45,7 +48,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         ``(n,)``; or a Distribution, if the source or its ``counts`` is one already.
     """
     if num_bits is not None:
-        num_bits = check_whole("num_bits", num_bits, 1)
+        num_bits = check_whole("num_bits", num_bits, 1, MOST_BITS)
     if hasattr(type(source), "from_words"):  # a Distribution, which is also a mapping of probabilities
         check_width(source.n_bits, num_bits)
         return source
@@ -173,14 +176,14 @@ def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
     except RecursionError as error:
         raise ValueError("counts must be nested a few levels deep at most; these are nested too deeply") from error
     if width is not None:
-        width = check_whole("the number of bits", width, 1)
+        width = check_whole("the number of bits", width, 1, MOST_BITS)
         check_width(width, num_bits)
     return read(counts, num_bits if width is None else width)
 
 
 def _read_empty(source: Mapping[str, Any], num_bits: int | None) -> Rows:
     """Read a saved distribution without shots or without bits; counts from anywhere else must have both."""
-    n_bits, counts = check_whole("n_bits", stated_width(source), 0), source.get("counts")
+    n_bits, counts = check_whole("n_bits", stated_width(source), 0, MOST_BITS), source.get("counts")
     check_width(n_bits, num_bits)
     if not isinstance(counts, Mapping) or set(counts) - {""}:
         raise ValueError(f"counts of 0 bits must be shots of the key ''; got {short_repr(counts)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -109,9 +109,14 @@ class Method:
         wide = n_bits > WIDEST
         fitting = [gate for gate in gates if (gate.names, gate.wide) == (self.weighs, wide)]
         if len(fitting) != 1:
-            got = ", ".join(gate_kind(gate.names, gate.wide) for gate in gates)
-            raise ValueError(f"gates must hold one gate for {gate_kind(self.weighs, wide)}; got those for {got}")
+            self._refuse_gates(gates, wide)
         return fitting[0]
+
+    def _refuse_gates(self, gates: Sequence[Gate], *widths: bool) -> NoReturn:
+        """Raise ValueError for gates that lack one for this method and for counts that are wide or not."""
+        wanted = " or ".join(gate_kind(self.weighs, wide) for wide in widths)
+        got = ", ".join(gate_kind(gate.names, gate.wide) for gate in gates)
+        raise ValueError(f"gates must hold one gate for {wanted}; got those for {got}")
 
     def check_options(
         self, guard: Any = True, settings: Any = None, expect: Any = None, gates: Sequence[Gate] = ()
@@ -119,7 +124,8 @@ class Method:
         """Check guard, settings, expectation and gates, and return the settings, or the defaults if None are given.
 
         Raises:
-            ValueError: a guard, an expectation or gates for a method that supports none, or an unknown expectation.
+            ValueError: a guard, an expectation or gates for a method that supports none, gates of which none weighs its
+                candidates, or an unknown expectation.
             TypeError: a guard that is not a bool, or settings of another class.
         """
         if not isinstance(guard, (bool, np.bool_)):
@@ -136,6 +142,8 @@ class Method:
                 f"method={self.name!r} makes no use of gates: leave them out, or take "
                 f"method='mixture' or 'circuit' with its guard; got {gates!r:.60}"
             )
+        if gates and self.weighs not in [gate.names for gate in gates]:
+            self._refuse_gates(gates, False, True)
         if not guard and not self.guarded:
             raise ValueError(f"method={self.name!r} has no guard: leave guard at True; got {guard!r}")
         if settings is None:

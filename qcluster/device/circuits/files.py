@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qcluster.core.counts.read import MOST_BITS
 from qcluster.device.circuits.qpy import load_circuits
 from qcluster.device.storage import parser_errors
 from qcluster.errors import StorageError
@@ -22,14 +24,12 @@ MOST_OPERATIONS = 1_000_000
 MOST_WITHIN = 50_000
 """Maximum number of operations, fully expanded, of all gates that an OpenQASM file defines. The parser of version 3
 expands every definition, used or not, at some 5,000 operations per second."""
-MOST_BITS = 100_000
-"""Maximum number of bits, quantum and classical, that the registers of an OpenQASM file may declare."""
-
 _DEEPEST = 200
 """Maximum depth of nested gate definitions."""
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _VERSION_2 = re.compile(r"\bOPENQASM\s+2\b")
-_REGISTER = re.compile(r"\b(?:qreg|creg)\s+(\w+)\s*\[\s*(\d+)\s*\]|\b(?:qubit|bit)\s*\[\s*(\d+)\s*\]\s*(\w+)")
+_REGISTER = re.compile(r"\b(?:qreg|creg)\s+(\w+)\s*\[([^][;]*)\]|\b(?:qubit|bit)\s*\[([^][;]*)\]\s*(\w+)")
+_WHOLE = re.compile(r"0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*")
 _GATE = re.compile(r"\bgate\s+(\w+)[^{;]*\{")
 _WORD = re.compile(r"\w+")
 _UNINDEXED = re.compile(r"\w++(?!\s*\[)")
@@ -86,10 +86,12 @@ def _check_size(text: str) -> None:
     Such are registers beyond any machine, and gates that each use the previous one twice, doubling at every level.
     """
     code = _COMMENTS.sub(" ", text)
-    registers = {old or new: int(size or length) for old, size, length, new in _REGISTER.findall(code)}
+    registers = {old or new: _largest(size or length) for old, size, length, new in _REGISTER.findall(code)}
     declared = sum(registers.values())
     if declared > MOST_BITS:
-        raise ValueError(f"its registers must have {MOST_BITS:,} bits together, or fewer; they have {declared:.6g}")
+        raise ValueError(
+            f"its registers must have {MOST_BITS:,} bits together, or fewer; they have {min(declared, 10**99):.6g}"
+        )
     sizes: dict[str, int] = {}
     levels: dict[str, int] = {}
     outside, start = [], 0
@@ -104,12 +106,21 @@ def _check_size(text: str) -> None:
         start = end + 1
     if sum(sizes.values()) > MOST_WITHIN:
         raise ValueError(f"the gates it defines must have {MOST_WITHIN:,} operations or fewer, written out")
-    total = 0
+    total = 0.0
     for statement in "".join([*outside, code[start:]]).split(";"):
         size = max(1, sum(sizes.get(word, 0) for word in _WORD.findall(statement)))
         total += size * max((registers.get(word, 1) for word in _UNINDEXED.findall(statement)), default=1)
     if total > MOST_OPERATIONS:
         raise ValueError(f"it must have {MOST_OPERATIONS:,} operations or fewer, its gates written out")
+
+
+def _largest(size: str) -> float:
+    """Return the size of a register; for an expression of several numbers, a bound on it, which is infinite if large.
+
+    The product of all numbers plus 1 bounds every sum, difference, product and quotient of them.
+    """
+    numbers = [int(text, 0 if text[1:2].isalpha() else 10) for text in _WHOLE.findall(size)]
+    return numbers[0] if len(numbers) == 1 else prod(min(number, MOST_BITS) + 1.0 for number in numbers)
 
 
 def _closing(code: str, start: int) -> int:

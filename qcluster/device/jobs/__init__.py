@@ -47,7 +47,7 @@ from qcluster.device.jobs.parts import (
     withdraw,
 )
 from qcluster.device.jobs.parts import Part as Part
-from qcluster.device.jobs.results import read_pub
+from qcluster.device.jobs.results import began, read_pub
 from qcluster.device.jobs.runtime import LostJobError, RuntimeService, Service
 from qcluster.device.machines.machine import check_machine
 from qcluster.device.request import Options, Request, divide, narrow, request_digest
@@ -266,16 +266,24 @@ def _read_arrived(folder: RunFolder) -> list[Run | None]:
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
     calibrations: list[Calibration | None] = [None for _ in request.prepared]
+    measured_at: list[str] = ["" for _ in request.prepared]
     for part, places in arrived.items():
         calibration = folder.read_calibration(part)
         result, job_id = read_part(folder, part, places), ids.get(part, "")
         for (i, _), pub in zip(places, result, strict=True):
             counts[i].append(read_pub(pub, request.prepared[i]))
             calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
+            measured_at[i] = min(filter(None, (measured_at[i], began(result))), default="")
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
     reduced, kept = narrow(request, (place for places in arrived.values() for place in places))
-    runs = read_runs(reduced, [counts[i] for i in kept], [job_ids[i] for i in kept], [calibrations[i] for i in kept])
+    runs = read_runs(
+        reduced,
+        [counts[i] for i in kept],
+        [job_ids[i] for i in kept],
+        [calibrations[i] for i in kept],
+        [measured_at[i] for i in kept],
+    )
     by_circuit = dict(zip(kept, runs, strict=False))  # references, which follow the circuits, make no runs
     return [by_circuit.get(i) for i, prepared in enumerate(request.prepared) if not prepared.serves]
 

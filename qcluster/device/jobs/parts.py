@@ -220,6 +220,8 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
     if failed:
         first = failed[0]
         why = f": {first.reason.rstrip('.')}" if first.reason else ""
+        if first.status == "LOST" and folder.request.instance:
+            why += f". It was sent through {folder.request.instance}: an account without this instance cannot see it"
         raise JobError(
             f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; {_name_of(first)} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,16 @@ def mark_of(result: Any) -> dict[str, Any]:
     """Return the mark that `encode_result` put on a result; empty if it has none."""
     mark = result.metadata.get("qcluster") if isinstance(getattr(result, "metadata", None), dict) else None
     return mark if isinstance(mark, dict) else {}
+
+
+def began(result: Any) -> str:
+    """Return the time at which the first circuit of a job ran, ISO 8601; empty if the executor did not record it."""
+    try:
+        spans = result.metadata["executor"]["chunk_timing"]
+        start = min(datetime.datetime.fromisoformat(str(span["start"])) for span in spans)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return ""
+    return "" if start.tzinfo is None else start.astimezone(datetime.UTC).isoformat(timespec="seconds")
 
 
 def find_mismatch(result: Any, request: Request, places: Places) -> str:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from qcluster.core.arithmetic import default_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
+from qcluster.core.counts.read import MOST_BITS
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.words import plural, short_repr
 from qcluster.device.machines import ibm_files, published
@@ -139,7 +140,7 @@ class Calibration(Frozen):
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:
         """Make the calibration of a machine without errors, such as a plain simulator: no gates, and all errors 0."""
-        n = check_whole("n_qubits", n_qubits, 0)
+        n = check_whole("n_qubits", n_qubits, 0, MOST_BITS)
         empty = np.zeros((0, n))
         return cls(
             backend=backend, snapshot="", date="",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qcluster.core.words import suggestion
@@ -13,7 +14,18 @@ _NOISELESS = ("aer", "aer_simulator")
 
 def may_be_real(name: str) -> bool:
     """True if a name may be that of a real machine, for which an account is needed."""
-    return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
+    return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name and not is_path(name))
+
+
+def is_path(name: str) -> bool:
+    """True if a name has a slash or a suffix, as files have and machines have not.
+
+    Example:
+        >>> is_path("ibm_torino.json"), is_path("ibm_torino")
+        (True, False)
+    """
+    path = Path(name)
+    return path.name != name or path.suffix[1:2].isalpha()
 
 
 def canonical(name: str) -> str:
@@ -54,6 +66,12 @@ def open_named(name: str, instance: str | None = None) -> Any:
             return getattr(fake_provider, cls)()
     elif may_be_real(name):
         return open_backend(name, instance=instance)
+    if is_path(name):
+        missing = "" if Path(name).exists() else ", and there is no file of that name"
+        raise ValueError(
+            f"backend must be a backend or the name of one; got {name!r}: Calibration.load reads calibrations from "
+            f"files{missing}"
+        )
     names = [f"fake_{other.removeprefix('fake')}" for other in recorded]
     if "simulator" in plain or plain.startswith(("aer", "statevector")):
         hint = "; did you mean aer?"

@@ -9,7 +9,7 @@ cos X + sin Y, the pattern is averaged over random draws that take Y with probab
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -263,16 +263,32 @@ def known_faults(run: RunLike) -> tuple[FaultMasks | None, str]:
 
     The reason is empty if the run is known to be noiseless.
     """
-    from qiskit.exceptions import QiskitError
-
     if run.noiseless:
         return None, ""
-    if run.calibration.harmless:
-        return None, f"{run.calibration.backend} publishes no errors"
+    faults, missing = _found(run.calibration, lambda: run_faults(run))
+    if missing:
+        _log.info("no fault patterns for %s: %s", run, missing)
+    return faults, missing
+
+
+def unknown_faults(profile: Profile, calibration: Calibration, *, idle: bool) -> str:
+    """Return why no fault masks will be found for a circuit once it has run; empty if they will be."""
+
+    def find() -> FaultMasks:
+        return fault_masks(profile.circuit, calibration, idle=idle, dt=profile.dt, draws=1)
+
+    return _found(calibration, find)[1]
+
+
+def _found(calibration: Calibration, find: Callable[[], FaultMasks]) -> tuple[FaultMasks | None, str]:
+    """Call a function that finds fault masks; where they cannot be found, return None and the reason."""
+    from qiskit.exceptions import QiskitError
+
+    if calibration.harmless:
+        return None, f"{calibration.backend} publishes no errors"
     try:
-        return run_faults(run), ""
+        return find(), ""
     except (ValueError, QClusterError, QiskitError) as error:
-        _log.info("no fault patterns for %s: %s", run, error)
         return None, str(error)
 
 

@@ -68,6 +68,8 @@ class MeasuredReference(Frozen):
     """Other settings that affect the noise; see `conditions_of`. Empty if they were not recorded."""
     twirl_counts: tuple[Distribution, ...] = ()
     """The same counts, twirl by twirl, whose scatter widens the ranges of a report; empty if they were not kept."""
+    measured_at: str = ""
+    """Time at which the machine ran it, in ISO 8601 format; empty in a simulation, or if the service did not say."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -120,29 +122,31 @@ class MeasuredReference(Frozen):
 
     def report(self) -> ReferenceReport:
         """Compare the counts with the prediction of the calibration: a table when printed, a figure by its `plot`."""
-        title = f"reference on {self.backend}, {self.created}, {plural(self.noise.shots, 'shot')}"
+        title = f"reference on {self.backend}, {self.measured_at or self.created}, {plural(self.noise.shots, 'shot')}"
         twirls, idle = [part.twirl_counts for part in self.parts], self.method == "hardware"
         spreads = log_spreads(self._references, twirls, self.calibration, self.learned, idle=idle)
         return audit(title, self.noise, self.learned, spreads, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
-        """Return the hours since the reference was requested; negative if a clock was wrong.
+        """Return the hours since the reference was measured or, if that is unknown, requested; negative if a clock was
+        wrong.
 
         A time without an offset is taken as local time.
         """
         now = (now or datetime.datetime.now(datetime.UTC)).astimezone()
-        return (now - datetime.datetime.fromisoformat(self.created)).total_seconds() / 3600
+        return (now - datetime.datetime.fromisoformat(self.measured_at or self.created)).total_seconds() / 3600
 
     def to_json(self) -> str:
         """Serialise the reference as JSON text."""
-        leave = () if self.twirl_counts else {"twirl_counts"}
+        leave = {name for name in ("twirl_counts", "measured_at") if not getattr(self, name)}
         return write_document(self, FORMAT, VERSION, leave, counts=self.counts.to_counts())
 
     @classmethod
     @document_errors(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
         """Read the output of `to_json`; ValueError if the text is not a reference, or comes from a newer version."""
-        content = {"more": [], "conditions": {}, "twirl_counts": [], **check_format(text, FORMAT, VERSION)}
+        later = {"more": [], "conditions": {}, "twirl_counts": [], "measured_at": ""}  # older references lack these
+        content = {**later, **check_format(text, FORMAT, VERSION)}
         if "flipped" not in content:  # older references state only whether there were flips
             content["flipped"] = [0.5 * check_flag("symmetric", content["symmetric"])] * len(content["expected"])
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
@@ -167,12 +171,14 @@ class MeasuredReference(Frozen):
         if len(widths) > 1:
             raise ValueError(f"references that ran together must have one width; got {sorted(widths)} bits")
         check_time("created", fields["created"])
+        if fields["measured_at"]:
+            check_time("measured_at", fields["measured_at"])
         return cls(**fields)
 
     def __repr__(self) -> str:
         return (
             f"MeasuredReference({self.backend}, {plural(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
-            f"{self.created})"
+            f"{self.measured_at or self.created})"
         )
 
 

@@ -21,7 +21,16 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import Stepwise, run_all, run_one
 from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER
 from qcluster.errors import StorageError
-from qcluster.files import ideals_beside, open_arrays, pack_arrays, read_ideals, read_lines, read_pair, replace_whole
+from qcluster.files import (
+    check_place,
+    ideals_beside,
+    open_arrays,
+    pack_arrays,
+    read_ideals,
+    read_lines,
+    read_pair,
+    replace_whole,
+)
 from qcluster.learn.decision import cases, circuits, references
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
@@ -405,7 +414,8 @@ def build(
     """
     # workers of a cluster have other current folders
     missing = plan(folder.absolute(), many, [path.absolute() for path in records])
-    folder.mkdir(parents=True, exist_ok=True)
+    for *_, path in missing:
+        check_place(path)
     for path in spread(build_part, missing, workers=workers, dask=dask):
         if not path.exists():
             raise StorageError(f"workers must see the same folder as this process; {path} is not there")

@@ -164,7 +164,7 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
             f"a network must see some cases, and a table of {', '.join(missed)} alone leaves none to those that never "
             "see a family of ideals: put others into the table, or let missed be 0"
         )
-    nets = parallel(workers)(
+    nets = parallel(workers, settings.members)(
         delayed(_descend)(scaled, table, mine / mine.sum(), settings, member) for member, mine in enumerate(odds)
     )
     layers = tuple(np.stack(parts) for parts in zip(*nets, strict=True))

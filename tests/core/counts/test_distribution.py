@@ -65,7 +65,7 @@ def test_what_is_written_is_read_without_shots_or_bits_too(shots, n_bits):
         ({"counts": {"0": 3}, "n_bits": 0}, "counts of 0 bits must be shots of the key ''; got"),
         ({"counts": 3, "n_bits": 0}, "counts of 0 bits must be shots of the key ''; got 3"),
         ({"counts": {"": -1}, "n_bits": 0}, "weights must be finite and not negative; got -1"),
-        ({"counts": {}}, "n_bits must be a whole number of at least 0; got None"),
+        ({"counts": {}}, "n_bits must be a whole number from 0 to 100000; got None"),
         ({"counts": {"0": 3}, "n_bits": 1, "version": 2}, "must have the version 1, which this qcluster reads; got 2"),
         ({"counts": {"0": 3}, "n_bits": 1, "version": None}, "must have the version 1, .* got None"),
     ],

@@ -70,7 +70,7 @@ def test_results_of_backends_are_read_with_their_width(simulator, memory):
         ({"counts": {"0x3": 3}, "n_bits": 1}, r"keys must lie in 0\.\.2\*\*1 - 1 for 1 bit; got '0x3'"),
         ({"counts": {"011": 3}, "n_bits": 5}, "keys must have 5 bits; got '011' with 3"),
         ({"counts": {"0x3": 3}, "n_bits": 5, "num_bits": 4}, "num_bits and n_bits must be one number; got 4 and 5"),
-        ({"counts": {"0x3": 3}, "n_bits": "5"}, "the number of bits must be a whole number of at least 1; got '5'"),
+        ({"counts": {"0x3": 3}, "n_bits": "5"}, "the number of bits must be a whole number from 1 to 100000; got '5'"),
         ({"counts": {}, "n_bits": 5}, "counts must hold at least one bitstring"),
     ],
 )

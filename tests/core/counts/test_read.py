@@ -283,7 +283,7 @@ def test_unequal_bytes_are_refused():
 
 @pytest.mark.parametrize("wrong", [0, -1, 4.0, "4", True])
 def test_a_width_is_a_whole_number(wrong):
-    with pytest.raises(ValueError, match=f"num_bits must be a whole number of at least 1; got {wrong!r}"):
+    with pytest.raises(ValueError, match=f"num_bits must be a whole number from 1 to 100000; got {wrong!r}"):
         Distribution.of({"0x1": 3}, num_bits=wrong)
 
 
@@ -372,3 +372,28 @@ def test_parameter_sets_that_are_pooled_are_counted(shape):
 def test_what_has_counts_within_reach_is_told_how(source, cure):
     with pytest.raises(TypeError, match=f"got a SimpleNamespace: {cure}"):
         Distribution.of(source)
+
+
+@pytest.mark.parametrize("n_bits", [100_001, 10**9, 10**30])
+@pytest.mark.parametrize(
+    "stated",
+    [
+        lambda n: ({"0x1": 3}, n),
+        lambda n: (["0x1", "0x3"], n),
+        lambda n: (Counts({"1": 3}), n),
+        lambda n: ({"counts": {"0x1": 3}, "n_bits": n}, None),
+        lambda n: ({"results": [{"data": {"c": {"samples": ["0x3"], "num_bits": n}}}]}, None),
+        lambda n: ({"counts": {"0x1": 3}, "header": {"creg_sizes": [["c", n]]}}, None),
+        lambda n: ({"format": "qcluster-distribution", "version": 1, "counts": {}, "n_bits": n}, None),
+    ],
+)
+def test_more_bits_than_any_machine_has_are_refused(stated, n_bits):
+    """They were an OverflowError, or took minutes and gigabytes."""
+    source, num_bits = stated(n_bits)
+    with pytest.raises(ValueError, match=f"bits must be a whole number from . to 100000; got {n_bits}"):
+        Distribution.of(source, num_bits=num_bits)
+
+
+def test_a_marginal_of_endless_bits_is_refused():
+    with pytest.raises(ValueError, match=r"bits must lie in 0\.\.1; got 2"):
+        Distribution.of({"01": 3}).marginal(range(10**30))
