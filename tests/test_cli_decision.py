@@ -127,6 +127,6 @@ def test_parts_that_a_command_does_not_ask_for_are_named(tmp_path):
     assert (tmp_path / "out" / "records-dropped.npz").exists()
     call(*build, "--full", 20, "--wide", 0, "--sharp", 1)
     said = call(*build, *none).output.replace("\n", " ")
-    assert "holds 5 parts that this command does not ask for (faint-0000000.npz, full-0000000.npz, records-dr" in said
+    assert "holds 6 parts that this command does not ask for (faint-0000000.npz, full-0000000.npz, near-on-" in said
     (tmp_path / "out" / "records-dropped.npz").unlink()
     assert "records-dropped" not in call(*build, *none).output
