@@ -203,7 +203,8 @@ def _fit_allowed(seen: _Seen) -> _Fit:
 def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     """Return the few strings that replace Richardson-Lucy's answer, or None; and whether they certainly are the output.
 
-    They are certain if they explain the counts under the measured noise, or are clear without that: see `_clear`.
+    They are certain if they explain the counts under the measured noise, or are clear without that: see `_clear`. Up to
+    12 bits they are not if lighter strings, below a step in weight, are needed to explain the counts.
     """
     order = seen.by_probability(fit.ideal)[: _MOST + 1]
     heights, bootstrap = fit.ideal[seen.rows[order]], _Bootstrap(fit.kernel, seen)
@@ -212,16 +213,17 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     unexplained = fit.deviance > bootstrap.usual(fit.ideal, fit.cells, refit=True)
     if not unexplained:
         few = max(_weighed(fit, seen, order[:most], _ALL_NOISE), key=attrgetter("net_log_likelihood"))
-        beyond, cells = _deviance_and_cells(fit.kernel, few.ideal, seen.histogram)
-        if beyond > bootstrap.usual(few.ideal, cells, refit=False) or _broader_output_is_likelier(few, seen):
+        if not bootstrap.explains(few) or _broader_output_is_likelier(few, seen):
             few = None
     k = _above_step(heights, seen.counts.shots, most)
-    tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above: noise
+    tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above
     stepped = k > 0 and (unexplained or tail or (few is None and not fit.kernel.index.exact))
     if stepped:
         (few,) = _weighed(fit, seen, order[:k], None, lengths=())
     if few is None or noise_ratio(few.fidelity(seen.histogram), seen.noise.survival) > MOST_NOISE:
         return None, False
+    if stepped and tail and seen.counts.n_bits <= WIDEST and not bootstrap.explains(few):
+        return few, False  # the strings below the step are noise that differs, or output
     return few, not (unexplained or stepped) or _clear(few.weights, float(fit.ideal[few.strings].sum()))
 
 
@@ -287,13 +289,18 @@ class _Bootstrap:
     the measured one, at the scale in use."""
 
     def __init__(self, kernel: Kernel, seen: _Seen) -> None:
-        self.kernel, self.shots = kernel, max(1, round(seen.counts.shots))
+        self.kernel, self.histogram, self.shots = kernel, seen.histogram, max(1, round(seen.counts.shots))
         self.rng = np.random.default_rng(_SEED)
         error = kernel.patterns
         n_draws = _DRAWS if kernel.index.n_index <= _NARROW else _DRAWS_WIDE
         patterns = self.rng.multinomial(max(1, round(seen.noise.shots)), error / error.sum(), size=n_draws)
         # Kernels that other references would measure if the measured kernel were the truth.
         self.others = [kernel_of(kernel.index, drawn) for drawn in patterns.astype(np.float64)]
+
+    def explains(self, few: FewStrings) -> bool:
+        """Return whether shot noise accounts for the deviance of the counts from these strings."""
+        beyond, cells = _deviance_and_cells(self.kernel, few.ideal, self.histogram)
+        return beyond <= self.usual(few.ideal, cells, refit=False)
 
     def usual(self, ideal: Floats, cells: float, *, refit: bool) -> float:
         """Return the largest deviance that shot noise accounts for if the output is `ideal`; `refit` fits each draw."""
