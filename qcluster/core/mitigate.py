@@ -9,7 +9,7 @@ import numpy as np
 
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
 from qcluster.core.arithmetic import default_errstate
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, are_whole
 from qcluster.core.counts.read import notes_on
 from qcluster.core.decision.gate import Gate, check_gates
 from qcluster.core.lockstep import Stepwise, run_all, run_one
@@ -133,6 +133,8 @@ def _with_remarks(fixed: Mitigation, counts: Any, noise: Any, method: str | None
     if noise is None and (method is None or kind_of(known) in KINDS):
         reference = noise_of_run(counts, "measured")  # its rates are in the fault patterns
     remarks = notes_on(counts)
+    if fixed.applied and not are_whole(fixed.raw.weights):
+        remarks.append("the counts are not whole numbers: are they raw, not mitigated?")
     if reference is not None and fixed.method != "measured":  # that method reports doubts itself
         remarks = [*((reference.refusal,) if reference.refusal else reference.doubts), *remarks]
     return replace(fixed, reason="; ".join([fixed.reason, *remarks])) if remarks else fixed

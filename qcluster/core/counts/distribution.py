@@ -358,18 +358,29 @@ def read_with_width(source: Any, n_bits: int) -> Distribution:
         return Distribution.of(source)  # if this fails too, its message does not depend on n_bits
 
 
-def are_probabilities(d: Distribution) -> bool:
-    """Return whether the weights of several strings sum to 1 or less, so that they cannot be shots."""
-    return d.shots <= 1 + 1e-6 and d.n_outcomes > 1
+def no_shots(d: Distribution) -> str:
+    """Say why the weights cannot be shots; empty if they can. Probabilities, percentages, and mitigated counts may have
+    less than one for each string.
+
+    Example:
+        >>> no_shots(Distribution.of({"00": 0.75, "11": 0.25})), no_shots(Distribution.of({"00": 3, "11": 1}))
+        ('weights that sum to 1 for 2 strings, less than one shot each', '')
+    """
+    if d.shots >= (1 - 1e-6) * d.n_outcomes:
+        return ""
+    return f"weights that sum to {d.shots:.6g} for {plural(d.n_outcomes, 'string')}, less than one shot each"
 
 
 def check_shots(d: Distribution, name: str) -> None:
-    """Raise ValueError if these are probabilities, where `name` must be counts of shots; see `are_probabilities`."""
-    if are_probabilities(d):
-        raise ValueError(
-            f"{name} must be counts of shots; got weights that sum to 1, as probabilities do: multiply them by the "
-            "shots they come from"
-        )
+    """Raise ValueError if the weights cannot be shots, where `name` must be counts of shots; see `no_shots`."""
+    if wrong := no_shots(d):
+        cure = "multiply probabilities by the shots they come from"
+        raise ValueError(f"{name} must be counts of shots; got {wrong}: {cure}")
+
+
+def are_whole(weights: Floats) -> bool:
+    """Return whether weights are whole numbers, as those of raw counts are, up to rounding errors."""
+    return bool(np.allclose(weights, np.round(weights), rtol=1e-9, atol=1e-9))
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, unpack, weight_of_ones
-from qcluster.core.counts.distribution import Distribution, are_probabilities
+from qcluster.core.counts.distribution import Distribution, no_shots
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import (
     DENSE,
@@ -29,8 +29,8 @@ from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import distance_from_uniform
 from qcluster.core.words import plural
 
-NO_SHOTS = "weights that sum to 1 are probabilities; only counts of shots can be mitigated"
-"""Why counts are left whose shots are unknown."""
+ONLY_SHOTS = "only counts of shots can be mitigated"
+"""Why weights are left that cannot be shots."""
 STRUCTURE = 4.0
 """Distance from uniform noise, in standard deviations, from which candidates are computed. Shot noise alone gets there
 in about one set of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred;
@@ -146,8 +146,8 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     uniform noise (`distance_from_uniform`), 0 if that was not computed."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
-    if are_probabilities(d):
-        return NO_SHOTS, 0.0
+    if wrong := no_shots(d):
+        return f"{wrong}; {ONLY_SHOTS}", 0.0
     if d.shots < _FEWEST:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)

@@ -18,10 +18,10 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
-from qcluster.core.counts.distribution import Distribution, are_probabilities
+from qcluster.core.counts.distribution import Distribution, no_shots
 from qcluster.core.decision.candidates import WIDEST
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.decision.decide import NO_SHOTS, distributed, strings_explain, unchanged
+from qcluster.core.decision.decide import ONLY_SHOTS, distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import CONCENTRATIONS, Redrawn, posterior, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -102,16 +102,16 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
-    if are_probabilities(counts):
-        return left(counts, "measured", NO_SHOTS, noise.rates)
+    if wrong := no_shots(counts):
+        return left(counts, "measured", f"{wrong}; {ONLY_SHOTS}", noise.rates)
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
-    few, certain = _few_strings(fit, seen) if noise.clear else (None, False)
+    few, cut, certain = _few_strings(fit, seen) if noise.clear else (None, False, False)
     if (other := instead(few if certain else None)) is not None:
         return other
     remarks = _remarks(noise, fit)
     if few is not None and expect != "dense":
-        return _sparse_answer(seen, few, remarks)
+        return _sparse_answer(seen, few, cut, remarks)
     if not noise.clear:
         why = "the reference is drowned in noise"
     elif guard and counts.n_bits <= WIDEST:
@@ -200,11 +200,12 @@ def _fit_allowed(seen: _Seen) -> _Fit:
     return next(fit for fit in fits if fit.deviance <= least + slack + 3 * np.sqrt(2 * max(fit.cells, 4.0)))
 
 
-def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
-    """Return the few strings that replace Richardson-Lucy's answer, or None; and whether they certainly are the output.
+def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool, bool]:
+    """Return the few strings that replace Richardson-Lucy's answer, or None; whether they were cut off from others at a
+    step in weight, so that they do not explain the counts; and whether they certainly are the output.
 
-    They are certain if they explain the counts under the measured noise, or are clear without that: see `_clear`. Up to
-    12 bits they are not if lighter strings, below a step in weight, are needed to explain the counts.
+    They are certain if they were not cut off, or are clear without the others: see `_clear`. Up to 12 bits they are not
+    if the others, which may be output or noise, are needed to explain the counts.
     """
     order = seen.by_probability(fit.ideal)[: _MOST + 1]
     heights, bootstrap = fit.ideal[seen.rows[order]], _Bootstrap(fit.kernel, seen)
@@ -217,14 +218,14 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
             few = None
     k = _above_step(heights, seen.counts.shots, most)
     tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above
-    stepped = k > 0 and (unexplained or tail or (few is None and not fit.kernel.index.exact))
-    if stepped:
+    cut = k > 0 and (unexplained or tail or (few is None and not fit.kernel.index.exact))
+    if cut:
         (few,) = _weighed(fit, seen, order[:k], None, lengths=())
     if few is None or noise_ratio(few.fidelity(seen.histogram), seen.noise.survival) > MOST_NOISE:
-        return None, False
-    if stepped and tail and seen.counts.n_bits <= WIDEST and not bootstrap.explains(few):
-        return few, False  # the strings below the step are noise that differs, or output
-    return few, not (unexplained or stepped) or _clear(few.weights, float(fit.ideal[few.strings].sum()))
+        return None, False, False
+    if cut and tail and seen.counts.n_bits <= WIDEST and not bootstrap.explains(few):
+        return few, True, False
+    return few, cut, not cut or _clear(few.weights, float(fit.ideal[few.strings].sum()))
 
 
 def _broader_output_is_likelier(few: FewStrings, seen: _Seen) -> bool:
@@ -331,11 +332,15 @@ def _remarks(noise: MeasuredNoise, fit: _Fit) -> str:
     return "; ".join([*words, *noise.doubts])
 
 
-def _sparse_answer(seen: _Seen, few: FewStrings, remarks: str) -> Mitigation:
+def _sparse_answer(seen: _Seen, few: FewStrings, cut: bool, remarks: str) -> Mitigation:
     bits = unpack(few.words, seen.counts.n_bits)
-    reason = f"{strings_explain(len(few.weights), ' seen through the measured noise')} the counts; {remarks}"
+    if cut:
+        strings = "1 string stands" if len(few.weights) == 1 else f"{len(few.weights)} strings stand"
+        words = f"{strings} out; the rest, which the measured noise does not explain, is taken for noise"
+    else:
+        words = f"{strings_explain(len(few.weights), ' seen through the measured noise')} the counts"
     answer = Distribution(bits, few.weights * seen.counts.shots)
-    return _answer(seen, answer, reason, few.response(seen.rows, seen.counts.weights), bits, few.weights)
+    return _answer(seen, answer, f"{words}; {remarks}", few.response(seen.rows, seen.counts.weights), bits, few.weights)
 
 
 def _broad_answer(seen: _Seen, ideal: Floats, redrawn: Redrawn, remarks: str) -> Mitigation:

@@ -14,7 +14,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution, check_shots, read_with_width
+from qcluster.core.counts.distribution import Distribution, are_whole, check_shots, read_with_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.faults import GATE, FaultMasks
 from qcluster.core.noise.kernel import Kernel, learn_rates
@@ -173,8 +173,7 @@ class MeasuredNoise(Frozen):
             )
         if self.shots < _FEW_SHOTS:
             doubts.append(f"the reference has only {plural(self.shots, 'shot')}")
-        weights = self.reference_counts.weights
-        if not np.allclose(weights, np.round(weights), rtol=1e-9, atol=1e-9):
+        if not are_whole(self.reference_counts.weights):
             doubts.append("the reference's counts are not whole numbers: are they raw, not mitigated?")
         return tuple(doubts)
 

@@ -65,6 +65,7 @@ def test_few_strings_come_back(ideal):
     assert qc.metrics.hellinger_fidelity(counts, ideal) < 0.75
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > 0.99
     assert fixed.method == "measured"
+    assert fixed.reason.startswith(f"{ideal.n_outcomes} strings seen through the measured noise explain the counts")
     assert fixed.distribution.shots == counts.shots
     assert fixed.rates.shape == (ideal.n_bits, 2)
 
@@ -167,6 +168,8 @@ def test_strings_come_back_where_faults_flip_other_bits_than_in_the_reference():
     counts = qc.Distribution(sent ^ both, np.ones(shots))
     fixed = qc.mitigate(counts, noise=qc.MeasuredNoise(reference, expected))
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ghz(n)) > 0.99
+    said = "2 strings stand out; the rest, which the measured noise does not explain, is taken for noise; the reference"
+    assert fixed.reason.startswith(said), "it said that the two strings explain the counts"
 
 
 def test_one_heavy_string_of_many_is_not_taken_for_all_of_them():
@@ -217,12 +220,13 @@ def test_a_noiseless_reference_changes_nothing():
     assert qc.metrics.hellinger_fidelity(fixed.distribution, fixed.raw) > 0.999
 
 
-def test_probabilities_are_no_counts():
-    """As one shot they would fit any broad output: the fidelity would fall."""
+@pytest.mark.parametrize("total", [1, 60])
+def test_probabilities_are_no_counts(total):
+    """As so few shots they would fit any broad output: the fidelity would fall."""
     weights = np.random.default_rng(2).exponential(size=64)
     counts, noise = measured(qc.Distribution(index_bits(np.arange(64), 6), weights))
     assert qc.mitigate(counts, noise=noise).applied
-    fixed = qc.mitigate(counts.to_probs(), noise=noise)
+    fixed = qc.mitigate({string: total * share for string, share in counts.to_probs().items()}, noise=noise)
     assert not fixed.applied
     assert "only counts of shots can be mitigated" in fixed.reason
 
