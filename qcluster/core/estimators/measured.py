@@ -81,7 +81,7 @@ def mitigate_measured(
         guard: False deconvolves broad outputs without a decision.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
         instead: returns another answer, or None. It gets the few strings that certainly are the output, by the measured
-            noise alone (see `_clear`); None if there are none.
+            noise alone (see `_few_strings`); None if there are none.
 
     Returns:
         The answer, with doubts about the reference in its reason. Its rates are the share of the reference's shots in
@@ -106,9 +106,8 @@ def mitigate_measured(
         return left(counts, "measured", f"{wrong}; {ONLY_SHOTS}", noise.rates)
     seen = _Seen(counts, noise)
     fit = _fit_allowed(seen)
-    few, cut = _few_strings(fit, seen) if noise.clear else (None, False)
-    certain = few if few is not None and (not cut or _clear(few.weights, float(fit.ideal[few.strings].sum()))) else None
-    if (other := instead(certain)) is not None:
+    few, cut, certain = _few_strings(fit, seen) if noise.clear else (None, False, False)
+    if (other := instead(few if certain else None)) is not None:
         return other
     remarks = _remarks(noise, fit)
     if few is not None and expect != "dense":
@@ -201,9 +200,13 @@ def _fit_allowed(seen: _Seen) -> _Fit:
     return next(fit for fit in fits if fit.deviance <= least + slack + 3 * np.sqrt(2 * max(fit.cells, 4.0)))
 
 
-def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
-    """Return the few strings that replace Richardson-Lucy's answer, or None; and whether they were cut off from others
-    at a step in weight, so that they do not explain the counts."""
+def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool, bool]:
+    """Return the few strings that replace Richardson-Lucy's answer, or None; whether they were cut off from others at a
+    step in weight, so that they do not explain the counts; and whether they certainly are the output.
+
+    They are certain if they were not cut off, or are clear without the others: see `_clear`. Up to 12 bits they are not
+    if the others, which may be output or noise, are needed to explain the counts.
+    """
     order = seen.by_probability(fit.ideal)[: _MOST + 1]
     heights, bootstrap = fit.ideal[seen.rows[order]], _Bootstrap(fit.kernel, seen)
     most = int(min(_MOST, max(4.0, 2.0**seen.counts.n_bits / 4), len(order)))
@@ -211,17 +214,18 @@ def _few_strings(fit: _Fit, seen: _Seen) -> tuple[FewStrings | None, bool]:
     unexplained = fit.deviance > bootstrap.usual(fit.ideal, fit.cells, refit=True)
     if not unexplained:
         few = max(_weighed(fit, seen, order[:most], _ALL_NOISE), key=attrgetter("net_log_likelihood"))
-        beyond, cells = _deviance_and_cells(fit.kernel, few.ideal, seen.histogram)
-        if beyond > bootstrap.usual(few.ideal, cells, refit=False) or _broader_output_is_likelier(few, seen):
+        if not bootstrap.explains(few) or _broader_output_is_likelier(few, seen):
             few = None
     k = _above_step(heights, seen.counts.shots, most)
-    tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above: noise
+    tail = few is not None and 2 * k <= len(few.weights)  # at least as many strings below the step as above
     cut = k > 0 and (unexplained or tail or (few is None and not fit.kernel.index.exact))
     if cut:
         (few,) = _weighed(fit, seen, order[:k], None, lengths=())
     if few is None or noise_ratio(few.fidelity(seen.histogram), seen.noise.survival) > MOST_NOISE:
-        return None, False
-    return few, cut
+        return None, False, False
+    if cut and tail and seen.counts.n_bits <= WIDEST and not bootstrap.explains(few):
+        return few, True, False
+    return few, cut, not cut or _clear(few.weights, float(fit.ideal[few.strings].sum()))
 
 
 def _broader_output_is_likelier(few: FewStrings, seen: _Seen) -> bool:
@@ -286,13 +290,18 @@ class _Bootstrap:
     the measured one, at the scale in use."""
 
     def __init__(self, kernel: Kernel, seen: _Seen) -> None:
-        self.kernel, self.shots = kernel, max(1, round(seen.counts.shots))
+        self.kernel, self.histogram, self.shots = kernel, seen.histogram, max(1, round(seen.counts.shots))
         self.rng = np.random.default_rng(_SEED)
         error = kernel.patterns
         n_draws = _DRAWS if kernel.index.n_index <= _NARROW else _DRAWS_WIDE
         patterns = self.rng.multinomial(max(1, round(seen.noise.shots)), error / error.sum(), size=n_draws)
         # Kernels that other references would measure if the measured kernel were the truth.
         self.others = [kernel_of(kernel.index, drawn) for drawn in patterns.astype(np.float64)]
+
+    def explains(self, few: FewStrings) -> bool:
+        """Return whether shot noise accounts for the deviance of the counts from these strings."""
+        beyond, cells = _deviance_and_cells(self.kernel, few.ideal, self.histogram)
+        return beyond <= self.usual(few.ideal, cells, refit=False)
 
     def usual(self, ideal: Floats, cells: float, *, refit: bool) -> float:
         """Return the largest deviance that shot noise accounts for if the output is `ideal`; `refit` fits each draw."""

@@ -9,7 +9,7 @@ import pytest
 import qcluster as qc
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.estimators.measured import _above_step, _clear
+from qcluster.core.estimators.measured import _above_step, _clear, mitigate_measured
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import walsh
@@ -184,6 +184,21 @@ def test_one_heavy_string_of_many_is_not_taken_for_all_of_them():
     reference = qc.Distribution(flips(shots, patterns, rates, rng), np.ones(shots))
     fixed = qc.mitigate(counts, noise=qc.MeasuredNoise(reference, "0" * n))
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_string_that_explains_the_counts_only_with_lighter_ones_is_not_certain(seed):
+    """Small rotations, under noise that the reference shows to be weaker: the faults of the circuit decide."""
+    ideal = qc.Distribution(index_bits(np.arange(4), 2), np.kron([0.982, 0.018], [0.992, 0.008]))
+    certain = []
+    mitigate_measured(*measured(ideal, total=0.01, seed=seed), instead=certain.append)
+    assert certain == [None]
+
+
+def test_a_string_that_explains_the_counts_alone_is_certain():
+    certain = []
+    mitigate_measured(*measured(qc.Distribution.of({"010": 1}), total=0.1), instead=certain.append)
+    assert len(certain[0].weights) == 1
 
 
 def test_patterns_never_seen_get_the_probability_of_the_faults_that_make_them_up():
