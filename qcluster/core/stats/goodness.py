@@ -61,32 +61,6 @@ def distance_from_uniform(bits: Bits, shots: Floats) -> float:
     return float(max(statistics))
 
 
-def explained_by_one_string(bits: Bits, shots: Floats) -> float:
-    """Return the share of the correlations of pairs of bits that one string explains, 0 to 1.
-
-    If every shot reads the same string and flips its bits independently, in some shots more of them than in others,
-    then the mean sign of a pair of bits is proportional to the product of their means. The share is the squared cosine
-    of the two, over all pairs, less what shot noise adds to the former. It is 1 if no bits are correlated.
-
-    Args:
-        bits: ``(n_outcomes, n_bits) bool``, distinct strings.
-        shots: ``(n_outcomes,)``.
-
-    Example:
-        >>> bits = np.random.default_rng(0).random((2000, 40)) < 0.4
-        >>> twice = np.repeat(bits[:, :20], 2, axis=1)
-        >>> explained_by_one_string(bits, np.ones(2000)) > 0.9, explained_by_one_string(twice, np.ones(2000)) < 0.2
-        (True, True)
-    """
-    n_bits, total = bits.shape[1], float(shots.sum())
-    mean, gram = _correlations(bits, shots)
-    upper = upper_triangle(n_bits)
-    pairs, products = gram[upper] / total, np.outer(mean, mean)[upper] / total**2
-    squares = float(pairs @ pairs) - len(pairs) / total
-    explained = float(pairs @ products) ** 2
-    return 1.0 if squares <= 0 else min(1.0, explained / (squares * max(float(products @ products), 1e-300)))
-
-
 def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
     """Return the sums over shots of the signs of all bits, ``(n,)``, and of the products of pairs, ``(n, n)``.
 
