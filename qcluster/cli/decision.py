@@ -92,7 +92,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight given to recorded sets.")] = 0.45,
     harm: Annotated[float, typer.Option(min=0, help="Extra weight of a loss, relative to an equal gain.")] = 14.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 64,
     missed: Annotated[
         int, typer.Option(min=0, max=7, help="Number of the eight networks that are not shown a given family.")
     ] = 2,

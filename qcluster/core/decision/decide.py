@@ -26,7 +26,7 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import Stepwise, run_one
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
-from qcluster.core.stats.goodness import distance_from_uniform
+from qcluster.core.stats.goodness import distance_from_uniform, sums_of_signs
 from qcluster.core.words import plural
 
 ONLY_SHOTS = "only counts of shots can be mitigated"
@@ -93,6 +93,8 @@ def decide_steps(
     inputs = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
     weigh = gate or shipped(wide=candidates.counts is None)
     weights, confidence = weigh(inputs, candidates.present, candidates.gram)
+    if candidates.counts is None and _shows_no_string(d):
+        weights[[RAW, STRING]] = weights[RAW] + weights[STRING], 0.0
     share = float(1 - weights[[*candidates.kept]].sum())
     fit = candidates.fit
     root = weights @ candidates.roots
@@ -152,6 +154,24 @@ def screened(d: Distribution) -> tuple[str | None, float]:
         return f"{plural(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = distance_from_uniform(d.bits, d.weights)
     return ("the counts cannot be told from uniform noise" if structure < STRUCTURE else None), structure
+
+
+def _shows_no_string(d: Distribution) -> bool:
+    """Return whether nothing in counts singles out a string: none is read more than twice, as also happens by chance
+    to the strings of a broad output, no bit is 1 in more or fewer than half of the shots, up to shot noise, and no
+    string and its complement explain most of the correlations of the bits.
+
+    The gate cannot learn this: where hardly any string is read twice, the fidelity by which it is trained is near 0 for
+    every answer.
+    """
+    if d.weights.max() > 2:
+        return False
+    sums, pairs = sums_of_signs(d.bits, d.weights)
+    if np.abs(sums).max() >= STRUCTURE * math.sqrt(d.shots):
+        return False
+    np.fill_diagonal(pairs, 0.0)
+    noise = d.n_bits * (d.n_bits - 1) * d.shots  # of the sum of squares
+    return bool(np.linalg.eigvalsh(pairs)[-1] ** 2 < ((pairs**2).sum() - noise) / 2)
 
 
 def name_heaviest(weights: Floats, first_dense: int, phrase: Callable[[int], str], kept: tuple[int, ...]) -> str:

@@ -55,13 +55,13 @@ def distance_from_uniform(bits: Bits, shots: Floats) -> float:
     expected = 0.5 * total * (total - 1) * 2.0**-n_bits
     equal = 0.5 * float(shots @ (shots - 1))
     statistics = [(equal - expected) / np.sqrt(expected + 1)]
-    mean, gram = _correlations(bits, shots)
+    mean, gram = sums_of_signs(bits, shots)
     squares = mean**2 / total, gram[upper_triangle(n_bits)] ** 2 / total
     statistics += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
     return float(max(statistics))
 
 
-def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
+def sums_of_signs(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
     """Return the sums over shots of the signs of all bits, ``(n,)``, and of the products of pairs, ``(n, n)``.
 
     Whole shots are counted in single precision, which is exact up to 2^24 of them and twice as fast. Most strings of

@@ -40,7 +40,7 @@ class Training:
     missed: int = 2
     """How many networks never see a given family of ideals: where networks disagree, an output is unlike those in
     training. At least one network sees each family."""
-    epochs: int = 45
+    epochs: int = 64
     """Passes over the table, at least 1."""
     batch: int = 512
     """Rows in each step, at least 1."""

@@ -104,6 +104,33 @@ def test_uniform_noise_is_left_as_it_is(n):
     assert fixed.distribution == fixed.raw
 
 
+def blocks_of_four(rng: np.random.Generator) -> np.ndarray:
+    """25 GHZ states of four qubits each."""
+    return np.repeat(rng.random((4096, 25)) < 0.5, 4, axis=1)
+
+
+def domain_walls(rng: np.random.Generator) -> np.ndarray:
+    """A chain of 40 spins after a fast quench: a wall between one in five neighbours."""
+    return np.cumsum(np.hstack([rng.random((4096, 1)) < 0.5, rng.random((4096, 39)) < 0.2]), axis=1) % 2 == 1
+
+
+@pytest.mark.parametrize("draw", [blocks_of_four, domain_walls])
+@pytest.mark.parametrize("decay", [0.01, 0.04])
+def test_one_string_does_not_stand_for_thousands(draw, decay):
+    """The fidelity, about 0 for any answer, cannot tell; the correlations of the bits can."""
+    rng = np.random.default_rng(1)
+    sent = draw(rng)
+    seen = Distribution(rng.random(sent.shape) < np.where(sent, 1 - decay, 0.01), np.ones(len(sent)))
+    answer = qc.mitigate(seen).distribution
+
+    def correlations(d: Distribution) -> np.ndarray:
+        signs = 1.0 - 2.0 * d.bits
+        return np.asarray(signs.T @ (signs * d.probabilities[:, None]))
+
+    error = correlations(answer) - correlations(Distribution(sent, np.ones(len(sent))))
+    assert np.sqrt((error**2).mean()) < 0.05
+
+
 @settings(max_examples=25)
 @given(counts(min_bits=2, max_bits=7, max_strings=40), st.randoms(use_true_random=False))
 def test_renaming_qubits_renames_the_answer(given_counts, random):
