@@ -120,9 +120,8 @@ def harmed(condition: str, digits: int = 1) -> tuple[str, str]:
 
 def circuits_outside() -> Iterator[str]:
     (before, after), (_, lucy) = (outside(method, "right") for method in ("mitigate(run)", "richardson_lucy"))
-    assert short(after.mean()) == short(lucy.mean())
     assert (after - before).min() > -0.005
-    yield short(after.mean())
+    yield from (short(after.mean()), short(lucy.mean()))
     yield whole(float(np.mean(lucy < before - 0.02)))
     yield short(after[before > 0.93].mean())
     others = [outside("mitigate(run)", told) for told in WRONG]
@@ -278,7 +277,7 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ),
     circuits_outside: (
         "circuit.md",
-        """Under the right one it has #, as Richardson-Lucy does, with no run harmed and none worse by more than .005,
+        """Under the right one it has # (Richardson-Lucy #), with no run harmed and none worse by more than .005,
         while Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad, # %
         of the runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
     ),
