@@ -103,9 +103,9 @@ class FaultMasks(Frozen):
         P(0|1): errors above these shares, by more than four standard errors, are reduced to that limit.
 
         Example:
-            >>> masks = FaultMasks(1, np.array([[1]]), np.array([0.01]), np.array([0]), np.array([[0.5, 0.5]]))
+            >>> masks = FaultMasks(1, np.array([[1]]), np.array([0.01]), np.array([0]), np.array([[0.4, 0.4]]))
             >>> masks.allowed_by(Distribution.of({"0": 9900, "1": 100})).readout.round(3).tolist()
-            [[0.014, 0.5]]
+            [[0.014, 0.4]]
         """
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         most = np.stack([ones, 1 - ones], axis=1)
