@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.checks import check_flag, check_real, check_whole, real_array
-from qcluster.core.counts.bits import Words, pack, unique_words
+from qcluster.core.counts.bits import Words, pack, unique_words, weight_of_ones
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.words import plural
@@ -17,6 +18,8 @@ KINDS = ("gate", "idle", "readout", "crosstalk")
 """Sources of flip patterns; `FaultMasks.kind` holds indices into this tuple."""
 
 GATE, IDLE, READOUT, CROSSTALK = range(4)
+_SURE = 4.0
+"""Standard errors beyond which counts refute a readout error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,22 @@ class FaultMasks(Frozen):
         """Return a copy with all rates multiplied by a factor; readout errors are bounded, see `scaled_readout`."""
         factor = check_real("factor", factor, 0)
         return replace(self, rates=self.rates * factor, readout=scaled_readout(self.readout, factor))
+
+    def allowed_by(self, d: Distribution) -> "FaultMasks":
+        """Return a copy whose readout errors are not larger than counts allow.
+
+        Whatever the output of the circuit, a bit reads 1 in a share of at least P(1|0), and 0 in a share of at least
+        P(0|1): errors above these shares, by more than four standard errors, are reduced to that limit.
+
+        Example:
+            >>> masks = FaultMasks(1, np.array([[1]]), np.array([0.01]), np.array([0]), np.array([[0.4, 0.4]]))
+            >>> masks.allowed_by(Distribution.of({"0": 9900, "1": 100})).readout.round(3).tolist()
+            [[0.014, 0.4]]
+        """
+        ones = weight_of_ones(d.bits, d.weights) / d.shots
+        most = np.stack([ones, 1 - ones], axis=1)
+        most += _SURE * np.sqrt(np.maximum(ones * (1 - ones), 1 / d.shots) / d.shots)[:, None]
+        return replace(self, readout=np.minimum(self.readout, most)) if (self.readout > most).any() else self
 
     def symmetrised(self) -> "FaultMasks":
         """Return a copy in which both readout errors of a bit have their mean, as under twirled measurements."""

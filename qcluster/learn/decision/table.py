@@ -196,8 +196,9 @@ def _row(case: Case, by_counts: Decision | None) -> tuple[Any, ...]:
         names, gathered = candidates.NAMES, candidates.gather(case.counts, case.known)
         x = features(case.counts, gathered, case.known)
     else:
-        names, gathered = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults, by_counts)
-        x = circuit_features.features(case.counts, case.faults, gathered)
+        faults = case.faults if case.faults.measured else case.faults.allowed_by(case.counts)
+        names, gathered = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, faults, by_counts)
+        x = circuit_features.features(case.counts, faults, gathered)
     words = gathered.support.words
     gram = np.zeros((len(names) + 1, len(names) + 1))
     gram[:-1, :-1] = gathered.gram

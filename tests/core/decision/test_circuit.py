@@ -294,3 +294,25 @@ def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n):
         return float(np.sqrt(answer.probabilities * ideal).sum() ** 2)
 
     assert fidelity(decide_circuit(d, faults).distribution) > fidelity(d) - 0.05, "one string reaches .25 at most"
+
+
+@pytest.mark.parametrize("published", [0.45, 0.49])
+def test_readout_errors_that_counts_refute_do_no_harm(published):
+    """A W state under true errors of 2 % fell from .90 to .02."""
+    faults = chain(5, 0.01, 0.02)
+    sent = np.zeros(32)
+    sent[1 << np.arange(5)] = 1 / 5
+    counts = counted(Kernel.of(faults).forward(sent), 4096, np.random.default_rng(1))
+    ideal = Distribution(index_bits(np.arange(32), 5), sent)
+    fit = decide_circuit(counts, replace(faults, readout=np.full((5, 2), published)))
+    assert metrics.hellinger_fidelity(fit.distribution, ideal) > metrics.hellinger_fidelity(counts, ideal) > 0.8
+
+
+def test_counts_allow_the_readout_errors_that_they_have():
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        errors = rng.uniform(0, 0.499, (6, 2)) * rng.random((6, 1))
+        faults = replace(chain(6, 0.05, 0.0), readout=errors)
+        sent = rng.dirichlet(np.full(64, rng.choice([0.02, 0.2, 1.0])))
+        counts = counted(Kernel.of(faults).forward(sent), int(rng.choice([20, 300, 50_000])), rng)
+        np.testing.assert_array_equal(faults.allowed_by(counts).readout, errors)
