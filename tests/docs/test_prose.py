@@ -127,7 +127,7 @@ def circuits_outside() -> Iterator[str]:
     others = [outside("mitigate(run)", told) for told in WRONG]
     yield from (short(pick(after[raw > 0.93].mean() for raw, after in others)) for pick in (min, max))
     yield from harmed("3 x too bad")
-    assert harmed("another's")[0] == "0.0"
+    yield harmed("another's")[0]
     yield from harmed("scattered")
 
 
@@ -280,7 +280,7 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
         "circuit.md",
         """Under the right one it has # (Richardson-Lucy #), with no run harmed and none worse by more than .005,
         while Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad, # %
-        of the runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
+        of the runs are harmed (worst: -#), under another machine's # %, and # % ... (worst: -#)""",
     ),
     todays_harm: ("circuit.md", "with today's, the gate that ships harms #, #, # and # %."),
     records_of_brussels: (
