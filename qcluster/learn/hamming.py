@@ -43,7 +43,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     n_features_in_: int
-    feature_names_in_: NDArray[np.object_]
+    feature_names_in_: NDArray[Any]
 
     def __init__(self, n_clusters: int = 2, *, radius: float | None = None, max_iter: int = 100) -> None:
         self.n_clusters = n_clusters
