@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data import write_row_by_row
-from benchmarks.decision import as_recorded, fresh, fresh_cases
+from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
 from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
@@ -102,9 +102,9 @@ def main() -> None:
     parser.add_argument("--recorded", type=float, default=RECORDED, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     options = parser.parse_args()
-    both = read_all(options.table), as_recorded(read_all(options.outside))
-    tables = [table.take(~wide_rows(table)) for table in both]
-    write_row_by_row("ablations.csv", rows(*tables, options.recorded, options.workers))
+    table, outside = (whole.take(~wide_rows(whole)) for whole in map(read_all, (options.table, options.outside)))
+    found = rows(table, outside.take(~outside.drawn), options.recorded, options.workers)
+    write_row_by_row("ablations.csv", found)
 
 
 if __name__ == "__main__":

@@ -48,11 +48,6 @@ def fresh() -> Table:
     return tabulate(fresh_cases())
 
 
-def as_recorded(table: Table) -> Table:
-    """Leave out the counts of recorded circuits that were drawn again."""
-    return table.take(~np.char.startswith(table.group, "redrawn-"))
-
-
 def rows(
     table: Table, outside: Table | None, gate: Gate, wide: Gate, recorded: float, workers: int = 1
 ) -> Iterator[tuple[str, Score]]:
@@ -69,7 +64,7 @@ def rows(
         won = float((reached[some] > raw(judged)[some]).mean())
         yield "fresh draws, by confidence", Score(f"{low:.1f}", int(some.sum()), *[np.nan, won, *[np.nan] * 4])
     if outside is not None:
-        for score in scores(as_recorded(outside), gate, wide=wide):
+        for score in scores(outside.take(~outside.drawn), gate, wide=wide):
             yield "circuits outside", score
     for score in scores(records, gate, wide=wide):
         yield "nothing", score

@@ -91,12 +91,11 @@ def _mitigate_batches(
 
     # A method that the caller registered is unknown in another process, so it is sent along.
     method = None if options.get("method") is None else find(options["method"])
-    size = min(_BATCH_SIZE, -(-len(many) // effective_n_jobs(min(workers, max(1, len(many))))))
+    pool = parallel(workers, len(many), return_as="generator")
+    size = min(_BATCH_SIZE, -(-len(many) // effective_n_jobs(pool.n_jobs)))
     batches = _batches(many, noise, size)
     try:
-        for answers in parallel(workers, len(many), return_as="generator")(
-            delayed(_mitigate_batch)(batch, method, options) for batch in batches
-        ):
+        for answers in pool(delayed(_mitigate_batch)(batch, method, options) for batch in batches):
             yield from answers
     except _BatchError as failed:
         answers, error = failed.args

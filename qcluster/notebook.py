@@ -51,9 +51,7 @@ def show_run(run: Any) -> str:
         f"{plural(profile.n_two_qubit, 'two-qubit gate')}, {plural(profile.n_bits, 'bit')}",
         "machine": f"{run.backend} ({run.method}), calibration of {run.calibration.date or 'an unknown day'}",
         "shots": f"{run.shots:,.10g} in {plural(len(run.twirl_counts), 'twirl')}",
-        "reference": "none"
-        if run.reference is None
-        else f"measured {run.reference.measured_at or run.reference.created}",
+        "reference": "none" if run.reference is None else f"measured {run.reference.time}",
         **({"notes": "; ".join(run.notes)} if run.notes else {}),
     }
     lines = "".join(

@@ -44,14 +44,15 @@ def parallel(workers: int, tasks: int, **options: Any) -> Any:
         tasks: number of tasks; joblib would also start workers that have nothing to do.
         options: options of `joblib.Parallel`.
     """
-    from joblib import Parallel
+    from joblib import Parallel, effective_n_jobs
     from joblib.parallel import get_active_backend
 
     backend, _ = get_active_backend()
     if type(backend).__name__ == "LokyBackend":
         # Joblib reuses workers as long as these arguments stay the same, so a change of folder starts new ones.
         options |= {"initializer": _begin_worker, "initargs": (os.getpid(), os.getcwd())}
-    return Parallel(n_jobs=min(workers, max(1, tasks)), **options)
+    processes = effective_n_jobs(workers) if workers == -1 else workers
+    return Parallel(n_jobs=min(processes, max(1, tasks)), **options)
 
 
 def spread(

@@ -113,6 +113,7 @@ def test_no_more_workers_start_than_there_are_tasks():
     """Joblib started all of them, and 10**30 were an OverflowError."""
     for workers in (12, 10**30):
         assert parallel(workers, 3).n_jobs == 3
+    assert parallel(-1, 1).n_jobs == 1
     assert list(qc.mitigate_many([{"0": 3}], workers=10**30)) == [qc.mitigate({"0": 3})]
 
 

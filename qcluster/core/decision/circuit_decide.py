@@ -90,7 +90,7 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
-    faults = faults if faults.measured else faults.allowed_by(d)
+    faults = faults.allowed_by(d)
     words = _Words(patterns, *(("the reference", "measured") if faults.measured else ("the calibration", "calibrated")))
     by_counts = decide(d) if candidates is None else candidates.alone
     if guard and by_counts.fit is None:  # screened out: no candidates were computed

@@ -97,7 +97,7 @@ class FaultMasks(Frozen):
         return replace(self, rates=self.rates * factor, readout=scaled_readout(self.readout, factor))
 
     def allowed_by(self, d: Distribution) -> "FaultMasks":
-        """Return a copy whose readout errors are not larger than counts allow.
+        """Return a copy whose readout errors are not larger than counts allow; measured ones are left as they are.
 
         Whatever the output of the circuit, a bit reads 1 in a share of at least P(1|0), and 0 in a share of at least
         P(0|1): errors above these shares, by more than four standard errors, are reduced to that limit.
@@ -107,6 +107,8 @@ class FaultMasks(Frozen):
             >>> masks.allowed_by(Distribution.of({"0": 9900, "1": 100})).readout.round(3).tolist()
             [[0.014, 0.4]]
         """
+        if self.measured:
+            return self
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         most = np.stack([ones, 1 - ones], axis=1)
         most += _SURE * np.sqrt(np.maximum(ones * (1 - ones), 1 / d.shots) / d.shots)[:, None]

@@ -120,9 +120,14 @@ class MeasuredReference(Frozen):
         """Cache of `learned` under other calibrations, by their identity."""
         return {}
 
+    @property
+    def time(self) -> str:
+        """Time at which it was measured or, if that is unknown, requested, in ISO 8601 format."""
+        return self.measured_at or self.created
+
     def report(self) -> ReferenceReport:
         """Compare the counts with the prediction of the calibration: a table when printed, a figure by its `plot`."""
-        title = f"reference on {self.backend}, {self.measured_at or self.created}, {plural(self.noise.shots, 'shot')}"
+        title = f"reference on {self.backend}, {self.time}, {plural(self.noise.shots, 'shot')}"
         twirls, idle = [part.twirl_counts for part in self.parts], self.method == "hardware"
         spreads = log_spreads(self._references, twirls, self.calibration, self.learned, idle=idle)
         return audit(title, self.noise, self.learned, spreads, published=not self.calibration.harmless)
@@ -134,7 +139,7 @@ class MeasuredReference(Frozen):
         A time without an offset is taken as local time.
         """
         now = (now or datetime.datetime.now(datetime.UTC)).astimezone()
-        return (now - datetime.datetime.fromisoformat(self.measured_at or self.created)).total_seconds() / 3600
+        return (now - datetime.datetime.fromisoformat(self.time)).total_seconds() / 3600
 
     def to_json(self) -> str:
         """Serialise the reference as JSON text."""
@@ -178,7 +183,7 @@ class MeasuredReference(Frozen):
     def __repr__(self) -> str:
         return (
             f"MeasuredReference({self.backend}, {plural(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
-            f"{self.measured_at or self.created})"
+            f"{self.time})"
         )
 
 

@@ -105,7 +105,7 @@ def faint(seed: int) -> Case:
         p = (1 - floor) * p + floor / len(p)
     else:
         p = ideals.parities(rng, n)
-    kind = str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
+    kind = _draw_noise_kind(rng)
     return _read(rng, p, p, noise.draw(rng, n, kind), "faint", kind, False)
 
 
@@ -158,7 +158,7 @@ def smooth(seed: int) -> Case:
     rng = np.random.default_rng([2040, seed])
     n = int(rng.integers(WIDE[0], WIDE[0] + 3))
     p = ideals.draw(rng, n, str(rng.choice(_SMOOTH)))
-    kind = str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
+    kind = _draw_noise_kind(rng)
     return _read(rng, p, p, noise.draw(rng, n, kind), "wide-smooth", "wide", False)
 
 
@@ -172,7 +172,7 @@ def turned(seed: int) -> Case:
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
     mode, chance = small_angles(rng, n, _EQUAL_ANGLES)
-    channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
+    channel = noise.draw(rng, n, _draw_noise_kind(rng))
     counts = of_shots(_read_shots(rng, mode ^ (rng.random((shots, n)) < chance), channel))
     known = draw_known(rng, channel.known)
     return Case(counts, product_of(rng, counts, mode, chance), "wide-smooth", "wide", known, False)
@@ -193,6 +193,11 @@ def plain(seed: int) -> Case:
     rates = level * np.exp(rng.normal(0, rng.choice([0, 0.2, 0.4, 0.6]), (n, 1)) + rng.normal(0, 0.1, (n, 2)))
     replaced = float(rng.uniform(0, 0.1)) * (rng.random() < 0.5)
     return _strings_read(rng, sent, weights, shots, noise.independent(np.minimum(rates, 0.45), replaced), kind, True)
+
+
+def _draw_noise_kind(rng: np.random.Generator) -> str:
+    """Draw how strong the noise is, for outputs that hardly gain by mitigation: often there is none."""
+    return str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
 
 
 def _strings_read(
@@ -256,7 +261,7 @@ def near(seed: int) -> Case:
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
     kind, mode = _draw_near(rng, n)
-    channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
+    channel = noise.draw(rng, n, _draw_noise_kind(rng))
     if kind not in _PATTERNS:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
         case = _strings_read(rng, sent, weights, shots, channel, "near", few_strings(weights, n))
@@ -282,7 +287,7 @@ def near_on_few(seed: int) -> Case:
     else:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
     p = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n).astype(float)
-    channel = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
+    channel = noise.draw(rng, n, _draw_noise_kind(rng))
     return _read(rng, p, p, channel, "near", "near", few_strings(p, n))
 
 

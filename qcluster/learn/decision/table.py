@@ -196,7 +196,7 @@ def _row(case: Case, by_counts: Decision | None) -> tuple[Any, ...]:
         names, gathered = candidates.NAMES, candidates.gather(case.counts, case.known)
         x = features(case.counts, gathered, case.known)
     else:
-        faults = case.faults if case.faults.measured else case.faults.allowed_by(case.counts)
+        faults = case.faults.allowed_by(case.counts)
         names, gathered = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, faults, by_counts)
         x = circuit_features.features(case.counts, faults, gathered)
     words = gathered.support.words
