@@ -181,7 +181,7 @@ def _show_progress(steps: Iterable["Progress"], title: str) -> int:
     first = next(steps, None)  # errors in the request are raised here, before a bar is drawn
     if first is None:
         return 0
-    with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False)) as bar:
+    with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False), saved=True) as bar:
         line = bar.add_task(title, total=None, left="")
         for step in chain([first], steps):
             remaining = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"
