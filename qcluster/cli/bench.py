@@ -140,7 +140,7 @@ def report(
     from rich.table import Table
 
     from qcluster.bench.reports.report import gain, harm, latest, short, write_report
-    from qcluster.bench.reports.summary import few_circuits, summarise
+    from qcluster.bench.reports.summary import caveats, summarise
     from qcluster.bench.store import read_scores
     from qcluster.device.storage import load_text, of_file
 
@@ -156,8 +156,8 @@ def report(
         counts = [str(getattr(summary, name) or "") for name in unscored]
         table.add_row(summary.method, str(summary.n), short(summary.mean), gain(summary), harm(summary), *counts)
     show_table(table)
-    if few := few_circuits(overall):
-        console.print(few)
+    if notes_below := caveats(overall):
+        console.print(notes_below, markup=False)
     for path in paths:
         console.print(str(path))
 
