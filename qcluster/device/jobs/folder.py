@@ -208,22 +208,21 @@ _REQUIRED = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("s
 
 @lru_cache(maxsize=1 << 15)
 def _read_event(line: bytes) -> Mapping[str, Any]:
-    """Read one line of the log. All readers share the result, since the log is read for each of a request's results."""
-    return _check_event(parse_json(line))
+    """Read one line of the log; ValueError if it is no event or lacks a key.
 
-
-def _check_event(line: Any) -> dict[str, Any]:
-    """Check one line of the log and return it; ValueError if it is no event or lacks a key."""
-    if isinstance(line, dict) and line.get("event") == "request" and isinstance(line.get("sha256"), str):
-        return line
-    if not isinstance(line, dict) or not isinstance(line.get("part"), int) or not isinstance(line.get("event"), str):
-        raise ValueError(f"a line must hold an event and its part; got {str(line)[:80]}")
+    All readers share the result, since the log is read for each of a request's results.
+    """
+    event = parse_json(line)
+    if isinstance(event, dict) and event.get("event") == "request" and isinstance(event.get("sha256"), str):
+        return event
+    if not isinstance(event, dict) or not isinstance(event.get("part"), int) or not isinstance(event.get("event"), str):
+        raise ValueError(f"a line must hold an event and its part; got {str(event)[:80]}")
     kinds = {"attempt": int, "job_id": str, "status": str, "reason": str, "sha256": str}
-    required = (*_REQUIRED.get(line["event"], ()), *(["sha256"] if "sha256" in line else []))
-    wrong = [name for name in required if not isinstance(line.get(name), kinds[name])]
+    required = (*_REQUIRED.get(event["event"], ()), *(["sha256"] if "sha256" in event else []))
+    wrong = [name for name in required if not isinstance(event.get(name), kinds[name])]
     if wrong:
-        raise ValueError(f"an event {line['event']!r} must hold its {wrong[0]}; got {str(line)[:80]}")
-    return line
+        raise ValueError(f"an event {event['event']!r} must hold its {wrong[0]}; got {str(event)[:80]}")
+    return event
 
 
 def _is_there(path: Path) -> bool:
