@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.data import write_row_by_row
 from qcluster.core.decision.candidates import NAMES
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.learn.decision import cases
+from qcluster.learn.decision import cases, clouds
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import RECORDED, Score, answers, balanced, raw, scores, wide_rows
@@ -40,6 +40,8 @@ def fresh_cases() -> Iterator[Case]:
     yield from map(cases.wide, FRESH[::5])
     yield from map(cases.near, FRESH[::5])
     yield from map(cases.near_on_few, FRESH[::5])
+    yield from map(clouds.wide, FRESH[::5])
+    yield from map(clouds.on_few, FRESH[::5])
     yield from map(cases.sharp, FRESH[::8])
 
 

@@ -68,7 +68,7 @@ RECORDED = {
     "dem-grover5": "Grover, 5 bits",
     "dem-phase_estimation6": "phase estimation, 6 bits",
 }
-KINDS = ("clean", "deep", "even", "machine", "near", "wide", "wide-near", "all")
+KINDS = ("clean", "deep", "even", "machine", "near", "clouds", "wide", "wide-near", "wide-clouds", "all")
 OUTSIDE = {
     "outside": "circuits of 22 families, on six machines",
     "programs-unseen": "random programs, on machines in the training data",

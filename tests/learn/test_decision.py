@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 from typer.testing import CliRunner
 
 from qcluster.cli.main import app
@@ -24,8 +25,9 @@ from qcluster.core.decision.gate import shipped
 from qcluster.core.lockstep import run_one
 from qcluster.core.mitigate import mitigate
 from qcluster.errors import StorageError
-from qcluster.learn.decision import cases, circuits, ideals, noise, shares
+from qcluster.learn.decision import cases, circuits, clouds, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
+from qcluster.learn.decision.ideals import bits_of
 from qcluster.learn.decision.score import answers, balanced, raw, scores, weigh, wide_rows
 from qcluster.learn.decision.table import (
     SOURCES,
@@ -122,10 +124,11 @@ def test_few_strings_are_expected_of_patterns_where_few_of_their_combinations_ho
     assert 10 < sum(found) < 50
 
 
-def test_strings_near_each_other_are_read_as_often_as_the_ideal_says(monkeypatch):
-    monkeypatch.setattr(cases, "_read_shots", lambda rng, sent, channel: sent)
-    rows = [cases.near(seed) for seed in range(60)]
-    assert all(13 <= case.counts.n_bits <= 60 and case.family == "wide-near" for case in rows)
+@pytest.mark.parametrize(("draw", "family"), [(cases.near, "wide-near"), (clouds.wide, "wide-clouds")])
+def test_strings_near_each_other_are_read_as_often_as_the_ideal_says(draw, family, monkeypatch):
+    monkeypatch.setattr(cases, "read_shots", lambda rng, sent, channel: sent)
+    rows = [draw(seed) for seed in range(80)]
+    assert all(13 <= case.counts.n_bits <= 60 and case.family == family for case in rows)
     assert 0.2 < np.mean([case.sparse for case in rows]) < 0.8
     often = [case for case in rows if case.counts.n_outcomes < 0.05 * case.counts.shots]
     assert len(often) > 15
@@ -133,17 +136,42 @@ def test_strings_near_each_other_are_read_as_often_as_the_ideal_says(monkeypatch
         assert hellinger_fidelity(case.counts, case.ideal) > 1 - case.counts.n_outcomes / case.counts.shots
 
 
-def test_strings_near_each_other_on_few_bits_come_with_their_exact_probabilities(monkeypatch):
+@pytest.mark.parametrize(("draw", "family"), [(cases.near_on_few, "near"), (clouds.on_few, "clouds")])
+def test_strings_near_each_other_on_few_bits_come_with_their_exact_probabilities(draw, family, monkeypatch):
     monkeypatch.setattr(cases.noise, "read", lambda rng, p, channel: p)
-    rows = [cases.near_on_few(seed) for seed in range(120)]
+    rows = [draw(seed) for seed in range(120)]
     assert {case.counts.n_bits for case in rows} == set(range(3, 13))
-    assert {case.family for case in rows} == {"near"}
+    assert {case.family for case in rows} == {family}
     assert 0.2 < np.mean([case.sparse for case in rows]) < 0.8
     for case in rows:
         assert hellinger_fidelity(case.counts, case.ideal) > 1 - case.ideal.n_outcomes / case.counts.shots
 
 
-@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp, cases.loose, cases.near, cases.near_on_few])
+@pytest.mark.parametrize("activity", [0.05, 1.0, 5.0])
+def test_atoms_in_a_blockade_follow_the_hard_core_lattice_gas(activity):
+    rng = np.random.default_rng(5)
+    output, strings = clouds.blockaded(rng, 6, activity), bits_of(6)
+    expected = output.probabilities(strings)
+    assert expected.sum() == pytest.approx(1)
+    assert np.count_nonzero(expected) == 21  # the Fibonacci number of six atoms
+    read = np.bincount(output.draw(100_000) @ (1 << np.arange(6)), minlength=64)
+    assert chisquare(read[expected > 0], 100_000 * expected[expected > 0]).pvalue > 1e-4
+    assert read[expected == 0].sum() == 0
+
+
+def test_a_mixture_of_products_is_drawn_as_often_as_it_says():
+    rng = np.random.default_rng(6)
+    strings, chances = rng.random((3, 5)) < 0.5, rng.uniform(0.01, 0.4, (3, 5))
+    output = clouds.products(rng, strings, np.array([0.5, 0.3, 0.2]), chances)
+    expected = output.probabilities(bits_of(5))
+    read = np.bincount(output.draw(100_000) @ (1 << np.arange(5)), minlength=32)
+    assert chisquare(read, 100_000 * expected).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [cases.full, cases.wide, cases.sharp, cases.loose, cases.near, cases.near_on_few, clouds.wide, clouds.on_few],
+)
 def test_a_seed_gives_the_same_case(draw):
     one, two = draw(7), draw(7)
     assert one.counts == two.counts

@@ -30,7 +30,7 @@ and nearly independent, just like one string with a quarter of its bits flipped,
 """
 _RATES_KNOWN, _RATES_SCATTER = 0.3, 0.4
 """Probability that flip rates are known, and standard deviation of the logarithm of their common error."""
-_FEW, _FEW_SHARE = 40, 0.99
+_FEW, FEW_SHARE = 40, 0.99
 """Most strings that a user calls few on wide registers, and the share of the probability that they must hold."""
 _PATTERNS = ("walls", "blocks", "local")
 """Kinds of strings near each other that are made of patterns of bits, see `_patterns`."""
@@ -72,7 +72,7 @@ def full(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
     if kind != "clean" and rng.random() < _DISTORTED:
         sent = p * rng.gamma(4, 0.25, len(p))
         sent /= sent.sum()
-    return _read(rng, p, sent, noise.draw(rng, n, kind), family, kind, few_strings(p, n))
+    return read_vector(rng, p, sent, noise.draw(rng, n, kind), family, kind, few_strings(p, n))
 
 
 def sharp(seed: int) -> Case:
@@ -89,7 +89,7 @@ def sharp(seed: int) -> Case:
     level = noise.log_uniform(rng, 0.005, 0.4)
     rates = np.clip(level * np.exp(rng.normal(0, rng.choice([0, 0, 0.2, 0.4]), (n, 1))) * np.ones((n, 2)), 0, 0.5)
     replaced = float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
-    return _read(rng, p, p, noise.independent(rates, replaced), "sharp", "even", True)
+    return read_vector(rng, p, p, noise.independent(rates, replaced), "sharp", "even", True)
 
 
 def faint(seed: int) -> Case:
@@ -105,8 +105,8 @@ def faint(seed: int) -> Case:
         p = (1 - floor) * p + floor / len(p)
     else:
         p = ideals.parities(rng, n)
-    kind = _draw_noise_kind(rng)
-    return _read(rng, p, p, noise.draw(rng, n, kind), "faint", kind, False)
+    kind = draw_noise_kind(rng)
+    return read_vector(rng, p, p, noise.draw(rng, n, kind), "faint", kind, False)
 
 
 def tails(seed: int) -> Case:
@@ -115,7 +115,7 @@ def tails(seed: int) -> Case:
     n = int(rng.integers(2, 12))
     p = ideals.tailed(rng, n)
     kind = str(rng.choice(["clean", "machine"], p=[0.3, 0.7]))
-    return _read(rng, p, p, noise.draw(rng, n, kind), "tails", kind, few_strings(p, n))
+    return read_vector(rng, p, p, noise.draw(rng, n, kind), "tails", kind, few_strings(p, n))
 
 
 def wide(seed: int) -> Case:
@@ -158,8 +158,8 @@ def smooth(seed: int) -> Case:
     rng = np.random.default_rng([2040, seed])
     n = int(rng.integers(WIDE[0], WIDE[0] + 3))
     p = ideals.draw(rng, n, str(rng.choice(_SMOOTH)))
-    kind = _draw_noise_kind(rng)
-    return _read(rng, p, p, noise.draw(rng, n, kind), "wide-smooth", "wide", False)
+    kind = draw_noise_kind(rng)
+    return read_vector(rng, p, p, noise.draw(rng, n, kind), "wide-smooth", "wide", False)
 
 
 def turned(seed: int) -> Case:
@@ -172,8 +172,8 @@ def turned(seed: int) -> Case:
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
     mode, chance = small_angles(rng, n, _EQUAL_ANGLES)
-    channel = noise.draw(rng, n, _draw_noise_kind(rng))
-    counts = of_shots(_read_shots(rng, mode ^ (rng.random((shots, n)) < chance), channel))
+    channel = noise.draw(rng, n, draw_noise_kind(rng))
+    counts = of_shots(read_shots(rng, mode ^ (rng.random((shots, n)) < chance), channel))
     known = draw_known(rng, channel.known)
     return Case(counts, product_of(rng, counts, mode, chance), "wide-smooth", "wide", known, False)
 
@@ -195,7 +195,7 @@ def plain(seed: int) -> Case:
     return _strings_read(rng, sent, weights, shots, noise.independent(np.minimum(rates, 0.45), replaced), kind, True)
 
 
-def _draw_noise_kind(rng: np.random.Generator) -> str:
+def draw_noise_kind(rng: np.random.Generator) -> str:
     """Draw how strong the noise is, for outputs that hardly gain by mitigation: often there is none."""
     return str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
 
@@ -204,7 +204,7 @@ def _strings_read(
     rng: np.random.Generator, sent: Bits, weights: Floats, shots: int, channel: noise.Noise, kind: str, sparse: bool
 ) -> Case:
     """Read strings of a wide register through noise and return the case."""
-    counts = of_shots(_read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], channel))
+    counts = of_shots(read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], channel))
     return Case(counts, Distribution(sent, weights), "wide-" + kind, "wide", draw_known(rng, channel.known), sparse)
 
 
@@ -247,7 +247,12 @@ def product_of(
         flipped[:, k] = left[:, pattern.argmax()]
         left = left ^ (flipped[:, [k]] & pattern)
     weights = np.where(left.any(axis=1), 0.0, np.prod(np.where(flipped, chance, 1 - chance), axis=1))
-    other = rng.random((1, counts.n_bits)) < 0.5
+    return with_others(rng, known, weights)
+
+
+def with_others(rng: np.random.Generator, known: Bits, weights: Floats) -> Distribution:
+    """Return strings ``(k, n)`` with their probabilities ``(k,)``, and a random one that represents all others."""
+    other = rng.random((1, known.shape[1])) < 0.5
     return Distribution(np.vstack([known, other]), np.append(weights, max(0.0, 1 - weights.sum())))
 
 
@@ -261,7 +266,7 @@ def near(seed: int) -> Case:
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
     kind, mode = _draw_near(rng, n)
-    channel = noise.draw(rng, n, _draw_noise_kind(rng))
+    channel = noise.draw(rng, n, draw_noise_kind(rng))
     if kind not in _PATTERNS:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
         case = _strings_read(rng, sent, weights, shots, channel, "near", few_strings(weights, n))
@@ -269,7 +274,7 @@ def near(seed: int) -> Case:
     patterns, chance = _likely_patterns(rng, n, kind)
     flipped = rng.random((shots, len(patterns))) < chance
     sent = mode ^ (flipped.astype(np.float32) @ patterns.astype(np.float32) % 2 == 1)
-    counts = of_shots(_read_shots(rng, sent, channel))
+    counts = of_shots(read_shots(rng, sent, channel))
     ideal = product_of(rng, counts, mode, chance, patterns)
     return Case(counts, ideal, "wide-near", "wide-near", draw_known(rng, channel.known), _few_combinations(chance))
 
@@ -287,8 +292,8 @@ def near_on_few(seed: int) -> Case:
     else:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
     p = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n).astype(float)
-    channel = noise.draw(rng, n, _draw_noise_kind(rng))
-    return _read(rng, p, p, channel, "near", "near", few_strings(p, n))
+    channel = noise.draw(rng, n, draw_noise_kind(rng))
+    return read_vector(rng, p, p, channel, "near", "near", few_strings(p, n))
 
 
 def _draw_near(rng: np.random.Generator, n: int) -> tuple[str, NDArray[np.bool_]]:
@@ -314,7 +319,7 @@ def _few_combinations(chance: Floats) -> bool:
     weights: Floats = np.ones(1)
     for probability in chance:  # heavy combinations consist of heavy ones of fewer patterns
         weights = np.sort(np.concatenate([weights * probability, weights * (1 - probability)]))[-_FEW:]
-    return bool(weights.sum() >= _FEW_SHARE)
+    return bool(weights.sum() >= FEW_SHARE)
 
 
 def _patterns(rng: np.random.Generator, n: int, kind: str) -> NDArray[np.bool_]:
@@ -417,7 +422,7 @@ def few_strings(shares: Floats, n_bits: int) -> bool:
     Few strings must hold 99 % of the probability; a user who expects tails expects many strings.
     """
     heaviest = np.cumsum(np.sort(shares)[::-1])
-    return bool(np.searchsorted(heaviest, _FEW_SHARE * heaviest[-1]) + 1 <= max(2.0, min(_FEW, 2.0**n_bits / 8)))
+    return bool(np.searchsorted(heaviest, FEW_SHARE * heaviest[-1]) + 1 <= max(2.0, min(_FEW, 2.0**n_bits / 8)))
 
 
 def check_width(n_bits: int) -> None:
@@ -426,7 +431,7 @@ def check_width(n_bits: int) -> None:
         raise ValueError(f"counts in a table must have {MOST_BITS} bits or fewer; got {n_bits}")
 
 
-def _read(
+def read_vector(
     rng: np.random.Generator, p: Floats, sent: Floats, channel: noise.Noise, family: str, kind: str, sparse: bool
 ) -> Case:
     """Read the distribution `sent` ``(2^n,)`` through noise; the ideal output is `p` ``(2^n,)``."""
@@ -435,7 +440,7 @@ def _read(
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, draw_known(rng, channel.known), sparse)
 
 
-def _read_shots(rng: np.random.Generator, sent: Bits, channel: noise.Noise) -> Bits:
+def read_shots(rng: np.random.Generator, sent: Bits, channel: noise.Noise) -> Bits:
     """Send strings, one for each shot, through noise."""
     shots = len(sent)
     rates = channel.rates[rng.choice(len(channel.shares), shots, p=channel.shares)]

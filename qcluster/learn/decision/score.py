@@ -20,7 +20,7 @@ HARM = 0.02
 
 RECORDED = 0.45
 """Share of the total weight of recorded sets in the training of the gates for counts."""
-_SHARP = 0.04
+_SHARP = 0.06
 """Share of the total weight of few strings under equal flip rates, however many cases there are. With a larger share,
 every peak on a flat floor would be taken for one string."""
 _GHZ = 4.0
@@ -29,6 +29,8 @@ them."""
 _UNLIKE_STRINGS = 2.0
 """Factor for strings near each other, and for other wide outputs that are not a few strings (small angles, smooth
 outputs): with half of it, the worst of the wide ones lose half as much again, or twice as much."""
+_CLOUDS = 0.5
+"""Factor for wide strings in clouds of light ones: with 1, the gate is less sure of few strings under strong noise."""
 _REDRAWN = 2.0
 """Factor for recorded circuits whose counts are drawn again (`circuits.redrawn`). They are real circuits at many
 strengths of noise; training on them harms fewer unseen circuits than training on drawn outputs."""
@@ -175,6 +177,7 @@ def balanced(table: Table, recorded: float = RECORDED) -> Floats:
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
     weight[np.isin(table.group, ["near", "wide-smooth", "wide-near"])] *= _UNLIKE_STRINGS
+    weight[table.group == "wide-clouds"] *= _CLOUDS
     weight[np.char.startswith(table.group, "redrawn-")] *= _REDRAWN
     if table.names == circuit_candidates.NAMES:
         for family, times in _OF_CIRCUITS.items():

@@ -42,6 +42,8 @@ def of_counts(full: int, wide: int, sharp: int) -> dict[str, int]:
         "faint": full // 10,
         "tails": full // 20,
         "near-on-few": full // 10,
+        "clouds": wide // 5,
+        "clouds-on-few": full // 30,
     }
 
 

@@ -31,7 +31,7 @@ from qcluster.files import (
     read_pair,
     replace_whole,
 )
-from qcluster.learn.decision import cases, circuits, references
+from qcluster.learn.decision import cases, circuits, clouds, references
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.workers import spread
@@ -47,6 +47,8 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "turned": cases.turned,
     "near": cases.near,
     "near-on-few": cases.near_on_few,
+    "clouds": clouds.wide,
+    "clouds-on-few": clouds.on_few,
     "chains": circuits.chains,
     "faint": cases.faint,
     "tails": cases.tails,
@@ -118,7 +120,7 @@ class Table:
 
 def _are_drawn(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Return which groups consist of drawn cases, by their names."""
-    names = np.isin(groups, [*FAMILIES, "sharp", "faint", "tails", "near", "own", "smooth", "chains"])
+    names = np.isin(groups, [*FAMILIES, "sharp", "faint", "tails", "near", "clouds", "own", "smooth", "chains"])
     return np.asarray(names | np.any([np.char.startswith(groups, start) for start in _DRAWN], axis=0))
 
 
