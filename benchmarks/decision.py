@@ -2,7 +2,7 @@
 
     qcluster decision build --out table --full 36000 --wide 12000 --sharp 8000 --records ...
     qcluster decision train --table table --out gate.npz
-    qcluster decision train --table table --wide --epochs 155 --out wide_gate.npz
+    qcluster decision train --table table --wide --epochs 155 --members 16 --out wide_gate.npz
     qcluster decision build --out outside --full 0 --wide 0 --sharp 0 --records outside.jsonl.gz
     python -m benchmarks.decision --table table --outside outside --gate gate.npz --wide-gate wide_gate.npz
 

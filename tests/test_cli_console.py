@@ -13,6 +13,8 @@ from qiskit import QuantumCircuit, qpy
 from rich.table import Table
 from typer.testing import CliRunner
 
+from qcluster.bench import campaign
+from qcluster.cli.bench import bench_app
 from qcluster.cli.console import echo, open_bar, open_console
 from qcluster.cli.jobs import jobs_app
 from qcluster.device import jobs
@@ -172,6 +174,20 @@ def test_a_bar_of_work_that_fails_at_once_leaves_no_line(capsys, done, lines):
         fail()
     shown = capsys.readouterr().err
     assert (len(shown.splitlines()), shown.count("running")) == (lines, lines)
+
+
+def test_an_interrupted_campaign_says_that_it_is_saved(tmp_path, monkeypatch):
+    steps = campaign.run
+
+    def interrupted(*args, **options):
+        yield next(steps(*args, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(campaign, "run", interrupted)
+    (tmp_path / "plan.toml").write_text(PLAN)
+    done = CliRunner().invoke(bench_app, ["run", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "out")])
+    assert done.exit_code != 0
+    assert "interrupted: what is done is saved" in done.stderr
 
 
 def test_names_of_files_and_circuits_steer_no_terminal(tmp_path):

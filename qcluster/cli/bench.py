@@ -140,7 +140,7 @@ def report(
     from rich.table import Table
 
     from qcluster.bench.reports.report import gain, harm, latest, short, write_report
-    from qcluster.bench.reports.summary import few_circuits, summarise
+    from qcluster.bench.reports.summary import caveats, summarise
     from qcluster.bench.store import read_scores
     from qcluster.device.storage import load_text, of_file
 
@@ -156,8 +156,8 @@ def report(
         counts = [str(getattr(summary, name) or "") for name in unscored]
         table.add_row(summary.method, str(summary.n), short(summary.mean), gain(summary), harm(summary), *counts)
     show_table(table)
-    if few := few_circuits(overall):
-        console.print(few)
+    if notes_below := caveats(overall):
+        console.print(notes_below, markup=False)
     for path in paths:
         console.print(str(path))
 
@@ -181,7 +181,7 @@ def _show_progress(steps: Iterable["Progress"], title: str) -> int:
     first = next(steps, None)  # errors in the request are raised here, before a bar is drawn
     if first is None:
         return 0
-    with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False)) as bar:
+    with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False), saved=True) as bar:
         line = bar.add_task(title, total=None, left="")
         for step in chain([first], steps):
             remaining = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"

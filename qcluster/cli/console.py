@@ -62,17 +62,20 @@ def show_table(table: Table) -> None:
 
 
 @contextmanager
-def open_bar(console: Console, *columns: ProgressColumn) -> Iterator[Progress]:
+def open_bar(console: Console, *columns: ProgressColumn, saved: bool = False) -> Iterator[Progress]:
     """Open a progress bar on a console: its description without markup, the bar, and further columns.
 
-    If an error ends the work before any of it is done, the empty bar is removed.
+    If an error ends the work before any of it is done, the empty bar is removed. If the user interrupts work that is
+    `saved` step by step, a line says so.
     """
     bar = Progress(_Description(""), BarColumn(), *columns, console=console)
     bar.start()
     try:
         yield bar
-    except BaseException:
+    except BaseException as error:
         bar.live.transient = not any(task.completed for task in bar.tasks)
+        if saved and isinstance(error, KeyboardInterrupt):
+            bar.console.print("interrupted: what is done is saved")
         raise
     finally:
         # Progress.stop ends the bar's line in a pipe or file, where a bar that is removed has none.

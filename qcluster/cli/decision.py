@@ -93,8 +93,12 @@ def train(
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight given to recorded sets.")] = 0.45,
     harm: Annotated[float, typer.Option(min=0, help="Extra weight of a loss, relative to an equal gain.")] = 14.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 64,
+    members: Annotated[
+        int,
+        typer.Option(min=1, help="Number of networks whose answers are averaged; with more, the seed matters less."),
+    ] = 8,
     missed: Annotated[
-        int, typer.Option(min=0, max=7, help="Number of the eight networks that are not shown a given family.")
+        int, typer.Option(min=0, help="Number of networks that are not shown a given family: fewer than there are.")
     ] = 2,
     hidden: Annotated[int, typer.Option(min=1, help="Width of both hidden layers of a network.")] = 96,
     wide: Annotated[
@@ -116,6 +120,8 @@ def train(
 
     if out.is_dir():
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
+    if missed >= members:
+        raise ValueError(f"--missed must be below --members, of which there are {members}; got {missed}")
     check_place(out)
     cases = read_all(table)
     rows = cases.take(wide_rows(cases) == wide)
@@ -126,7 +132,7 @@ def train(
         raise ValueError(
             f"the gate must not go into the folder of the table, where it would be read as a part; got {out}"
         )
-    settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
+    settings = Training(seed=seed, harm=harm, epochs=epochs, members=members, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     written = write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}, gate {written.digest}")

@@ -46,9 +46,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, of training a
 Shots = Annotated[int, typer.Option(min=1, help="Shots per circuit.")]
 Twirls = Annotated[int, typer.Option(min=1, help="Pauli-twirled copies per circuit; they share its shots.")]
 Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling: XX, XpXm or XY4.")]
-Mitigation = Annotated[
-    str, typer.Option(help="rescale (calibrated on six training images), readout, reference or none.")
-]
+Mitigation = Annotated[str, typer.Option(help="rescale (calibrated on six training rows), readout, reference or none.")]
 
 
 @qnn_app.command()
@@ -156,6 +154,7 @@ def evaluate(
     import numpy as np
 
     from qcluster.qnn import load_model
+    from qcluster.qnn.samples import distinct, encode
 
     keep_apart({"--json": json_out}, {"the model": model_file, "--data": data})
     _check_used(context, data, backend)
@@ -205,7 +204,7 @@ def evaluate(
             if slope is not None:
                 low, high = slope.interval
                 row["slope"] = {"value": slope.value, "interval": [low, high], "p_value": slope.p_value}
-                note = f"calibrated on {plural(slope.n_circuits, 'training image')}: slope {slope.value:.3f}"
+                note = f"calibrated on {plural(slope.n_circuits, 'training row')}: slope {slope.value:.3f}"
                 notes.append(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]")
             content |= {"reference": row} if way == "reference" and reference else row
     if json_out is not None:  # before anything is printed: measured values are kept even if standard output is closed
@@ -213,7 +212,7 @@ def evaluate(
     for note in notes:
         console.print(note, markup=False)
     show_table(table)
-    console.print(f"{plural(len(test_rows), 'sample')}, {plural(len(np.unique(X, axis=0)), 'distinct input')}")
+    console.print(f"{plural(len(test_rows), 'sample')}, {plural(len(distinct(encode(model, X))[0]), 'distinct input')}")
 
 
 def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warnings.WarningMessage]:

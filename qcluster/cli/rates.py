@@ -112,7 +112,7 @@ def build(
 
     refuse_workers_with_dask(context, dask)
     failed = 0
-    with open_bar(open_console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+    with open_bar(open_console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn(), saved=True) as bar:
         task = bar.add_task("rates")
         for step in start(plan(rows=rows, seed=seed)[:limit], out, workers=workers, dask=dask):
             bar.update(task, completed=step.done, total=step.total, description=step.label or "rates")

@@ -103,7 +103,8 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
             whole numbers, and strings otherwise.
 
     Raises:
-        ValueError: There are no rows, a feature is not a number, or a class has no rows.
+        ValueError: There are no rows, a feature is not a number, or a class has no rows; or a column has no name, as
+            the index of a pandas table, from which a model could read off the labels.
 
     Example:
         >>> import tempfile
@@ -120,6 +121,11 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     if not lines or len({len(line) for line in lines}) > 1 or len(lines[0]) < 2:
         raise ValueError(f"{Path(path).name} must hold rows of one length: at least one feature, and a label")
     names = [name.strip().lower() for name in lines[0]]
+    if "" in names:
+        raise ValueError(
+            f"columns of {Path(path).name} must have names or numbers in the first line; column {names.index('') + 1} "
+            "has neither: leave out the index of a table, as by to_csv(..., index=False)"
+        )
     column = names.index("label") if "label" in names else len(names) - 1
     features = [[*line[:column], *line[column + 1 :]] for line in lines]
     first, *others = [is_number(line[column]) for line in lines]

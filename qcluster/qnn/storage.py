@@ -41,6 +41,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         path: The JSON file.
 
     Raises:
+        TypeError: The model is something else, such as a pipeline.
         NotFittedError: The model is not fitted.
         ValueError: The ansatz is a function, or the labels are neither numbers nor text, which JSON cannot represent;
             or the ansatz was changed after fit.
@@ -56,6 +57,11 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         >>> bool((again.predict(bits) == model.predict(bits)).all())
         True
     """
+    if not isinstance(model, QNNClassifier):
+        raise TypeError(
+            f"model must be a QNNClassifier; got a {type(model).__name__}: a pipeline's last step is pipeline[-1], and "
+            "its earlier steps, such as a scaler, are not stored"
+        )
     check_is_fitted(model)
     if callable(model.ansatz):
         raise ValueError("an ansatz given as a function cannot be stored; give its name, its layers or an Ansatz")

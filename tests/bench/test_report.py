@@ -21,7 +21,7 @@ from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
 from qcluster.bench.reports.page import _description
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
-from qcluster.bench.reports.summary import few_circuits, group_rows, summarise
+from qcluster.bench.reports.summary import caveats, few_circuits, group_rows, summarise
 from qcluster.bench.scores import SCORE_COLUMNS
 from qcluster.bench.store import Outcome, Store, read_scores
 from qcluster.bench.table import Table
@@ -136,6 +136,22 @@ def test_a_table_says_why_it_has_no_intervals():
     enough = few + [ran("j", method, value) for method, value in (("identity", 0.5), ("ours", 0.7))]
     assert few_circuits(summarise(enough, "all")) == ""
     assert table(summarise(enough, "all")).endswith("|")
+
+
+def test_a_table_names_methods_that_have_not_scored_all_samples(tmp_path):
+    """As after a campaign's file named other methods than before, their means are of other samples."""
+    rows = [row(str(k), "identity", 0.5) for k in range(12)]
+    rows += [row(str(k), "whole", 0.6) if k else row("0", "whole", None, status="skipped") for k in range(12)]
+    rows += [row(str(k), "_later_", 0.9) for k in range(10)]
+    said = "Of 12 samples, _later_ has 10: score the others before comparing their means."
+    assert caveats(summarise(rows, "all")) == said
+    assert table(summarise(rows, "all")).endswith(f"|\n\n{plain(said)}")
+    assert caveats(summarise(rows[:24], "all")) == "" == caveats(compare_pairs(rows))
+    with Store(tmp_path) as store:
+        blank = dict.fromkeys(SCORE_COLUMNS, "")
+        store.add(Outcome("", scores=tuple(blank | {"shots": "10", "applied": "1"} | one for one in rows)))
+    write_report(tmp_path, figures=False)
+    assert said in (tmp_path / "report.html").read_text()
 
 
 def test_methods_are_compared_with_each_other_where_entropy_is_low():
@@ -274,7 +290,7 @@ def test_the_page_is_whole_and_needs_no_network(folder):
     groups = {group["name"]: group for group in data["groups"]}
     assert next(iter(groups)) == "all"
     assert {"machine=flips:0.1", "family=bv"} <= set(groups)
-    assert groups["all"]["few"].startswith("Means of fewer")
+    assert groups["all"]["caveats"].startswith("Means of fewer")
     assert {one["circuits"] for one in groups["all"]["summaries"]} == {3}
     assert "<title>Flips &lt;/script&gt; &amp; more</title>" in page
     assert 'stack.setAttribute("aria-label", titles.join(", "))' in page  # bars have no text that could be read aloud

@@ -400,6 +400,9 @@ def test_a_gate_goes_to_a_file_outside_the_table(tmp_path):
         call = ["decision", "train", "--table", str(table), "--out", str(out)]
         with pytest.raises(ValueError, match=said):
             run.invoke(app, call, catch_exceptions=False)
+    call = ["decision", "train", "--table", str(table), "--out", str(tmp_path / "gate.npz"), "--members", "2"]
+    with pytest.raises(ValueError, match="--missed must be below --members, of which there are 2; got 2"):
+        run.invoke(app, call, catch_exceptions=False)
     assert sorted(table.iterdir()) == before
 
 

@@ -152,11 +152,11 @@ def test_by_default_the_training_is_that_of_the_gate_that_ships():
     """Those of wide counts and of circuits differ in what docs give beside the command."""
     settings = asdict(Training())
     assert json.loads(shipped().card)["settings"] == settings
-    assert json.loads(shipped(wide=True).card)["settings"] == settings | {"epochs": 155}
+    assert json.loads(shipped(wide=True).card)["settings"] == settings | {"epochs": 155, "members": 16}
     assert json.loads(shipped(CIRCUIT).card)["settings"] == settings | {"epochs": 200, "missed": 1, "harm": 10.0}
     assert json.loads(shipped(CIRCUIT, wide=True).card)["settings"] == settings | {"epochs": 160}
     given = {name: one.default for name, one in signature(train_command).parameters.items()}
     shared = settings.keys() & given.keys()
-    assert shared == {"seed", "harm", "epochs", "missed", "hidden"}
+    assert shared == {"seed", "harm", "epochs", "members", "missed", "hidden"}
     assert {name: given[name] for name in shared} == {name: settings[name] for name in shared}
     assert given["recorded"] == RECORDED

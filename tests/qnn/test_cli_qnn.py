@@ -119,6 +119,19 @@ def test_tables_idx_files_and_a_drawn_loss(tmp_path):
     assert "test 1.0000" in done.output
 
 
+def test_an_evaluation_counts_the_strings_that_it_runs(tmp_path):
+    """Rows of numbers that are cut to the same bits are one input, as the number of circuits shows."""
+    cells = np.linspace(0, 1, 40)
+    lines = [f"{a},{a * a},{'yes' if a > 0.5 else 'no'}" for a in cells]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *lines]))
+    data = ("--data", tmp_path / "rows.csv")
+    assert run("train", *data, "--out", tmp_path / "m.json").exit_code == 0
+    done = run("evaluate", tmp_path / "m.json", *data, "--backend", "aer", "--mitigation", "none")
+    n_circuits = re.search(r"│ aer .*│ +(\d+) +│ +\d+ +│", done.output)[1]
+    assert f"12 samples, {n_circuits} distinct inputs" in done.output
+    assert int(n_circuits) < 4
+
+
 def test_an_archive_may_have_any_name(tmp_path):
     """One with idx in its name was taken for a file of MNIST's format."""
     images = np.zeros((20, 2, 2))

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from qcluster.errors import StorageError
 from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, load_model, save_model
@@ -42,6 +44,8 @@ def test_what_json_cannot_hold_is_refused(tmp_path):
     model = QNNClassifier(n_init=1).fit(digits.X, digits.y)
     with pytest.raises(StorageError, match="cannot write"):
         save_model(model, tmp_path)
+    with pytest.raises(TypeError, match=r"must be a QNNClassifier; got a Pipeline: .* last step is pipeline\[-1\]"):
+        save_model(make_pipeline(MinMaxScaler(), model), tmp_path / "model.json")
     model.classes_ = np.array([("a",), None], dtype=object)
     with pytest.raises(ValueError, match="labels must be numbers or texts"):
         save_model(model, tmp_path / "model.json")

@@ -10,7 +10,7 @@ from typing import Any
 
 from qcluster.bench.reports.about import About
 from qcluster.bench.reports.intervals import raw_interval
-from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
+from qcluster.bench.reports.summary import HARM, RAW, Summary, caveats
 from qcluster.core.methods.registry import every
 from qcluster.core.words import plural
 from qcluster.folders import write_managed
@@ -55,7 +55,7 @@ def write_page(
         "groups": [
             {
                 "name": group[0].group,
-                "few": few_circuits(group),
+                "caveats": caveats(group),
                 "summaries": [_summary_values(summary) for summary in group],
             }
             for group in groups

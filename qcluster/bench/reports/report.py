@@ -11,7 +11,7 @@ from pathlib import Path
 from qcluster.bench.reports.about import About, read_about
 from qcluster.bench.reports.figures import FILES, draw_figures
 from qcluster.bench.reports.page import write_page
-from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
+from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, caveats, group_rows, summarise
 from qcluster.bench.scores import BAR_COLUMNS
 from qcluster.bench.store import read_scores
 from qcluster.bench.table import cell, read_rows
@@ -196,7 +196,7 @@ def table(summaries: Sequence[Summary]) -> str:
 
 def _table(head: Sequence[str], cells: Callable[[Summary], list[str]], summaries: Sequence[Summary]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in (head, *map(cells, summaries))]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:], "", few_circuits(summaries)]).rstrip()
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:], "", plain(caveats(summaries))]).rstrip()
 
 
 def _cells(summary: Summary) -> list[str]:

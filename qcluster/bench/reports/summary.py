@@ -171,6 +171,15 @@ def few_circuits(summaries: Sequence[Summary]) -> str:
     return f"Means of fewer than {FEWEST} circuits have no interval." if missing_intervals else ""
 
 
+def caveats(summaries: Sequence[Summary]) -> str:
+    """Return notes on a table of summaries: methods that lack scores of some samples, and missing intervals."""
+    total = max((summary.n for summary in summaries if summary.method == summary.base), default=0)
+    known = {summary.method: summary.n + summary.skipped + summary.failed for summary in summaries}
+    partial = ", ".join(f"{method} has {n:,}" for method, n in known.items() if n < total)
+    unscored = f"Of {total:,} samples, {partial}: score the others before comparing their means." if partial else ""
+    return " ".join(filter(None, [unscored, few_circuits(summaries)]))
+
+
 def _scored(row: Mapping[str, str]) -> bool:
     return row["status"] == "ok" and isfinite(float(row["hellinger_fidelity"] or nan))
 
