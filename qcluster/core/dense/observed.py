@@ -34,8 +34,7 @@ def deconvolve_observed(
         strings: Dirichlet mass of the whole ideal: about the number of strings that matter.
         steps: as in `deconvolve`.
 
-    Returns:
-        The posterior, whose roots are ``(n_rates, n_candidates)``, and the candidates' rows in `bits`.
+    Returns the posterior, whose roots are ``(n_rates, n_candidates)``, and the candidates' rows in `bits`.
 
     Cost: ``2 steps n_rates n_candidates n_outcomes`` multiplications; 0.3 s for 10 rates and 4,000 strings.
 

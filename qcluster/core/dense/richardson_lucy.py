@@ -78,7 +78,6 @@ def richardson_lucy(
     Args:
         noise: K, from ideal to noisy probabilities.
         seen: ``(..., 2^m)`` frequencies p, sum 1; several are deconvolved at once.
-        rounds: number of rounds.
         support: ``(..., 2^m)`` True for strings that the distributions may contain; all by default.
         ends: called with the number of rounds so far and the noisy distributions; returns ``(...,)`` True for those
             that should end, since more rounds would fit shot noise.

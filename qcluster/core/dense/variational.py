@@ -29,11 +29,9 @@ own). The denser one gets half of its posterior probability."""
 def variational(kernel: Kernel, counts: Floats) -> tuple[Floats, Floats]:
     """Deconvolve counts, ``(2^m,)`` shots, by variational Bayes.
 
-    Returns:
-        The estimate, ``(2^m,)`` of sum 1: the square of the posterior mean of the roots, which maximises the expected
-        Bhattacharyya coefficient, the root of the Hellinger fidelity; and the posterior probability of each
-        concentration, ``(6,)``, hedged.
-        Cost: 24 Walsh transforms per round: 0.15 s for 12 bits, 5 s for 16.
+    Returns the estimate, ``(2^m,)`` of sum 1: the square of the posterior mean of the roots, which maximises the
+    expected Bhattacharyya coefficient, the root of the Hellinger fidelity; and the posterior probability of each
+    concentration, ``(6,)``, hedged. Cost: 24 Walsh transforms per round: 0.15 s for 12 bits, 5 s for 16.
     """
     roots, evidence = posterior(kernel, counts, CONCENTRATIONS)
     tempered = softmax(evidence / _TEMPERATURE)
@@ -76,15 +74,9 @@ def posterior(
     Each count is shared among the strings that may have sent it: ``a <- prior + e . K^T(counts / K e)``, e the
     geometric mean of the ideal under Dirichlet(a).
 
-    Args:
-        kernel: the noise K, or ``(n_priors,)`` kernels, one for each prior.
-        counts: ``(2^m,)`` shots, or ``(n_priors, 2^m)``.
-        prior: ``(n_priors, 1)`` Dirichlet mass of every string.
-        rounds: rounds of coordinate ascent.
-
-    Returns:
-        ``(n_priors, 2^m)`` posterior mean of the square root of the ideal, and ``(n_priors,)`` bound of the log
-        evidence, in nats, up to a constant.
+    From the noise K, or ``(n_priors,)`` kernels, one for each prior; ``(2^m,)`` shots, or ``(n_priors, 2^m)``; and
+    ``(n_priors, 1)`` Dirichlet masses of every string, to ``(n_priors, 2^m)`` posterior means of the square root of the
+    ideal, and ``(n_priors,)`` bounds of the log evidence, in nats, up to a constant.
     """
     counts = np.broadcast_to(counts, (len(prior), counts.shape[-1]))
     strings, shots = counts.shape[-1], counts.sum(axis=-1, keepdims=True)

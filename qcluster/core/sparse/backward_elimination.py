@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Reals
+from qcluster.core.arrays import Floats, Reals, T
 from qcluster.core.sparse.model import Model, Rows, log_likelihood
 from qcluster.core.sparse.weights import fit_weights
 
@@ -53,7 +54,7 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
     shares = rows.shares[None, None]
     while unfinished := [path for path in paths if len(path[-1].weights) > 1]:
         models, mixture = [path[-1] for path in unfinished], np.arange(len(unfinished))[:, None]
-        weights, likelihood = _padded(models, rows.dtype)
+        weights, likelihood = _stacked([x.weights for x in models]), _stacked([x.likelihoods for x in models])
         background = np.array([[model.background] for model in models])
         total = np.array([model.total for model in models])
         losses = deletion_losses(likelihood, (weights * (1 - background)).astype(rows.dtype, copy=False), total, shares)
@@ -72,15 +73,12 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
             path.append(_reweighed(rows, models[m], share[m, :k], float(uniform[m]), total[m], **kept))
 
 
-def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:
-    """Stack the weights, ``(b, k)``, and P(y|c), ``(b, k, u)``, of b mixtures; smaller ones are padded with zeros."""
-    if len(models) == 1:
-        return models[0].weights[None], models[0].likelihoods[None]
-    k, u = max(len(model.weights) for model in models), len(models[0].total)
-    weights, likelihood = np.zeros((len(models), k)), np.zeros((len(models), k, u), dtype)
-    for m, model in enumerate(models):
-        weights[m, : len(model.weights)], likelihood[m, : len(model.weights)] = model.weights, model.likelihoods
-    return weights, likelihood
+def _stacked(parts: Sequence[NDArray[T]]) -> NDArray[T]:
+    """Stack arrays ``(k, ...)`` to one ``(b, k, ...)``; those of fewer centroids are padded with zeros."""
+    stacked = np.zeros((len(parts), max(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for row, part in zip(stacked, parts, strict=True):
+        row[: len(part)] = part
+    return stacked
 
 
 def deletion_losses(likelihood: Reals, weights: Reals, total: Reals, shares: Reals) -> Floats:

@@ -186,7 +186,6 @@ def _fit_batch(problems: Sequence[Problem], models: Sequence[Model]) -> list[Mod
     layout, theta = Layout.stacked(rows, models), parameters(models, problems[0].prior.common)
     fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
     likelihood = np.empty(layout.lookup.shape, rows.dtype)
-    scratch = np.empty_like(likelihood)
     for rounds_done in count():
         likelihood, regime_shares = likelihoods(rows, layout, theta, likelihood)
         total = marginal(layout, theta, likelihood)
@@ -201,11 +200,10 @@ def _fit_batch(problems: Sequence[Problem], models: Sequence[Model]) -> list[Mod
             active, levels = active[stay], levels[stay]
             kept, data = stay[layout.owner], data.take(stay)
             likelihood, regime_shares = likelihood[kept], regime_shares[kept]
-            scratch = scratch[: len(likelihood)]
             layout, total = Layout.of(rows, layout.sent[kept], layout.sizes[stay]), total[stay]
             theta = Parameters(theta.weights[kept], theta.background[stay], theta.odds[stay], theta.regimes[stay])
         previous = levels
-        expected = e_step(rows, data.shares, layout, theta, likelihood, total, regime_shares, scratch)
+        expected = e_step(rows, data.shares, layout, theta, likelihood, total, regime_shares)
         layout, theta = m_step(data, layout, theta, expected)
     return fitted
 
@@ -229,14 +227,7 @@ def _model(
 
 
 def e_step(
-    rows: Rows,
-    shares: Reals,
-    layout: Layout,
-    theta: Parameters,
-    likelihood: Reals,
-    total: Reals,
-    regime_shares: Floats,
-    scratch: Reals,
+    rows: Rows, shares: Reals, layout: Layout, theta: Parameters, likelihood: Reals, total: Reals, regime_shares: Floats
 ) -> Statistics:
     """Take the E step: compute the expected statistics of every centroid.
 
@@ -244,12 +235,12 @@ def e_step(
     which bits are flipped and on how many, so that one histogram of responsibilities by distance yields the mass, the
     flips and the regimes of every centroid.
 
-    `likelihood` and `regime_shares` come from `likelihoods`, `total` from `marginal`; `scratch` is overwritten. The
+    `likelihood`, which is overwritten, and `regime_shares` come from `likelihoods`, `total` from `marginal`. The
     `shares` of the shots of each string are ``(m, u)``, or ``(1, u)`` if the same for all mixtures.
     """
     n, share = rows.n_bits, component_shares(layout, theta)[:, None]
     ratio = shares / total
-    joint = np.multiply(likelihood, layout.per_centroid(ratio), out=scratch)
+    joint = np.multiply(likelihood, layout.per_centroid(ratio), out=likelihood)
     joint += np.float32(1e-30)  # denormal products would slow the histogram down
     size = len(likelihood) * (n + 1)
     by_distance = np.bincount(layout.lookup.ravel(), joint.ravel(), size).reshape(-1, n + 1) * share
@@ -360,5 +351,5 @@ def statistics(rows: Rows, model: Model) -> Statistics:
     """Take the E step of one mixture: see `e_step`."""
     layout, theta = Layout.stacked(rows, [model]), parameters([model])
     likelihood, regime_shares = likelihoods(rows, layout, theta)
-    total, scratch = marginal(layout, theta, likelihood), np.empty_like(likelihood)
-    return e_step(rows, rows.shares[None], layout, theta, likelihood, total, regime_shares, scratch)
+    total = marginal(layout, theta, likelihood)
+    return e_step(rows, rows.shares[None], layout, theta, likelihood, total, regime_shares)

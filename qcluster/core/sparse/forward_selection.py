@@ -150,12 +150,12 @@ class _Growing:
     `owner` and `rate` are the indices of a mixture's set of counts and of its flip rate. The counts enter as `shots`,
     ``(g,)``, `weights` and `shares`, ``(g, u)`` shots of each string and their share, and `costs`, ``(g, n + 1)`` of a
     string by its distance to the nearest centroid. Of the mixtures, `chosen`, `share` and `gains`, ``(g, k)``, are the
-    candidates that joined, their weights, and the nats that they gained; `likelihoods`, ``(g, most, u)``, begins with
-    their P(y|c); `background`, `log_likelihoods`, ``(g,)``, and `total`, ``(g, u)`` P(y), are those of `Model`; and
+    candidates that joined, their weights, and the nats that they gained; `likelihoods`, ``(g, k, u)``, are their
+    P(y|c); `background`, `log_likelihoods`, ``(g,)``, and `total`, ``(g, u)`` P(y), are those of `Model`; and
     `nearest`, ``(g, m)``, is the distance of each candidate to the nearest centroid, or 0 to exclude it.
     """
 
-    def __init__(self, sets: Sequence[Rows], most: int) -> None:
+    def __init__(self, sets: Sequence[Rows]) -> None:
         rows, n = sets[0], sets[0].n_bits
         self.rows, self.candidates = rows, _RegisterCandidates(sets) if rows.whole else _ListedCandidates(rows)
         self.owner = owner = np.repeat(np.arange(len(sets)), len(_FLIP_RATES))
@@ -166,13 +166,13 @@ class _Growing:
         self.costs = np.array([joining_costs(n, one.shots) for one in sets])[owner]
         g, u = self.weights.shape
         self.chosen, self.share, self.gains = np.zeros((g, 0), np.intp), np.zeros((g, 0), rows.dtype), np.zeros((g, 0))
-        self.likelihoods = np.empty((g, most, u), rows.dtype)
+        self.likelihoods = np.zeros((g, 0, u), rows.dtype)
         self.background, self.log_likelihoods, self.total = np.ones(g), np.zeros(g), np.ones((g, u), rows.dtype)
         self.nearest = np.where(self.candidates.allowed, n, 0)[owner]
 
     def model(self, m: int) -> Model:
         """Return one of the mixtures as it is now."""
-        sent, k = self.share[m].astype(np.float64, copy=False), self.share.shape[1]
+        sent = self.share[m].astype(np.float64, copy=False)
         odds = _FLIP_RATES[self.rate[m]] / (1 - _FLIP_RATES[self.rate[m]])
         return Model(
             self.candidates.bits[self.chosen[m]],
@@ -181,7 +181,7 @@ class _Growing:
             REGIMES,
             float(self.background[m]),
             float(self.log_likelihoods[m]),
-            likelihoods=self.likelihoods[m, :k].copy(),  # a view would keep those of all others in memory
+            likelihoods=self.likelihoods[m].copy(),  # a view would keep those of all others in memory
             total=self.total[m],
         )
 
@@ -207,18 +207,14 @@ class _Growing:
 
     def keep(self, active: NDArray[np.bool_]) -> None:
         """Drop the other mixtures."""
-        k, old = self.share.shape[1], vars(self).pop("likelihoods")
         vars(self).update({name: part[active] for name, part in vars(self).items() if isinstance(part, np.ndarray)})
-        self.likelihoods = np.empty((len(self.rate), *old.shape[1:]), old.dtype)  # what is not yet filled stays so
-        self.likelihoods[:, :k] = old[active, :k]
 
     def join(self, best: Indices, likelihood: Reals, share: Floats, net: Floats) -> None:
         """Add a candidate to each mixture, with the results of `best`, and refit weights and background."""
-        k = self.share.shape[1]
-        self.likelihoods[:, k] = likelihood
+        self.likelihoods = np.concatenate([self.likelihoods, likelihood[:, None]], axis=1)
         start = np.concatenate([self.share * (1 - share)[:, None], share[:, None]], axis=1, dtype=self.rows.dtype)
         background = (self.background * (1 - share))[:, None]
-        fitted = fit_weights(self.likelihoods[:, : k + 1], self.shares[:, None], start[:, None], background, 3)
+        fitted = fit_weights(self.likelihoods, self.shares[:, None], start[:, None], background, 3)
         self.share, self.background, self.total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
         self.log_likelihoods = log_likelihood(self.total, self.weights, self.shots, self.rows.log_unit)
         self.nearest = np.minimum(self.nearest, self.candidates.distances(best))
@@ -235,7 +231,7 @@ class _Growing:
 
 def _select(sets: Sequence[Rows], most: int) -> list[Selection]:
     """Select for sets of counts on the same strings."""
-    growing = _Growing(sets, most)
+    growing = _Growing(sets)
     filled = np.array([len(one.seen) * 4 >= 1 << min(one.n_bits, 60) for one in sets])
     prefixes: list[list[Model]] = [[] for _ in sets]
     finished: list[list[tuple[Model, Floats]]] = [[] for _ in sets]

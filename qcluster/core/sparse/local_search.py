@@ -204,10 +204,10 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
         return None
     flips = np.eye(n, dtype=bool)
     centres = model.centroids[0] ^ np.vstack([np.zeros((1, n), dtype=bool), flips])
-    around = np.abs(distances(rows, centres) - 1) < 0.5
+    around = distances(rows, centres) == 1
     best = int(np.argmax(around @ np.sqrt(rows.weights)))
     centre = centres[best]
-    if rows.weights[distances(rows, centre[None])[0] < 0.5].sum() > rows.weights[around[best]].sum():
+    if rows.weights[distances(rows, centre[None])[0] == 0].sum() > rows.weights[around[best]].sum():
         return None
     odds = min(max(1 - model.background, 0.1), 0.9) * 0.15
     start = Model(centre ^ flips, np.full(n, 1 / n), np.full((n, 2), odds), REGIMES, model.background)
@@ -217,9 +217,7 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     if ring_gain(rows, model, fitted, centre) < -2 * _PRUNED:
         return None
     fitted = yield from fit(rows, fitted, ring_prior, rounds - screening)
-    if fitted.log_likelihood < model.log_likelihood - 2 * _PRUNED:
-        return None
-    if ring_gain(rows, model, fitted, centre) <= 0:
+    if fitted.log_likelihood < model.log_likelihood - 2 * _PRUNED or ring_gain(rows, model, fitted, centre) <= 0:
         return None
     one, *more = radius_levels(rows, centre)
     return fitted if one > max(more) - _SLACK else None
@@ -233,7 +231,7 @@ def radius_levels(rows: Rows, centre: Bits) -> Floats:
     likeliest, found on grids that become finer.
     """
     n = rows.n_bits
-    seen = np.bincount(np.rint(distances(rows, centre[None])[0]).astype(np.intp), rows.weights, n + 1)
+    seen = np.bincount(distances(rows, centre[None])[0], rows.weights, n + 1)
     wave = np.exp(-2j * np.pi * np.fft.rfftfreq(2 * n))[:, None] - 1  # a bit that flips at rate p has 1 + p wave
     uniform = np.fft.irfft((1 + 0.5 * wave) ** n, axis=0)[: n + 1, :, None, None]
     levels = []
@@ -257,7 +255,7 @@ def ring_gain(rows: Rows, model: Model, fitted: Model, centre: Bits) -> float:
     Only shots within distance 2 of the centre count, and their probabilities are conditional on that: bursts of errors
     lead further away, and their likelihood is no evidence about the centre.
     """
-    near = distances(rows, centre[None])[0] < 2.5
+    near = distances(rows, centre[None])[0] <= 2
     if not near.any():
         return -np.inf
     weights, ratio = rows.weights[near], fitted.total[near].astype(np.float64) / model.total[near]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Reals, T, read_only
-from qcluster.core.counts.bits import Bits, index_bits, nearest_earlier, pack
+from qcluster.core.counts.bits import Bits, Words, hamming, index_bits, nearest_earlier, pack
 from qcluster.core.noise.prior import TILTS
 
 _FLOOR = np.float32(1e-18)
@@ -50,9 +50,9 @@ class Rows:
         return register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=self.dtype)
 
     @cached_property
-    def ones(self) -> Reals:
-        """``(u,)`` number of ones in each string."""
-        return np.asarray(self.columns.sum(axis=0))
+    def packed(self) -> Words:
+        """``(u, n_words)`` the strings, packed."""
+        return pack(self.bits)
 
     @cached_property
     def shares(self) -> Reals:
@@ -113,32 +113,22 @@ def values(bits: Bits) -> Indices:
 
 @lru_cache(maxsize=WIDEST_WHOLE_REGISTER)
 def register(n: int) -> tuple[Bits, Floats, Indices]:
-    """Return all strings of a register, ``(2^n, n)``; their transpose, as numbers; and their Hamming distances.
-
-    The distances are ``(2^n, 2^n)``. All three arrays are cached and read-only.
-    """
+    """Return all strings of a register, ``(2^n, n)``; their transpose, as numbers; and their Hamming distances,
+    ``(2^n, 2^n)``. The arrays are cached and read-only."""
     index = np.arange(1 << n)
     bits = index_bits(index, n)
     distance = np.bitwise_count(index[:, None] ^ index).astype(np.intp)
     return read_only(bits), read_only(np.ascontiguousarray(bits.T, dtype=np.float64)), read_only(distance)
 
 
-def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
+def distances(rows: Rows, sent: Bits) -> Indices:
     """Return the Hamming distance of every centroid to every observed string, ``(k, u)``."""
-    if rows.whole:
-        return np.asarray(register(rows.n_bits)[2][values(sent)])
-    c = sent.astype(np.float32)
-    distance = np.asarray((-2 * c) @ rows.columns)
-    distance += rows.ones
-    distance += c.sum(axis=1)[:, None]
-    return distance
+    return register(rows.n_bits)[2][values(sent)] if rows.whole else hamming(pack(sent), rows.packed)
 
 
 def table_indices(rows: Rows, sent: Bits) -> Indices:
     """Return the Hamming distances as flat indices into a ``(k, n + 1)`` table: ``k (n + 1) + d`` for distance d."""
-    indices = distances(rows, sent).astype(np.intp, copy=False)  # exact: single precision holds whole numbers
-    indices += (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
-    return indices
+    return distances(rows, sent) + (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
 
 
 def rates_by_regime(odds: Floats) -> Floats:

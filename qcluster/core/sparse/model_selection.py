@@ -25,8 +25,8 @@ from qcluster.core.stats.special import softmax
 
 _TAIL = 2.5
 """Strings that correlated errors add, for each factor e between the gain of the first one and the cost of a string."""
-_NEAR = 2.5
-"""Two mixtures of one size are compared on the strings nearer than this to a centroid, in bits."""
+_NEAR = 2
+"""Two mixtures of one size are compared on the strings at most this far from a centroid, in bits."""
 _MAX_COMPARED = 8
 """Mixtures whose evidence is computed: those of least description length."""
 _FAR = 60.0
@@ -172,8 +172,10 @@ def _best_of_sizes(
     """
     rivals: list[tuple[int, Model]] = []
     for i, k in enumerate(plausible):
-        known, cut = path[k], k < len(complete.weights)
-        rivals += ([] if known is None else [(i, known)]) + ([(i, complete.take(slice(k + 1)))] if cut else [])
+        known = path[k]
+        rivals += [] if known is None else [(i, known)]
+        same = known is not None and known.log_likelihood == complete.log_likelihood  # but for the order of strings
+        rivals += [(i, complete.take(slice(k + 1)))] if k < len(complete.weights) and not same else []
     better: dict[int, Model] = {}
     fitted = yield from fit_all(rows, [model for _, model in rivals], prior, rounds)
     for (i, _), model in zip(rivals, fitted, strict=True):
@@ -183,7 +185,7 @@ def _best_of_sizes(
 
 def _better_near_centroids(rows: Rows, first: Model, second: Model) -> Model:
     """Return the mixture that gives the shots near any centroid of the two the higher likelihood."""
-    near = (distances(rows, np.vstack([first.centroids, second.centroids])) < _NEAR).any(axis=0) & (rows.weights > 0)
+    near = (distances(rows, np.vstack([first.centroids, second.centroids])) <= _NEAR).any(axis=0) & (rows.weights > 0)
     return max((first, second), key=lambda model: conditional_log_likelihood(rows, model, near))
 
 

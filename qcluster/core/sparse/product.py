@@ -42,10 +42,8 @@ def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
 
 
 def misfit_of_product(counts: Floats) -> float:
-    """Test whether counts, ``(2**n,)`` shots, have structure beyond a product of biased bits.
-
-    Returns Pearson's chi-square over all strings against the product of the observed biases, in standard deviations
-    above its mean under shot noise.
+    """Return Pearson's chi-square of counts, ``(2**n,)`` shots, against the product of the observed biases, in standard
+    deviations above its mean under shot noise.
 
     Example:
         >>> misfit_of_product(np.array([90.0, 10, 9, 1])) < 0, misfit_of_product(np.array([50.0, 0, 0, 50])) > 60
@@ -68,9 +66,8 @@ def misfit_of_product(counts: Floats) -> float:
 def flip_coincidence(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tuple[float, float]:
     """Measure how far flips of a string ``(n_bits,)`` coincide: errors of a machine do, bits of a product state do not.
 
-    Returns:
-        Two log ratios, observed to expected of independent bits with the same biases: of the variance of the number of
-        flipped bits, and of the share of shots without a flip. Half a shot's share is added to each quantity.
+    Returns two log ratios, observed to expected of independent bits with the same biases: of the variance of the number
+    of flipped bits, and of the share of shots without a flip. Half a shot's share is added to each quantity.
 
     Example:
         >>> bits = np.array([[False, False], [False, True], [True, False], [True, True]])
@@ -105,8 +102,8 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     That some bits hardly ever flip is evidence for neither. A string sets the bits whose P(1) lies above a threshold to
     1; every threshold is tried. The free bits are those read least reliably; every number of them is tried.
 
-    Returns:
-        ``(n_bits,) bool``, the most probable string; and the log odds of one string, of any of these, against the rest.
+    Returns ``(n_bits,) bool``, the most probable string; and the log odds of one string, of any of these, against the
+    rest.
 
     Example:
         >>> strings = np.array([[True, False, True], [True, True, True], [True, False, False], [False, False, True]])

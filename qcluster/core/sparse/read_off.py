@@ -35,11 +35,8 @@ def few_strings(kernel: Kernel, ideal: Floats, counts: Floats, words: Words | No
     shorter ones the fault rates are then learned, with the calibration as prior. The list that now describes the shots
     best is returned; or the shortest one that does so nearly as well and ends at a clear step in weight.
 
-    Args:
-        kernel: of the calibration, at the multiple of its noise that the deconvolution assumed.
-        ideal: ``(2^m,)`` the deconvolution.
-        counts: ``(2^m,)`` shots.
-        words: ``(2^m, n_words)`` the string of each index; None if the index is the string.
+    The kernel is that of the calibration, at the multiple of its noise that the deconvolution ``(2^m,)`` assumed. From
+    ``(2^m,)`` shots, and ``(2^m, n_words)`` the string of each index, None if the index is the string.
     """
     rows, sent = np.flatnonzero(counts), np.argsort(-ideal, kind="stable")[:_MOST]
     if words is not None:  # the string of an index that was not read is not known

@@ -93,17 +93,11 @@ def weigh_prefixes(
 ) -> list[FewStrings]:
     """Fit the weights of the first strings of a list by EM, for several lengths of the list at once, shortest first.
 
-    The first string costs nothing, since every list has one. Each further one costs its weight and its distance to the
-    nearest string before it: see `joining_costs`.
-
-    Args:
-        kernel: the noise.
-        strings, words: ``(k,)`` indices and ``(k, n_words)`` packed, the same strings.
-        rows, shots: ``(n_rows,)`` observed indices, and their shots.
-        start: ``(k,)`` weights to start from.
-        uniform: share of uniform noise, kept fixed; None: fitted, starting at the weight of one further string.
-        rounds: number of EM rounds.
-        lengths: lengths to try; the complete list is always tried.
+    The k strings come as ``(k,)`` indices and packed, with ``(k,)`` weights to start from, and the counts as
+    ``(n_rows,)`` indices (`rows`) and shots. The share of uniform noise stays fixed; None: it is fitted, starting at
+    the weight of one further string. The complete list is always tried. The first string costs nothing, since every
+    list has one. Each further one costs its weight and its distance to the nearest string before it: see
+    `joining_costs`.
     """
     k, total = len(strings), float(shots.sum())
     sizes = np.array([length for length in lengths if length < k] + [k])
@@ -133,9 +127,7 @@ def weigh_prefixes(
 
 
 def noise_ratio(shown: float, predicted: float) -> float:
-    """Return how many times the predicted noise the counts show: the ratio of the logarithms of two raw fidelities.
-
-    One is shown by the counts, the other predicted by a kernel for the same strings.
+    """Return the ratio of the noise that counts show to that which a kernel predicts, given two raw fidelities.
 
     Example:
         >>> round(noise_ratio(0.81, 0.9), 2)

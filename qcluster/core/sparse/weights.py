@@ -27,8 +27,7 @@ def fit_weights(
             `LEAST_BACKGROUND`.
         rounds: number of EM rounds.
 
-    Returns:
-        Weights, background, and P(y) ``(..., p, u)``. The weights and the background of a mixture sum to 1.
+    Returns weights, background, and P(y) ``(..., p, u)``. The weights and the background of a mixture sum to 1.
 
     Example:
         >>> columns = np.array([[3.6, 0.2, 0.1, 0.1], [0.1, 0.1, 0.2, 3.6]])

@@ -8,7 +8,9 @@ from scipy.stats import poisson
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse import model_selection
 from qcluster.core.sparse.description_length import description_length, joining_costs
+from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.forward_selection import joining_gains
 from qcluster.core.sparse.model import Model, Prior, lay_out
@@ -148,3 +150,17 @@ def test_em_with_the_right_number_is_the_best_of_its_size():
             levels.append(fit(rows, start, Prior(30.0), 10).log_likelihood)
     found = fit_mixture(read.bits, read.weights)
     assert found.log_likelihood > max(levels) - 1e-6 * abs(max(levels))
+
+
+def test_no_mixture_is_refitted_twice(monkeypatch):
+    """The complete mixture is one of the path, its strings in another order, unless local search has moved it."""
+    refitted = []
+
+    def counted(rows, models, prior, rounds):
+        refitted.append(sorted((len(model.weights), model.log_likelihood) for model in models))
+        return fit_all(rows, models, prior, rounds)
+
+    monkeypatch.setattr(model_selection, "fit_all", counted)
+    read = flipped(np.array([[False] * 8, [True] * 8]), np.full(2, 0.5), 4096, 0.02, 0.05, 1)
+    assert not fit_mixture(read.bits, read.weights).simple
+    assert len(set(refitted[-1])) == len(refitted[-1])
