@@ -125,10 +125,11 @@ def quote_for_shell(path: str | Path) -> str:
     """Quote a path for a shell, so that a suggested command can be pasted safely.
 
     Example:
-        >>> quote_for_shell("runs/today"), quote_for_shell("my runs; ls")
-        ('runs/today', "'my runs; ls'")
+        >>> quote_for_shell("runs/today"), quote_for_shell("my runs; ls"), quote_for_shell("-d")
+        ('runs/today', "'my runs; ls'", './-d')
     """
-    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
+    text = f"./{path}" if str(path).startswith("-") else str(path)  # else it would be read as an option
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 @contextmanager
@@ -648,12 +649,19 @@ def _keep_mode(path: Path, handle: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a directory to disk, so that a rename in it survives a power cut; no effect outside POSIX systems."""
+    """Flush a directory to disk, so that a rename in it survives a power cut.
+
+    No effect outside POSIX systems, and on file systems that cannot flush directories, such as VirtualBox's shared
+    folders, which answer EINVAL.
+    """
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
     finally:
         os.close(handle)
 

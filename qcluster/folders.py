@@ -20,7 +20,8 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 
 
 def folder_path(name: str | Path) -> Path:
-    """Return the path of a folder; ValueError for an empty name, which `Path` takes for the current folder.
+    """Return the path of a folder; ValueError for a name with a null character, which no system takes, and for an empty
+    one, which `Path` takes for the current folder.
 
     Example:
         >>> folder_path("runs/today").name
@@ -28,6 +29,8 @@ def folder_path(name: str | Path) -> Path:
     """
     if not str(name):
         raise ValueError("a folder must have a name; got an empty one, perhaps of a variable that is not set")
+    if "\0" in str(name):
+        raise ValueError(f"the name of a folder must have no null characters; got {str(name)!r:.60}")
     return Path(name)
 
 

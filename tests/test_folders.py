@@ -1,7 +1,9 @@
 """Folders that others can write to: no file is opened through what they may have left there."""
 
+import errno
 import os
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from qcluster.device import jobs
 from qcluster.device.execute import execute
 from qcluster.errors import StorageError
 from qcluster.files import write_whole
-from qcluster.folders import open_managed
+from qcluster.folders import open_managed, write_managed
 
 CAMPAIGN = parse_campaign({"machines": "flips:0.05", "shots": 50, "twirls": 1, "cases": "ghz:3", "methods": "identity"})
 
@@ -209,3 +211,19 @@ def test_an_empty_name_is_not_the_current_folder_in_python(tmp_path, monkeypatch
         with pytest.raises(ValueError, match="a folder must have a name"):
             use("")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("answer", [errno.EINVAL, errno.EIO])
+def test_a_file_system_that_cannot_flush_folders_is_written_to(tmp_path, monkeypatch, answer):
+    """The file was written, and the caller told that it was not."""
+    flush = os.fsync
+
+    def refuse(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(answer, os.strerror(answer))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with nullcontext() if answer == errno.EINVAL else pytest.raises(StorageError, match="Input/output error"):
+        write_managed(tmp_path / "request.json", "{}")
+    assert (tmp_path / "request.json").read_text() == "{}"

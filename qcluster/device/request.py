@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -35,12 +36,14 @@ from qcluster.device.storage import (
     document_errors,
     write_document,
 )
+from qcluster.files import unpack
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
 FORMAT = "qcluster-request"
-VERSION = 1
+VERSION = 2
+"""From version 2 on, each copy of a circuit is compressed by itself: a wide and deep one takes several megabytes."""
 
 _DEFAULT_REP_DELAY = 250e-6
 """Seconds between shots on most of IBM's machines."""
@@ -213,7 +216,8 @@ class Request(Frozen):
         parts = []
         for prepared in self.prepared:
             fields = {name: value for name, value in vars(prepared).items() if name != "circuits"}
-            parts.append(fields | {"flips": format_flips(prepared.flips), "qpy": dump_circuits(prepared.circuits)})
+            qpy = [zlib.compress(dump_circuits([circuit])) for circuit in prepared.circuits]
+            parts.append(fields | {"flips": format_flips(prepared.flips), "qpy": qpy})
         return write_document(self, FORMAT, VERSION, prepared=parts)
 
     @classmethod
@@ -400,7 +404,11 @@ def _read_prepared(part: Any, kind: str, name: str) -> Prepared:
         raise ValueError(f"notes of {name} must be a list of texts; got {notes!r:.60}")
     profile = Profile.from_json(json.dumps(part["profile"]))
     flips = parse_flips(rows, len(shots), profile.n_bits, name)
-    circuits = tuple(load_circuits(base64.b64decode(part["qpy"])))
+    if isinstance(part["qpy"], list):
+        files = [unpack(base64.b64decode(file)) for file in part["qpy"]]
+    else:  # version 1
+        files = [base64.b64decode(part["qpy"])]
+    circuits = tuple(circuit for file in files for circuit in load_circuits(file))
     if [circuit.num_clbits for circuit in circuits] != [profile.n_bits] * len(shots):
         widths = [circuit.num_clbits for circuit in circuits]
         raise ValueError(f"{name} must be {len(shots)} circuits of {profile.n_bits} classical bits; got {widths!r:.60}")

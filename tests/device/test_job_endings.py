@@ -1,8 +1,10 @@
 """Jobs that fail, are cancelled or are charged for, machines that change meanwhile, and what is refused before."""
 
+import base64
 import json
 import re
 import time
+import zlib
 
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
@@ -174,6 +176,38 @@ def test_a_process_killed_before_it_had_the_calibration_gets_it_later(cloud, bac
     assert (run.calibration_of, cloud.spent) == ("job", 1)
 
 
+def test_a_calibration_of_a_killed_process_is_replaced_by_what_the_service_gives_later(
+    cloud, backend, tmp_path, monkeypatch
+):
+    """The file of one was kept beside the hash of the other, and no run could be read from the folder."""
+    machine, service = find_machine(backend), cloud.account("mine")
+    folder = jobs.submit(prepare([flip()], machine, Options(shots=30), seed=4), machine, tmp_path / "run")
+    append = RunFolder.append
+
+    def killed(self, event, **facts):
+        if event == "calibrated":
+            raise KeyboardInterrupt
+        append(self, event, **facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            jobs.collect(folder, service=service)
+    cloud.jobs["c001"]["running"] = "2026-11-26T09:00:00Z"
+    for _ in range(2):
+        (run,) = jobs.collect(folder, service=service)
+        assert run.calibration.readout == pytest.approx(9e-4)
+
+
+@pytest.mark.parametrize("poll", [-1, "5", float("nan"), None])
+def test_the_time_between_two_looks_is_checked_before_anything_is_sent(cloud, backend, tmp_path, poll):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c001"]["status"] = "Cancelled"
+    with pytest.raises(ValueError, match="poll must be a finite number of at least 0; got"):
+        jobs.collect(folder, service=service, wait=True, resubmit=True, poll=poll)
+    assert cloud.spent == 3
+
+
 @pytest.mark.parametrize("word", ["execute", "submit"])
 def test_least_busy_stays_the_machine_of_the_request(cloud, tmp_path, monkeypatch, word):
     """The queues change, and the same call goes on all the same."""
@@ -292,9 +326,28 @@ def test_the_circuits_that_have_arrived_keep_their_numbers(cloud, backend, tmp_p
     assert "--partial would have no effect" in str(run("mitigate", file, "--pub", 2, "--partial").exception)
 
 
-@pytest.mark.parametrize("answer", ["[1]", "null", '"x"', "{}", '{"schema_version": "v2.0"}'])
+def without_registers(results):
+    results.clear()
+
+
+def damaged(results):
+    results["meas"]["data"] = "AAAA"
+
+
+def cut_short(results):
+    results["meas"]["data"] = base64.b64encode(zlib.compress(b"bits")[:-4]).decode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["[1]", "null", '"x"', "{}", '{"schema_version": "v2.0"}', without_registers, damaged, cut_short],
+)
 def test_a_result_that_cannot_be_decoded_holds_up_no_other(cloud, backend, tmp_path, answer):
     folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    if callable(answer):
+        content = json.loads(cloud.jobs["c001"]["results"])
+        answer(content["data"][0]["results"])
+        answer = json.dumps(content)
     cloud.jobs["c001"]["results"] = answer
     with pytest.raises(JobError, match=r"1 of 3 jobs .*: the result of job c001 cannot be fetched"):
         jobs.collect(folder, service=service)

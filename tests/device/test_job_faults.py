@@ -1,18 +1,26 @@
 """Saved jobs on a bad day: full and read-only disks, a clock that jumps, another process in the directory."""
 
+import base64
 import datetime
 import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
+from qcluster import folders
 from qcluster.device import jobs
+from qcluster.device.circuits.qpy import dump_circuits
+from qcluster.device.execute import execute
 from qcluster.device.jobs import folder as folder_module
 from qcluster.device.jobs.folder import RunFolder
+from qcluster.device.prepare import Options, prepare
+from qcluster.device.request import Request
 from qcluster.errors import StorageError
 from tests.device.recorded import RecordedService
 from tests.device.test_jobs import machine, recording, request_, right, service  # noqa: F401
@@ -85,6 +93,65 @@ def test_a_read_only_directory_is_looked_at_and_refused_in_words(request_, servi
         jobs.submit(request_, directory=small_disk / "other", service=service)
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
     right(jobs.collect(directory, service=service))
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("x" * 300, StorageError, "cannot read x+/request.json: File name too long"),
+        ("a\0b", ValueError, r"the name of a folder must have no null characters; got 'a.x00b'"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_in_words(ghz, tmp_path, monkeypatch, name, error, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=said):
+        execute([ghz(2)], "aer", shots=10, directory=name)
+    with pytest.raises(error):
+        jobs.read(name)
+
+
+def test_a_folder_that_does_not_answer_is_not_written_anew(request_, service, tmp_path, monkeypatch):  # noqa: F811
+    """A network disk that fails for a moment must not lose the request."""
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    stat = Path.stat
+
+    def fails(self, **options):
+        if self.name in {"request.json", "0001.json"}:
+            raise OSError(errno.EIO, "Input/output error")
+        return stat(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", fails)
+        for call in (
+            lambda: jobs.submit(request_, directory=directory, service=service),
+            lambda: jobs.status(directory, service=service),
+            lambda: jobs.collect(directory, service=service),
+            lambda: jobs.read(directory),
+        ):
+            with pytest.raises(StorageError, match=r"cannot read .*\.json: Input/output error"):
+                call()
+    right(jobs.collect(directory, service=service))
+
+
+def test_a_large_request_is_read_again(machine, monkeypatch, tmp_path, service):  # noqa: F811
+    """A hundred twirls of a wide and deep circuit made a request that was larger than any file that is read."""
+    circuit = QuantumCircuit(5)
+    for angle in range(200):
+        circuit.rx(angle, range(5))
+        circuit.barrier()
+    circuit.measure_all()
+    monkeypatch.setattr(folders, "MOST_BYTES", 1 << 21)
+    request = prepare([circuit], machine, Options(shots=10, twirls=10, optimization_level=0), seed=1)
+    RunFolder(tmp_path / "run").write_request(request)
+    assert RunFolder(tmp_path / "run").request.prepared[0].circuits == request.prepared[0].circuits
+
+
+def test_a_request_of_version_1_is_read(request_):  # noqa: F811
+    content = json.loads(request_.to_json())
+    for part, prepared in zip(content["prepared"], request_.prepared, strict=True):
+        part["qpy"] = base64.b64encode(dump_circuits(prepared.circuits)).decode()
+    older = Request.from_json(json.dumps(content | {"version": 1}))
+    assert [part.circuits for part in older.prepared] == [part.circuits for part in request_.prepared]
 
 
 def test_a_clock_that_jumps_changes_nothing(request_, service, tmp_path, monkeypatch):  # noqa: F811

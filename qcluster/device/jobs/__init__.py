@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.jobs.parts import FAILED as FAILED
@@ -179,12 +179,13 @@ def collect(
         resubmit: whether to send jobs again that failed, were cancelled or are lost; results that arrived are kept.
         service: the `QiskitRuntimeService` of the account that submitted the jobs, or a `Service`; by default that of
             the saved account.
-        poll: seconds between two looks at the jobs while waiting.
+        poll: seconds between two looks at the jobs while waiting, at least 0.
 
     Returns:
         One `Run` per circuit, in the order of the request.
 
     Raises:
+        ValueError: poll is not such a number.
         JobError: jobs are not done, failed, were cancelled or are lost; the message says which, why, and what to do.
             Results that have arrived are kept.
         AccountError: there is no account, or the service refuses it.
@@ -192,6 +193,7 @@ def collect(
             another process is working there.
     """
     folder = RunFolder(folder_path(directory))
+    poll = check_real("poll", poll, 0)
     service = open_jobs(service)
     with folder.lock(existing=True):
         failed = [part.number for part in fetch_results(folder, service) if part.status in FAILED] if resubmit else []
@@ -236,7 +238,7 @@ def read(directory: str | Path, *, partial: bool = False) -> list[Run]:
 
 def _read(folder: RunFolder, partial: bool = False) -> list[Run]:
     parts = divide(folder.request)
-    missing = sum(not folder.result_path(part).exists() for part in range(len(parts)))
+    missing = sum(not folder.has_result(part) for part in range(len(parts)))
     if missing and not partial:
         raise JobError(
             f"{missing} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
@@ -261,7 +263,7 @@ def read_arrived(directory: str | Path) -> list[Run | None]:
 def _read_arrived(folder: RunFolder) -> list[Run | None]:
     request = folder.request
     parts = divide(request)
-    arrived = {part: places for part, places in enumerate(parts) if folder.result_path(part).exists()}
+    arrived = {part: places for part, places in enumerate(parts) if folder.has_result(part)}
     ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]

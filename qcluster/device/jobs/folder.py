@@ -46,8 +46,12 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     def has_request(self) -> bool:
-        """True if the directory holds a request."""
-        return (self.path / "request.json").exists()
+        """True if the directory holds a request; StorageError if that cannot be seen."""
+        return _is_there(self.path / "request.json")
+
+    def has_result(self, part: int) -> bool:
+        """True if the directory holds the result of a part; StorageError if that cannot be seen."""
+        return _is_there(self.result_path(part))
 
     def write_request(self, request: Request) -> None:
         """Write the request; StorageError if the directory holds another one or cannot be written."""
@@ -63,10 +67,12 @@ class RunFolder:
         try:
             content = read_managed(self.path / "request.json")
             request = Request.from_json(content.decode("utf-8"))
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise StorageError(
                 f"{self.path} holds no request: nothing was submitted from there ({error.strerror})"
             ) from error
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path / 'request.json'}: {error.strerror}") from error
         except ValueError as error:
             raise StorageError(f"{self.path / 'request.json'} cannot be read: {error}") from error
         if self._hash_of("request") not in (None, _hash(content)):
@@ -140,10 +146,11 @@ class RunFolder:
         return self.path / f"calibration-{part:04d}.json"
 
     def write_calibration(self, part: int, calibration: Calibration) -> None:
-        """Write the machine's calibration at the time a part ran, unless there is one already."""
-        text = calibration.to_json()
-        write_once(self._calibration_path(part), text)
-        self.append("calibrated", part=part, sha256=_hash(text.encode()))
+        """Write the machine's calibration at the time a part ran, unless one was logged already."""
+        if self._hash_of("calibrated", part) is None:
+            text = calibration.to_json()
+            write_managed(self._calibration_path(part), text)
+            self.append("calibrated", part=part, sha256=_hash(text.encode()))
 
     def read_calibration(self, part: int) -> Calibration | None:
         """Read the machine's calibration at the time a part ran; None if it is not known."""
@@ -201,22 +208,32 @@ _REQUIRED = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("s
 
 @lru_cache(maxsize=1 << 15)
 def _read_event(line: bytes) -> Mapping[str, Any]:
-    """Read one line of the log. All readers share the result, since the log is read for each of a request's results."""
-    return _check_event(parse_json(line))
+    """Read one line of the log; ValueError if it is no event or lacks a key.
 
-
-def _check_event(line: Any) -> dict[str, Any]:
-    """Check one line of the log and return it; ValueError if it is no event or lacks a key."""
-    if isinstance(line, dict) and line.get("event") == "request" and isinstance(line.get("sha256"), str):
-        return line
-    if not isinstance(line, dict) or not isinstance(line.get("part"), int) or not isinstance(line.get("event"), str):
-        raise ValueError(f"a line must hold an event and its part; got {str(line)[:80]}")
+    All readers share the result, since the log is read for each of a request's results.
+    """
+    event = parse_json(line)
+    if isinstance(event, dict) and event.get("event") == "request" and isinstance(event.get("sha256"), str):
+        return event
+    if not isinstance(event, dict) or not isinstance(event.get("part"), int) or not isinstance(event.get("event"), str):
+        raise ValueError(f"a line must hold an event and its part; got {str(event)[:80]}")
     kinds = {"attempt": int, "job_id": str, "status": str, "reason": str, "sha256": str}
-    required = (*_REQUIRED.get(line["event"], ()), *(["sha256"] if "sha256" in line else []))
-    wrong = [name for name in required if not isinstance(line.get(name), kinds[name])]
+    required = (*_REQUIRED.get(event["event"], ()), *(["sha256"] if "sha256" in event else []))
+    wrong = [name for name in required if not isinstance(event.get(name), kinds[name])]
     if wrong:
-        raise ValueError(f"an event {line['event']!r} must hold its {wrong[0]}; got {str(line)[:80]}")
-    return line
+        raise ValueError(f"an event {event['event']!r} must hold its {wrong[0]}; got {str(event)[:80]}")
+    return event
+
+
+def _is_there(path: Path) -> bool:
+    """Like `Path.exists`, but StorageError where that would raise OSError or, from Python 3.14 on, return False."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    return True
 
 
 def _hash(content: bytes) -> str:

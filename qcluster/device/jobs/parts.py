@@ -98,7 +98,7 @@ def advance(folder: RunFolder, machine: Machine | None, service: Service, again:
     last = last_attempts(folder)
     try:
         for part, places in enumerate(divide(request)):
-            if folder.result_path(part).exists():
+            if folder.has_result(part):
                 continue
             previous = last.get(part)
             settled = previous is not None and not previous.keys().isdisjoint(("job_id", "status"))
@@ -146,7 +146,7 @@ def part_states(folder: RunFolder, service: Service) -> Iterator[Part]:
     for number, places in enumerate(divide(folder.request)):
         attempt = last.get(number, {})
         facts = {"job_id": attempt.get("job_id", ""), "attempt": attempt.get("attempt", 0)}
-        if folder.result_path(number).exists():
+        if folder.has_result(number):
             yield Part(number, len(places), "DONE", **facts)
         elif "status" in attempt:
             yield Part(number, len(places), attempt["status"], reason=attempt["reason"], **facts)
@@ -183,7 +183,7 @@ def _store_result(folder: RunFolder, service: Service, part: Part) -> Part:
     """Fetch the result of a part into the folder, unless it is there; return the part, with the reason if it fails."""
     facts = {"attempt": part.attempt} | ({"job_id": part.job_id} if part.job_id else {})
     places = divide(folder.request)[part.number]
-    if not folder.result_path(part.number).exists():
+    if not folder.has_result(part.number):
         try:
             result = service.result(part.job_id)
         except JobError as error:

@@ -133,7 +133,7 @@ class RuntimeService:
             name, mode = self._modes.popitem()
             try:
                 mode.close()
-            except _failures() as error:
+            except Exception as error:
                 logger.warning("the batch or session of %s was not closed: %s", name, _message(error))
 
     def find(self, tag: str) -> str | None:
@@ -152,7 +152,7 @@ class RuntimeService:
             try:
                 if instance["crn"] != here:
                     yield self._service.jobs(limit=1, instance=instance["crn"], **which)
-            except _failures() as error:
+            except Exception as error:
                 if getattr(error, "status_code", None) not in _REFUSED:
                     raise
 
@@ -161,7 +161,7 @@ class RuntimeService:
         with _as_job_errors(f"the state of job {job_id} cannot be read"):
             try:
                 status = job.status()
-            except _failures():  # for a failed job it also reads the result, which may not exist
+            except Exception:  # for a failed job it also reads the result, which may not exist
                 status = job.status()  # known by now, unless the job itself could not be read
             status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
             return JobState(status, _failure_of(job) if status == "ERROR" else "")
@@ -171,7 +171,7 @@ class RuntimeService:
         with _as_job_errors(f"the result of job {job_id} cannot be fetched"):
             try:
                 result = job.result()
-            except _failures() as error:
+            except Exception as error:
                 if getattr(error, "status_code", None) in _GONE:
                     raise LostJobError(f"the service no longer keeps the result of job {job_id}") from error
                 raise
@@ -189,7 +189,7 @@ class RuntimeService:
             if getattr(self._backend, "name", None) == backend.name:
                 backend = self._backend  # has its fractional gates, if it was opened with them
             return read_calibration(backend, datetime.datetime.fromisoformat(began))
-        except (QClusterError, NotImplementedError, *_failures()) as error:  # type: ignore[misc]
+        except Exception as error:
             logger.info("no calibration of the time of job %s: %s", job_id, _message(error))
             return None
 
@@ -199,7 +199,7 @@ class RuntimeService:
         with _as_job_errors(f"job {job_id} was not cancelled", ""):
             try:
                 job.cancel()
-            except _failures():
+            except Exception:
                 if not self.state(job_id).final:
                     raise
 
@@ -253,31 +253,26 @@ def _failure_of(job: Any) -> str:
     if not message:
         try:
             job.result()
-        except _failures() as error:  # the service's reason, where the job left no result
+        except Exception as error:  # the service's reason, where the job left no result
             message = getattr(error, "message", "") or error
     return " ".join(str(message).split())
 
 
 _LATER = "try again later"
-_UNEXPECTED = (LookupError, TypeError, AttributeError)
-"""What the client's decoders raise for an answer that lacks a part, or is of another kind, such as an Estimator's."""
 
 
 @contextmanager
 def _as_job_errors(refusal: str, default_advice: str = _LATER) -> Iterator[None]:
-    """Turn errors of the service's client into JobError, with what failed, the service's words and advice."""
+    """Turn any error of the service's client into JobError, with what failed, the service's words and advice.
+
+    The client's errors have no common base class: its decoders raise whatever an unexpected answer leads to.
+    """
     try:
         yield
-    except _failures() as error:
+    except QClusterError:
+        raise
+    except Exception as error:
         raise JobError(f"{refusal}: {_message(error, default_advice)}") from error
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """The errors that the service's client may raise; its decoders have none of their own for an unexpected answer."""
-    from qiskit.exceptions import QiskitError
-    from requests.exceptions import RequestException
-
-    return QiskitError, RequestException, OSError, ValueError, *_UNEXPECTED
 
 
 _ADVICE = (
@@ -313,11 +308,14 @@ _CREDENTIALS = re.compile(r"(?i)(?<=bearer )[^\s'\"]+|(?<=apikey )[^\s'\"]+|(?<=
 
 def _message(error: Exception, default_advice: str = "") -> str:
     """First line of an error, with any quoted credentials removed, followed by advice."""
+    from qiskit.exceptions import QiskitError
+
     text = str(getattr(error, "message", "") or error).strip()
     quoted = _QUOTED.fullmatch(text)
     text = _CREDENTIALS.sub("***", quoted[2] if quoted else text)
     line = (text.splitlines() or [""])[0][:300] or type(error).__name__
-    if isinstance(error, _UNEXPECTED):
+    foreseen = (QiskitError, OSError, ValueError)  # of the client and the network
+    if not isinstance(error, foreseen):
         line = f"the answer is not as expected ({type(error).__name__}: {line})"
     kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
     advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), default_advice)
