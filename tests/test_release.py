@@ -60,7 +60,7 @@ def test_every_library_that_is_imported_is_declared():
                 imported |= {one.name.partition(".")[0] for one in node.names}
             if isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").partition(".")[0])
-    assert {"numpy", "typer", "requests", "PIL", "pydantic"} <= imported
+    assert {"numpy", "typer", "portalocker", "PIL", "pydantic"} <= imported
     for name in sorted(imported - sys.stdlib_module_names - {"qcluster"}):
         assert declared & {one.lower() for one in brings.get(name, [name])}, name
 
