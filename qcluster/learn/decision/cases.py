@@ -179,13 +179,13 @@ def turned(seed: int) -> Case:
 
 
 def plain(seed: int) -> Case:
-    """Draw few strings on 13 to 60 bits under independent flips, as from readout errors, and little else.
+    """Draw few strings on 13 to 127 bits under independent flips, as from readout errors, and little else.
 
     Most users who run Bernstein-Vazirani circuits or adders have such counts. They look like products of rotated
     qubits.
     """
     rng = np.random.default_rng([2044, seed])
-    n = draw_width(rng, *TURNED)
+    n = draw_width(rng, *WIDE)
     shots = noise.shots_of_wide(rng)
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.7, 0.2, 0.1]))
     sent, weights = few_of(rng, n, kind)
