@@ -22,7 +22,7 @@ DEEP = (13, 40)
 """Fewest and most bits of registers with few strings under strong noise."""
 TURNED = (13, 60)
 """Fewest and most bits of registers of rotated qubits; on wider ones hardly a string is read twice."""
-_EQUAL_ANGLES = 0.5
+EQUAL_ANGLES = 0.5
 """Probability that all rotated qubits have the same angle, the output most similar to one string with flipped bits."""
 _SMOOTH = ("loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
 """Families whose outputs on many bits are mostly not a few strings. A hot Ising magnet is left out: its bits are alike
@@ -171,7 +171,7 @@ def turned(seed: int) -> Case:
     rng = np.random.default_rng([2042, seed])
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
-    mode, chance = small_angles(rng, n, _EQUAL_ANGLES)
+    mode, chance = small_angles(rng, n, EQUAL_ANGLES)
     channel = noise.draw(rng, n, draw_noise_kind(rng))
     counts = of_shots(read_shots(rng, mode ^ (rng.random((shots, n)) < chance), channel))
     known = draw_known(rng, channel.known)

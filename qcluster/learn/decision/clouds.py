@@ -40,9 +40,8 @@ def wide(seed: int) -> Case:
     counts = cases.of_shots(cases.read_shots(rng, sent, channel))
     known = np.unique(np.vstack([counts.bits, sent]), axis=0)
     weights = output.probabilities(known)
-    other = max(0.0, 1 - float(weights.sum()))
     ideal = cases.with_others(rng, known, weights)
-    sparse = other < 1 - cases.FEW_SHARE and cases.few_strings(weights, n)
+    sparse = bool(weights.sum() > cases.FEW_SHARE) and cases.few_strings(weights, n)
     return Case(counts, ideal, "wide-clouds", "wide-clouds", cases.draw_known(rng, channel.known), sparse)
 
 
@@ -65,9 +64,9 @@ def _draw_output(rng: np.random.Generator, n: int) -> Output:
         return products(rng, strings, weights, np.full(strings.shape, _SELDOM))
     if kind == "rotated":
         strings, weights = cases.few_of(rng, n, str(rng.choice(["few", "ghz"])))
-        chances = np.tile(cases.small_angles(rng, n, 0.5)[1], (len(strings), 1))
+        chances = np.tile(cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1], (len(strings), 1))
     else:
-        chances = np.array([cases.small_angles(rng, n, 0.5)[1] for _ in range(rng.integers(2, 4))])
+        chances = np.array([cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1] for _ in range(rng.integers(2, 4))])
         strings, weights = rng.random(chances.shape) < 0.5, rng.dirichlet(np.full(len(chances), 3.0))
     return products(rng, strings, weights, np.clip(chances, _SELDOM, 1 - _SELDOM))
 
