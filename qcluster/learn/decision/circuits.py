@@ -25,7 +25,7 @@ WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits; repeated numbers are drawn more often."""
 SMALL = (2, 3, 4, 5, 6)
 """Numbers of bits where few bits of many qubits are read."""
-_SHOTS = (500, 1000, 2000, 4096, 8192)
+SHOTS = (500, 1000, 2000, 4096, 8192)
 """Numbers of shots of wide registers."""
 _NARROWEST = 13
 """Fewest bits of a wide register."""
@@ -57,11 +57,9 @@ TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """Kinds of published noise: each recorded circuit becomes one case for each kind."""
 MEASURED = "measured"
 """Kind of noise whose rates were learned from a reference circuit."""
-AGAIN = ("scattered", "scattered", "other", "off")
-"""Kinds of which recorded circuits of up to `_DRAWN_AGAIN` bits get further cases, since these kinds are random."""
-_DRAWN_AGAIN = 12
-_REDRAWN = 3
-"""Number of times the counts of a recorded circuit are drawn again for a table of counts alone."""
+_REDRAWN, _WIDEST_REDRAWN = 3, 12
+"""Number of times the counts of a recorded circuit are drawn again for a table of counts alone, and most bits of such a
+circuit."""
 _OFF = 1.4
 """Largest logarithm of the common factor by which published noise differs from the true noise."""
 HARDWARE = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
@@ -96,7 +94,7 @@ def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case
     rng = np.random.default_rng([2030, seed])
     output = _ideal(rng, families)
     base = faults(rng, output.n_bits)
-    return _read(rng, base, output, draw_published(rng, base))
+    return read(rng, base, output, draw_published(rng, base))
 
 
 def clean(seed: int) -> Case:
@@ -122,7 +120,7 @@ def sharp(seed: int) -> Case:
     """Draw a few strings (among them GHZ, Dicke and small stabilizer states) with any calibration."""
     rng = np.random.default_rng([2035, seed])
     base = faults(rng, int(rng.integers(3, 12)))
-    return _read(rng, base, draw_sharp(rng, base.n_bits), draw_published(rng, base))
+    return read(rng, base, draw_sharp(rng, base.n_bits), draw_published(rng, base))
 
 
 def draw_sharp(rng: np.random.Generator, n: int) -> Output:
@@ -147,7 +145,7 @@ def own(seed: int) -> Case:
         p = affine(rng, flips_at_start(rng, x, z))
         if not p.all():
             break
-    return _read(rng, base, Output("own", *rotated(rng, p, base)), draw_published(rng, base))
+    return read(rng, base, Output("own", *rotated(rng, p, base)), draw_published(rng, base))
 
 
 def flips_at_start(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -198,7 +196,7 @@ def smooth(seed: int) -> Case:
     base, x, z = circuit(rng, n)
     even = affine(rng, flips_at_start(rng, x, z))
     output = Output("smooth", *(rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n),)))
-    return _read(rng, base, output, draw_published(rng, base))
+    return read(rng, base, output, draw_published(rng, base))
 
 
 def tails(seed: int) -> Case:
@@ -211,7 +209,7 @@ def tails(seed: int) -> Case:
     output, published = Output("tails", ideals.tailed(rng, base.n_bits)), draw_published(rng, base)
     if rng.random() < 0.3:
         published = "off", base.scaled(float(rng.uniform(1.5, 4)))
-    return _read(rng, base, output, published)
+    return read(rng, base, output, published)
 
 
 def foreign(seed: int) -> Case:
@@ -237,14 +235,14 @@ def foreign_wide(seed: int) -> Case:
 def _with_foreign_faults(rng: np.random.Generator, case: Case) -> Case:
     """Add to a case the faults of a circuit that it did not come from."""
     n = case.counts.n_bits
-    published = faults(rng, n) if n <= WIDTHS[-1] + 1 else _run_faults(rng, n)
+    published = faults(rng, n) if n <= WIDTHS[-1] + 1 else run_faults(rng, n)
     gates, readout = float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1)))
     published = _scattered(rng, published, 0.3, gates, readout)
-    published = _with_rotations(rng, published, case.ideal.probabilities)
+    published = with_rotations(rng, published, case.ideal.probabilities)
     return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=published)
 
 
-def _run_faults(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
+def run_faults(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
     """Draw the faults of a wide circuit, at most `most` for each shot; they flip runs of bits, or a few neighbours."""
     start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
     long = rng.random(len(start)) < rng.choice([0.1, 0.6])
@@ -269,7 +267,7 @@ def through_faults(faults: FaultMasks, output: Output) -> Floats:
     return np.asarray(noisy / noisy.sum())
 
 
-def _read(rng: np.random.Generator, base: FaultMasks, output: Output, published: Published) -> Case:
+def read(rng: np.random.Generator, base: FaultMasks, output: Output, published: Published) -> Case:
     """Read an output through faults, and through noise that no calibration lists; the case has the published faults."""
     noisy = through_faults(_with_unlisted_faults(rng, base), output)
     return case_of(rng, _with_other_noise(rng, noisy), output, published)
@@ -281,11 +279,11 @@ def case_of(
     """Draw shots from a noisy distribution ``(2^n,)`` of an output, and what is known of its circuit's rotations."""
     (family, p, rotations), n, (kind, faults) = output, output.n_bits, published
     counts = rng.multinomial(noise.shots(rng) if shots is None else shots, noisy)
-    known = _with_rotations(rng, faults, p, rotations)
+    known = with_rotations(rng, faults, p, rotations)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
 
-def _with_rotations(
+def with_rotations(
     rng: np.random.Generator, published: FaultMasks, p: Floats, rotations: float | None = None
 ) -> FaultMasks:
     """Add what is known of the circuit's rotations, or leave it unknown.
@@ -312,7 +310,7 @@ def wide(seed: int) -> Case:
     """
     rng = np.random.default_rng([2032, seed])
     n = int(noise.log_uniform(rng, _NARROWEST, 101))
-    shots = int(rng.choice(_SHOTS))
+    shots = int(rng.choice(SHOTS))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
     sizes = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
     sent, weights = cases.strings_of(rng, n, kind, sizes.get(kind, 1))
@@ -321,12 +319,12 @@ def wide(seed: int) -> Case:
         sent = np.tile(sent[0], (1 << free, 1))
         sent[:, rng.choice(n, free, replace=False)] = ideals.bits_of(free)
         weights = np.full(len(sent), 1 / len(sent))
-    base = _run_faults(rng, n, 5.0)
+    base = run_faults(rng, n, 5.0)
     kind_published, published = draw_published(rng, base)
-    read = _read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
+    read = read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
     if rng.random() < _DECAYING:
         read &= rng.random(read.shape) >= noise.log_uniform(rng, 0.003, 0.15) * rng.lognormal(0, 0.6, n)
-    ideal, published = Distribution(sent, weights), _with_rotations(rng, published, weights)
+    ideal, published = Distribution(sent, weights), with_rotations(rng, published, weights)
     return Case(of_shots(read), ideal, "wide-" + kind, kind_published, None, len(sent) <= 60, published)
 
 
@@ -339,7 +337,7 @@ def chains(seed: int) -> Case:
     rng = np.random.default_rng([2043, seed])
     n = cases.draw_width(rng, 4, cases.DEEP[1])
     shots = noise.shots_of_wide(rng)
-    base = _run_faults(rng, n, 5.0)
+    base = run_faults(rng, n, 5.0)
     patterns = unpack(base.masks, n)
     flipped = -0.5 * np.expm1(-2 * (base.rates @ patterns)) + base.readout[:, 0]
     known = cases.draw_known(rng, np.tile(flipped[:, None], 2))
@@ -347,7 +345,7 @@ def chains(seed: int) -> Case:
     if kind == "turned":
         return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "chains", "chains", known, False)
     sent, weights = cases.few_of(rng, n, kind)
-    counts = of_shots(_read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
+    counts = of_shots(read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
     few = cases.few_strings(weights, n)
     return Case(counts, Distribution(sent, weights), "chains", "chains", known, few)
 
@@ -355,13 +353,13 @@ def chains(seed: int) -> Case:
 def _product(rng: np.random.Generator) -> Case:
     """Draw a wide register of qubits rotated by small angles, each by a different one or all by the same."""
     n = int(noise.log_uniform(rng, 17, 61))
-    shots = int(rng.choice(_SHOTS))
-    base = _run_faults(rng, n, 5.0)
+    shots = int(rng.choice(SHOTS))
+    base = run_faults(rng, n, 5.0)
     kind_published, published = draw_published(rng, base)
     mode, chance = cases.small_angles(rng, n)
     counts, ideal = _turned(rng, mode, chance, shots, base)
     rotations = float(non_clifford_weight(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
-    published = _with_rotations(rng, published, ideal.probabilities, rotations)
+    published = with_rotations(rng, published, ideal.probabilities, rotations)
     return Case(counts, ideal, "wide-smooth", kind_published, None, False, published)
 
 
@@ -369,11 +367,11 @@ def _turned(
     rng: np.random.Generator, mode: NDArray[np.bool_], chance: Floats, shots: int, base: FaultMasks
 ) -> tuple[Distribution, Distribution]:
     """Read a register of rotated qubits through the faults of a circuit; return the counts and their ideal."""
-    counts = of_shots(_read_shots(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
+    counts = of_shots(read_shots(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
     return counts, cases.product_of(rng, counts, mode, chance)
 
 
-def _read_shots(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
+def read_shots(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
     """Read shots ``(shots, n_bits)`` through the faults of a wide circuit; some shots are replaced by random bits."""
     shots, n = bits.shape
     for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):
@@ -412,12 +410,12 @@ def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Ca
     if true.measured:
         yield Case(counts, ideal, name, MEASURED, None, few, true)
         return
-    for kind in TOLD + (AGAIN if counts.n_bits <= _DRAWN_AGAIN else ()):
+    for kind in TOLD:
         yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
 
 
 def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterator[Case]:
-    """Draw the counts of a recorded circuit of up to `_DRAWN_AGAIN` bits again, for a table of counts alone.
+    """Draw the counts of a recorded circuit of up to `_WIDEST_REDRAWN` bits again, for a table of counts alone.
 
     Its ideal is read through its faults, scaled as a more or less accurate calibration would publish them, and through
     noise that no calibration lists. The outputs of compiled circuits resemble those of users, and many strengths of
@@ -430,13 +428,13 @@ def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterato
         faults: as in `recorded`; without them nothing is drawn.
     """
     true = None if faults is None else read_faults(faults, ideal.n_bits)
-    if true is None or true.n_bits > _DRAWN_AGAIN:
+    if true is None or true.n_bits > _WIDEST_REDRAWN:
         return
     rng = np.random.default_rng([2032, number - 1])
     output = Output(f"redrawn-{name}", Kernel.of(true).index.vector(ideal.words, ideal.probabilities))
     for _ in range(_REDRAWN):
         strength = draw_published(rng, true)
-        yield _read(rng, strength[1], output, strength)._replace(faults=None)
+        yield read(rng, strength[1], output, strength)._replace(faults=None)
 
 
 def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks:
@@ -460,16 +458,13 @@ def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:
-    """Return the published noise of a kind, see `TOLD` and `AGAIN`."""
+    """Return the published noise of a kind, see `TOLD`."""
     if kind == "right":
         return true
     if kind == "3 x too bad":
         return true.scaled(3)
     if kind == "3 x too good":
         return true.scaled(1 / 3)
-    if kind == "off":
-        gates, readout = np.exp(rng.uniform(-_OFF, _OFF, 2))
-        return _scattered(rng, true, 0.25, float(gates), float(readout))
     scatter, gates, readout = (1.0, 0.0, 0.0) if kind == "scattered" else (0.5, 0.8, 0.8)
     return _scattered(rng, true, scatter, float(np.exp(rng.normal(0, gates))), float(np.exp(rng.normal(0, readout))))
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-from qcluster.learn.decision import cases, ideals, noise
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.noise.faults import non_clifford_weight
+from qcluster.learn.decision import cases, circuits, ideals, noise
 from qcluster.learn.decision.cases import Case
 
 _SELDOM = 1e-12
@@ -24,6 +26,13 @@ class Output(NamedTuple):
     """Draws that many strings, ``(m, n)``."""
     probabilities: Callable[[Bits], Floats]
     """Returns the probabilities ``(k,)`` of strings ``(k, n)``."""
+    rotations: float | None = None
+    """Rotations that made it, see `FaultMasks`; None if it was drawn without a circuit."""
+
+    def vector(self, n: int) -> Floats:
+        """Return the probabilities ``(2^n,)`` of all strings."""
+        p = self.probabilities(ideals.bits_of(n))
+        return np.asarray(p / p.sum())
 
 
 def wide(seed: int) -> Case:
@@ -38,10 +47,7 @@ def wide(seed: int) -> Case:
     sent = output.draw(noise.shots_of_wide(rng))
     channel = noise.draw(rng, n, cases.draw_noise_kind(rng))
     counts = cases.of_shots(cases.read_shots(rng, sent, channel))
-    known = np.unique(np.vstack([counts.bits, sent]), axis=0)
-    weights = output.probabilities(known)
-    ideal = cases.with_others(rng, known, weights)
-    sparse = bool(weights.sum() > cases.FEW_SHARE) and cases.few_strings(weights, n)
+    ideal, sparse = _ideal(rng, output, counts, sent)
     return Case(counts, ideal, "wide-clouds", "wide-clouds", cases.draw_known(rng, channel.known), sparse)
 
 
@@ -49,10 +55,52 @@ def on_few(seed: int) -> Case:
     """Draw such strings on 3 to 12 bits."""
     rng = np.random.default_rng([2048, seed])
     n = int(rng.integers(3, 13))
-    p = _draw_output(rng, n).probabilities(ideals.bits_of(n))
-    p = p / p.sum()
+    p = _draw_output(rng, n).vector(n)
     channel = noise.draw(rng, n, cases.draw_noise_kind(rng))
     return cases.read_vector(rng, p, p, channel, "clouds", "clouds", cases.few_strings(p, n))
+
+
+def of_wide_circuit(seed: int) -> Case:
+    """Draw such strings, or rotated qubits, on 13 to 60 bits, under the noise of a circuit."""
+    rng = np.random.default_rng([2049, seed])
+    n, shots = cases.draw_width(rng, *cases.TURNED), int(rng.choice(circuits.SHOTS))
+    output = _draw_of_circuit(rng, n)
+    base = circuits.run_faults(rng, n, 5.0)
+    kind, published = circuits.draw_published(rng, base)
+    sent = output.draw(shots)
+    counts = cases.of_shots(circuits.read_shots(rng, sent, base))
+    ideal, sparse = _ideal(rng, output, counts, sent)
+    published = circuits.with_rotations(rng, published, ideal.probabilities, output.rotations)
+    return Case(counts, ideal, "wide-clouds", kind, None, sparse, published)
+
+
+def of_circuit(seed: int) -> Case:
+    """Draw such strings, or others that are near each other, or rotated qubits, on 3 to 11 bits, under the noise of a
+    circuit. In one case of three the calibration is right."""
+    rng = np.random.default_rng([2050, seed])
+    n = max(3, int(rng.choice(circuits.WIDTHS)))
+    base = circuits.faults(rng, n)
+    published = ("right", base) if rng.random() < 1 / 3 else circuits.draw_published(rng, base)
+    if rng.random() < 0.2:
+        return circuits.read(rng, base, circuits.Output("clouds", cases.draw_near(rng, n)), published)
+    output = _draw_of_circuit(rng, n)
+    return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), output.rotations), published)
+
+
+def _ideal(rng: np.random.Generator, output: Output, counts: Distribution, sent: Bits) -> tuple[Distribution, bool]:
+    """Return the ideal on the strings that were read or sent, and whether a user would expect few strings."""
+    known = np.unique(np.vstack([counts.bits, sent]), axis=0)
+    weights = output.probabilities(known)
+    sparse = bool(weights.sum() > cases.FEW_SHARE) and cases.few_strings(weights, counts.n_bits)
+    return cases.with_others(rng, known, weights), sparse
+
+
+def _draw_of_circuit(rng: np.random.Generator, n: int) -> Output:
+    """Draw an output of `_draw_output`, or rotated qubits: the simplest circuit whose output flips can explain."""
+    if rng.random() < 0.7:
+        return _draw_output(rng, n)
+    string, chances = cases.small_angles(rng, n, cases.EQUAL_ANGLES)
+    return products(rng, string[None], np.ones(1), chances[None])
 
 
 def _draw_output(rng: np.random.Generator, n: int) -> Output:
@@ -61,14 +109,14 @@ def _draw_output(rng: np.random.Generator, n: int) -> Output:
         return blockaded(rng, n, noise.log_uniform(rng, 0.05, 5))
     if kind == "satellites":
         strings, weights = _with_satellites(rng, rng.random((int(rng.integers(2, 6)), n)) < 0.5)
-        return products(rng, strings, weights, np.full(strings.shape, _SELDOM))
+        return products(rng, strings, weights, np.zeros(strings.shape))._replace(rotations=None)
     if kind == "rotated":
         strings, weights = cases.few_of(rng, n, str(rng.choice(["few", "ghz"])))
         chances = np.tile(cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1], (len(strings), 1))
     else:
         chances = np.array([cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1] for _ in range(rng.integers(2, 4))])
         strings, weights = rng.random(chances.shape) < 0.5, rng.dirichlet(np.full(len(chances), 3.0))
-    return products(rng, strings, weights, np.clip(chances, _SELDOM, 1 - _SELDOM))
+    return products(rng, strings, weights, chances)
 
 
 def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: Floats) -> Output:
@@ -78,8 +126,10 @@ def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: 
         rng: random source of the strings drawn.
         strings: ``(k, n)`` a string of each product.
         weights: ``(k,)`` weights of the products.
-        chances: ``(k, n)`` probability, in each product, that a bit differs from the product's string; not 0 or 1.
+        chances: ``(k, n)`` probability, in each product, that a bit differs from the product's string.
     """
+    rotations = non_clifford_weight(2 * np.arcsin(np.sqrt(chances))).sum(axis=1).max()
+    chances = np.clip(chances, _SELDOM, 1 - _SELDOM)
     ones = np.where(strings, 1 - chances, chances)
 
     def draw(shots: int) -> Bits:
@@ -90,7 +140,7 @@ def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: 
         logarithms = bits.astype(float) @ np.log(ones / (1 - ones)).T + np.log(1 - ones).sum(axis=1)
         return np.asarray(np.exp(logarithms) @ weights)
 
-    return Output(draw, probabilities)
+    return Output(draw, probabilities, float(rotations))
 
 
 def blockaded(rng: np.random.Generator, n: int, activity: float) -> Output:
