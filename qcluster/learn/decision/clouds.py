@@ -4,6 +4,7 @@ They are the outputs that the decision harms most when it was not trained on the
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from qcluster.learn.decision.cases import Case
 
 _SELDOM = 1e-12
 """Probability that stands for that of a flip of a qubit which is not rotated."""
+_MOSTLY_EQUAL = 0.75
+"""Share of equal angles at the end of circuits: gates on all qubits at once, as in a scan of an angle."""
 
 
 class Output(NamedTuple):
@@ -61,7 +64,7 @@ def on_few(seed: int) -> Case:
 
 
 def of_wide_circuit(seed: int) -> Case:
-    """Draw such strings, or rotated qubits, on 13 to 60 bits, under the noise of a circuit."""
+    """Draw such strings on 13 to 60 bits under the noise of a circuit."""
     rng = np.random.default_rng([2049, seed])
     n, shots = cases.draw_width(rng, *cases.TURNED), int(rng.choice(circuits.SHOTS))
     output = _draw_of_circuit(rng, n)
@@ -75,13 +78,18 @@ def of_wide_circuit(seed: int) -> Case:
 
 
 def of_circuit(seed: int) -> Case:
-    """Draw such strings, or others that are near each other, or rotated qubits, on 3 to 11 bits, under the noise of a
-    circuit. In one case of three the calibration is right."""
+    """Draw such strings, or others that are near each other, on 3 to 11 bits, under the noise of a circuit.
+
+    In one case of three the calibration is right. Half of the circuits have less noise than `circuits.circuit` draws:
+    where they are short, light strings are nearly all true.
+    """
     rng = np.random.default_rng([2050, seed])
     n = max(3, int(rng.choice(circuits.WIDTHS)))
     base = circuits.faults(rng, n)
+    if rng.random() < 0.5:
+        base = replace(base, rates=base.rates * noise.log_uniform(rng, 0.05, 1))
     published = ("right", base) if rng.random() < 1 / 3 else circuits.draw_published(rng, base)
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         return circuits.read(rng, base, circuits.Output("clouds", cases.draw_near(rng, n)), published)
     output = _draw_of_circuit(rng, n)
     return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), output.rotations), published)
@@ -96,11 +104,18 @@ def _ideal(rng: np.random.Generator, output: Output, counts: Distribution, sent:
 
 
 def _draw_of_circuit(rng: np.random.Generator, n: int) -> Output:
-    """Draw an output of `_draw_output`, or rotated qubits: the simplest circuit whose output flips can explain."""
-    if rng.random() < 0.7:
+    """Draw the output of a simple circuit that ends with rotations of all qubits, mostly by one angle, or another."""
+    if rng.random() < 0.3:
         return _draw_output(rng, n)
-    string, chances = cases.small_angles(rng, n, cases.EQUAL_ANGLES)
-    return products(rng, string[None], np.ones(1), chances[None])
+    kind = str(rng.choice(["one", "ghz", "few", "ring", "blocks"], p=[0.25, 0.25, 0.2, 0.1, 0.2]))
+    if kind == "blocks":  # a GHZ state on each
+        blocks = np.arange(n) * int(rng.integers(2, min(6, n) + 1)) // n
+        strings = (ideals.bits_of(int(blocks[-1]) + 1)[:, blocks]) ^ (rng.random(n) < 0.5)
+        weights = np.full(len(strings), 1 / len(strings))
+    else:
+        strings, weights = cases.few_of(rng, n, kind)
+    chances = np.tile(cases.small_angles(rng, n, _MOSTLY_EQUAL)[1], (len(strings), 1))
+    return products(rng, strings, weights, chances)
 
 
 def _draw_output(rng: np.random.Generator, n: int) -> Output:

@@ -37,7 +37,7 @@ strengths of noise; training on them harms fewer unseen circuits than training o
 _PUBLISHED = {"right": 7.0, "near": 3.0}
 """Factors for calibrations that are right or nearly right: users mostly have these, and a gate that distrusts every
 calibration loses most on them."""
-_OF_CIRCUITS = {"tails": 4.0, "smooth": 3.0}
+_OF_CIRCUITS = {"tails": 4.0, "smooth": 3.0, "clouds": 3.0}
 """Factors for families in a table of circuits: few strings with true tails, which a too pessimistic calibration
 explains as noise, and smooth outputs of 12 to 16 bits, which look like one string. Both are rare, and no other cases
 resemble them."""

@@ -9,7 +9,7 @@ _OF_CIRCUITS = {
     "circuit-tails": 9 / 18,
     "circuit-own": 2.0,
     "circuit-smooth": 2.25 / 18,
-    "circuit-clouds": 9 / 18,
+    "circuit-clouds": 2.0,
 }
 """Cases from each source of circuits, relative to those of the source "circuit"."""
 _OF_WIDE_CIRCUITS = {
