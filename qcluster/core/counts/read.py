@@ -197,6 +197,8 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     counts = source.to_dict()
     if len(counts) < len(source):
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of equal strings")
+    if counts and all(isinstance(shot, str) for shot in counts.values()):
+        raise TypeError("a Series must be shots over bitstrings; got one of text: of bitstrings, pass value_counts()")
     if num_bits is None and counts and _may_be_text(counts):
         raise TypeError(
             f"a Series over numbers that could be bitstrings, such as {short_repr(max(counts))}, must have num_bits if "
@@ -241,7 +243,7 @@ def _describe(source: Any) -> str:
     if callable(getattr(source, "probabilities_dict", None)):
         return f"a {kind}: give its probabilities_dict()"
     if callable(getattr(source, "result", None)):
-        return f"a {kind}: give one of its results, such as job.result()[0]"
+        return f"a {kind}: give its result, job.result()"
     return kind
 
 
