@@ -65,6 +65,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
             raise TypeError(f"counts must be shots by bitstring; got a document {describe_format(source)}")
+        if "__type__" in source:
+            raise _refused(source)
         return _read_mapping(source, num_bits)
     shots = source.tolist() if isinstance(source, np.ndarray) and source.ndim == 1 else source
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
@@ -226,6 +228,8 @@ def _describe(source: Any) -> str:
             return f"a list of circuits: {_RUN_FIRST}"
         first = f"{type(source[0]).__name__}{_cure(source[0])}" if source else "nothing"
         return f"a {type(source).__name__} of {first}"
+    if isinstance(source, Mapping):
+        return f"a dict{_cure(source)}"
     if isinstance(source, str) or hasattr(source, "__fspath__"):
         cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
         return f"a {type(source).__name__}: {cure}"
@@ -248,7 +252,9 @@ def _describe(source: Any) -> str:
 
 
 def _cure(first: Any) -> str:
-    """Say what to do with a list whose first entry is not a bitstring."""
+    """Say what to do with a list whose first entry is not a bitstring, or with an object of `RuntimeEncoder`."""
+    if isinstance(first, Mapping) and "__type__" in first:
+        return " of RuntimeEncoder: decode it by json.load(file, cls=RuntimeDecoder), or use qcluster.files.read_counts"
     if isinstance(first, (list, tuple)) and not all(isinstance(shot, str) for shot in first):
         if not all(isinstance(bit, Integral) for bit in first):
             return ""

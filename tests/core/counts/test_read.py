@@ -17,6 +17,7 @@ from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.quantum_info import Statevector
 from qiskit.result import Counts, ProbDistribution, QuasiDistribution, Result
+from qiskit_ibm_runtime import RuntimeEncoder
 
 from qcluster import mitigate, mitigate_many
 from qcluster.core.counts.distribution import Distribution
@@ -372,6 +373,15 @@ def test_parameter_sets_that_are_pooled_are_counted(shape):
 def test_what_has_counts_within_reach_is_told_how(source, cure):
     with pytest.raises(TypeError, match=f"got a SimpleNamespace: {cure}"):
         Distribution.of(source)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_results_that_were_not_decoded_are_told_how(several):
+    """The runtime's encoder writes objects with their type, whose name was taken for shots."""
+    pub = json.loads(json.dumps(SamplerPubResult(DataBin(c=BitArray.from_samples(["01"]))), cls=RuntimeEncoder))
+    for source in ([pub] if several else pub, {"counts": pub}):
+        with pytest.raises(TypeError, match=r"of RuntimeEncoder: decode it by json.load\(file, cls=RuntimeDecoder\)"):
+            mitigate(source)
 
 
 @pytest.mark.parametrize("n_bits", [100_001, 10**9, 10**30])
