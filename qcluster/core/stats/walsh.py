@@ -52,7 +52,7 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
         dtype: precision of the computation; by default single precision from m = 16 on.
     """
     m = vector.shape[-1].bit_length() - 1
-    kind = dtype or _dtype(m)
+    kind: Any = dtype or _dtype(m)
     result: Reals = vector.astype(kind, copy=False)
     for first, signs in _steps(m, kind):
         cube = result.reshape(-1, len(signs), 1 << first)
