@@ -40,8 +40,8 @@ calibration loses most on them."""
 _OF_CIRCUITS = {"tails": 4.0, "smooth": 3.0, "clouds": 0.6}
 """Factors for families in a table of circuits: few strings with true tails, which a too pessimistic calibration
 explains as noise, and smooth outputs of 12 to 16 bits, which look like one string. Both are rare, and no other cases
-resemble them. Strings that light ones surround have as many cases as circuits have outputs of their own; with 1, less is
-gained on random programs, with 3, more are harmed and nothing is gained."""
+resemble them. Strings that light ones surround have as many cases as outputs of circuits themselves; with a factor of 1
+less is gained on random programs, with 3 nothing is gained."""
 _WIDE_CIRCUITS = 2.5
 """Factor for wide registers in a table of circuits."""
 _HARDWARE = 5.0
