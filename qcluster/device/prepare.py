@@ -227,8 +227,14 @@ def check_registers(circuit: QuantumCircuit) -> None:
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:
-    """True if a circuit measures a qubit, or stores into a classical bit."""
-    return any(is_measurement(item.name) or item.name == "store" for item, *_ in steps(circuit))
+    """True if a circuit measures a qubit, or stores into a classical bit, also inside an instruction made of gates."""
+    return any(is_measurement(item.name) or item.name == "store" or _writes_within(item) for item, *_ in steps(circuit))
+
+
+def _writes_within(item: Any) -> bool:
+    """True if the definition of an instruction, such as one made from a circuit, writes a classical bit."""
+    definition = item.operation.definition if item.clbits and not has_blocks(item) else None
+    return definition is not None and writes_bits(definition)
 
 
 def compile_circuits(

@@ -6,8 +6,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on to it.
 
     Attributes:
+        backend, noise, method, seed, directory: as given. They may be changed between runs, and are checked by the next
+            one. For another backend, circuits are compiled and references are measured again.
         options: how circuits are run (`SamplerOptions`). Its fields may be changed between runs, and are checked when
             they are set.
 
@@ -127,22 +130,24 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if unknown:
             keywords |= set(Options.__dataclass_fields__)
             raise TypeError(f"options must be among {', '.join(sorted(keywords))}; got {unknown[0]!r}")
-        mitigation = {name: value for name, value in options.items() if name not in execution}
-        if method == "none":
-            if noise is not None or mitigation:
-                unused = "noise" if noise is not None else next(iter(mitigation))
-                raise ValueError(f'method="none" mitigates nothing: omit {unused}')
-        elif method is not None and method not in (names := [registered.name for registered in every()]):
-            raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
-        else:
-            check_given(_default_method(noise, mitigation) if method is None else method, noise, **mitigation)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
         self.noise = noise
         self.method = method
-        self.mitigation = mitigation
+        self.mitigation = {name: value for name, value in options.items() if name not in execution}
         self.directory = directory
+        self._check_mitigation()
+
+    @property
+    def backend(self) -> Any:
+        """The backend or its name, as it was given; setting another forgets what is compiled and measured for it."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, backend: Any) -> None:
+        self._backend = backend
+        self._found: Machine | None = None
         self._compiled: dict[str, Any] = {}
         self._references: dict[tuple[str, str], MeasuredReference] = {}
 
@@ -155,9 +160,11 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     def default_shots(self, shots: int) -> None:
         self.options.shots = shots
 
-    @cached_property
+    @property
     def _machine(self) -> Machine:
-        return find_machine(self.backend)
+        if self._found is None:
+            self._found = find_machine(self._backend)
+        return self._found
 
     def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> SamplerJob:
         """Compile circuits, send them to the machine, and mitigate the results when they arrive.
@@ -170,6 +177,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             A job whose `result()` is a `PrimitiveResult` with one result per PUB. On hardware, `job_id()` is the
             service's id, and `cancel()` cancels the service's job.
         """
+        self._check_mitigation()
         options = self.options.frozen
         reused = [] if self.options.reused is None else [self.options.reused]
         coerced = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
@@ -217,15 +225,17 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 places = ", ".join(str(one.directory) for _, one in sent)
                 raise type(error)(f"{error}; PUBs of other numbers of shots were sent before, from {places}") from error
 
+        asked = copy(self)  # attributes may be set for the next run while this one waits
+
         def finish() -> Any:
             runs: dict[int, list[Run]] = {}
             for chosen, one in sent:
                 done = one.runs()
                 if not reused:
-                    self._keep_references(done)
+                    asked._keep_references(done)
                 remaining = iter(done)
                 runs |= {i: [next(remaining) for _ in range(bound.size)] for i, bound in chosen.items()}
-            results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(coerced)]
+            results = [asked._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(coerced)]
             return PrimitiveResult(results, metadata={"version": 2})
 
         return SamplerJob(finish, [one for _, one in sent])
@@ -292,6 +302,18 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
         metadata |= {"mitigations": mitigations, "runs": kept}
         return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
+
+    def _check_mitigation(self) -> None:
+        """Refuse an unknown method, and arguments that the method does not take; they may be set between runs."""
+        method, noise, mitigation = self.method, self.noise, self.mitigation
+        if method == "none":
+            if noise is not None or mitigation:
+                unused = "noise" if noise is not None else next(iter(mitigation))
+                raise ValueError(f'method="none" mitigates nothing: omit {unused}')
+        elif method is not None and method not in (names := [registered.name for registered in every()]):
+            raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
+        else:
+            check_given(_default_method(noise, mitigation) if method is None else method, noise, **mitigation)
 
     def _check_noise_and_gates(self, circuit: Any, options: Options) -> None:
         """Refuse noise or gates that do not fit a circuit, or missing noise, before any shots are paid for."""

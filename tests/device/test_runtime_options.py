@@ -305,6 +305,8 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
     slow = Options(shots=1000, runtime={"execution": {"rep_delay": 1e-3}})
     assert estimate_usage(prepare([bell()], machine, slow, seed=1)) == pytest.approx(2 + 1000 * (each + 1e-3))
     assert "estimated use of ibm_manila: 4.5 s" in describe_usage(plain)
+    dense = Options(shots=1000, runtime={"execution": {"rep_delay": 0.0}})
+    assert estimate_usage(prepare([bell()], machine, dense, seed=1)) == pytest.approx(2 + 1000 * each)
     slow = Options(shots=1000, reference=True, runtime={"execution": {"rep_delay": 1e-3}})
     assert "1000 shots (100% more), some 1.0 s" in reference_cost(prepare([bell()], machine, slow, seed=1))
     apart = Options(shots=1000, reference=True, reference_share=0.5)
