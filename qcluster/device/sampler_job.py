@@ -31,18 +31,16 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         self._submit()
 
     def _submit(self) -> None:
-        """Begin in the background. Waiting for the service, perhaps for hours, does not keep the process from ending.
+        """Begin in the background; a process may end while its job waits at the service, perhaps for hours.
 
-        Python ends only when the threads of a pool have ended, in which Qiskit's jobs run.
+        Qiskit's jobs run in a pool, with which a process ends only when its threads have, and take a job that its
+        thread has not begun yet for a failed one.
         """
-        if not self._places:
-            super()._submit()
-            return
         self._future: Future[Any] = Future()
-        Thread(target=self._finish, daemon=True).start()
+        self._future.set_running_or_notify_cancel()
+        Thread(target=self._finish, daemon=bool(self._places)).start()
 
     def _finish(self) -> None:
-        self._future.set_running_or_notify_cancel()
         try:
             self._future.set_result(self._function())
         except BaseException as error:
