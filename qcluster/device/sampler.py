@@ -94,7 +94,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     Attributes:
         backend, noise, method, seed, directory: as given. They may be changed between runs, and are checked by the next
-            one. For another backend, circuits are compiled and references are measured again.
+            one. For another backend, circuits are compiled again.
         options: how circuits are run (`SamplerOptions`). Its fields may be changed between runs, and are checked when
             they are set.
 
@@ -137,11 +137,12 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         self.method = method
         self.mitigation = {name: value for name, value in options.items() if name not in execution}
         self.directory = directory
+        self._references: dict[tuple[str, str, str], MeasuredReference] = {}
         self._check_mitigation()
 
     @property
     def backend(self) -> Any:
-        """The backend or its name, as it was given; setting another forgets what is compiled and measured for it."""
+        """The backend or its name, as it was given. For another one, circuits are compiled again."""
         return self._backend
 
     @backend.setter
@@ -149,7 +150,6 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         self._backend = backend
         self._found: Machine | None = None
         self._compiled: dict[str, Any] = {}
-        self._references: dict[tuple[str, str], MeasuredReference] = {}
 
     @property
     def default_shots(self) -> int:
@@ -242,8 +242,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     def _reusable_references(self, options: Options) -> list[MeasuredReference]:
         """References of earlier calls that may serve a call with these options."""
-        shots, wanted = reference_shots(options), _reference_options(vars(options))
-        measured = [reference for (_, under), reference in list(self._references.items()) if under == wanted]
+        shots, wanted = reference_shots(options), (self._machine.name, _reference_options(vars(options)))
+        measured = [reference for (_, *under), reference in list(self._references.items()) if tuple(under) == wanted]
         return [reference for reference in measured if is_reusable(reference, shots)]
 
     def _keep_references(self, runs: Sequence[Run]) -> None:
@@ -252,7 +252,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         Jobs finish in threads of their own, so each step on the dictionary is atomic.
         """
         for reference, options in {run.reference: run.options for run in runs if run.reference is not None}.items():
-            key = reference.skeleton, _reference_options(options)
+            key = reference.skeleton, reference.backend, _reference_options(options)
             kept = self._references.get(key, reference)
             if not is_reusable(kept, 0) or reference.counts.shots >= kept.counts.shots:
                 self._references[key] = reference

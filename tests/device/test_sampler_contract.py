@@ -134,10 +134,13 @@ def test_options_are_changed_between_runs():
 def test_attributes_are_changed_between_runs():
     """Another backend had no effect after the first run, and a wrong method was found after the shots were taken."""
     sampler = MitigatedSampler("fake_manila", shots=40, seed=1, reference=True)
+    references = []
     for name in ("fake_manila", "fake_lima", "fake_manila"):
         sampler.backend = name
         run = sampler.run([ghz()]).result()[0].metadata["runs"].item()
         assert (run.backend, run.reference.backend, sampler.backend) == (name, name, name)
+        references.append(run.reference)
+    assert references[2] is references[0] is not references[1], "measured once on each machine"
     for method, noise, said in (
         ("mixtrue", None, "method must be one of none, .*; got 'mixtrue'"),
         ("none", 0.1, 'method="none" mitigates nothing: omit noise'),
