@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.storage import replacing_errors
@@ -80,7 +80,7 @@ def _plain(given: Any) -> Any:
     if hasattr(given, "model_dump"):
         return given.model_dump(exclude_defaults=True)
     kind: Any = type(given)
-    if is_dataclass(kind) and kind.__module__.startswith("qiskit_ibm_runtime."):  # of its older SamplerV2
+    if kind.__module__.startswith("qiskit_ibm_runtime.") and hasattr(kind, "__dataclass_fields__"):  # older SamplerV2
         return _changed(asdict(given), asdict(kind()))
     return given
 
