@@ -161,6 +161,20 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         self.options.shots = shots
 
     @property
+    def options(self) -> SamplerOptions:
+        """How circuits are run. They can be set as `SamplerOptions`, or as a mapping of those that are not the defaults."""
+        return self._options
+
+    @options.setter
+    def options(self, options: Any) -> None:
+        if isinstance(options, Mapping):
+            given, options = options, SamplerOptions()
+            options.update(**given)
+        if not isinstance(options, SamplerOptions):
+            raise TypeError(f"options must be SamplerOptions or a mapping; got {type(options).__name__}")
+        self._options = options
+
+    @property
     def _machine(self) -> Machine:
         if self._found is None:
             self._found = find_machine(self._backend)

@@ -128,6 +128,13 @@ def test_options_are_changed_between_runs():
     with pytest.raises(AttributeError, match="options have no 'twirl'"):
         _ = sampler.options.twirl
     assert pickle.loads(pickle.dumps(sampler.options)) == sampler.options
+    sampler.options = {"default_shots": 30, "twirls": 2}  # as the runtime's Sampler takes them
+    assert sampler.run([ghz()]).result()[0].metadata["runs"].item().shots == 30
+    with pytest.raises(AttributeError, match="got 'max_execution_time'"):
+        sampler.options = {"max_execution_time": 60}
+    with pytest.raises(TypeError, match="options must be SamplerOptions or a mapping; got int"):
+        sampler.options = 3
+    assert sampler.options.twirls == 2
     assert {"dd", "twirls", "default_shots", "update"} <= set(dir(sampler.options)), "what the shell completes"
 
 
