@@ -162,7 +162,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     @property
     def options(self) -> SamplerOptions:
-        """How circuits are run. They can be set as `SamplerOptions`, or as a mapping of those that are not the defaults."""
+        """How circuits are run. They can be set as `SamplerOptions`, or as a mapping of some; the others have their defaults then."""
         return self._options
 
     @options.setter
