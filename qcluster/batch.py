@@ -80,7 +80,8 @@ def _describe(many: Any) -> str:
         return f"{kind}: give its get_counts()" if callable(getattr(many, "get_counts", None)) else kind
     sets = sets_pooled(many)
     if sets > 1:
-        return f"{kind} of {sets} parameter sets: give [bits[i] for i in np.ndindex(bits.shape)] for its BitArray bits"
+        bits = "the BitArray bits" if hasattr(many, "num_bits") else "bits = pub.join_data()"
+        return f"{kind} of {sets} parameter sets: give [bits[i] for i in np.ndindex(bits.shape)] for {bits}"
     return f"{kind}, which is one set: give it to mitigate, or a list of such sets to mitigate_many"
 
 

@@ -308,7 +308,7 @@ def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
 
 
 def read_counts(path: str, pub: int | None = None) -> Distribution:
-    """Read counts from a JSON file.
+    """Read counts from a JSON file; the parameter sets of a sweep are pooled.
 
     Args:
         path: a file, or ``-`` for standard input.

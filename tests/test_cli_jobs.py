@@ -8,10 +8,12 @@ import time
 
 import pytest
 from qiskit import QuantumCircuit, qasm2, qpy
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from typer.testing import CliRunner
 
 from qcluster import execute, mitigate
 from qcluster.cli.jobs import jobs_app
+from qcluster.cli.main import app
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device import jobs
 from qcluster.device.circuits.files import read_circuits
@@ -60,6 +62,20 @@ def test_fetch(tmp_path, monkeypatch):
     )
     assert "00  0.7500" in run("fetch", "abc", "--json", tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == {"counts": {"00": 3, "11": 1}}
+
+
+def test_a_sweep_is_fetched_with_its_parameter_sets(tmp_path, monkeypatch):
+    """Its shots were pooled, in the file too, without a word."""
+    sweep = BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2)
+    data = DataBin(c=BitArray.from_samples(["0", "1"])), DataBin(c=sweep, shape=(2,))
+    pubs = [SamplerPubResult(one) for one in data]
+    monkeypatch.setattr(jobs, "fetch", lambda job_id, as_read: PrimitiveResult(pubs))
+    result = CliRunner().invoke(app, ["jobs", "fetch", "abc", "--json", str(tmp_path / "out.json")])
+    assert result.stderr == "note: the shots of 2 parameter sets are pooled (PUB 1)\n"
+    assert read_counts(str(tmp_path / "out.json"), 0).to_counts() == {"0": 1, "1": 1}
+    for point, counts in ((0, {"00": 0.5, "01": 0.5}), (1, {"11": 1.0})):
+        words = ["mitigate", str(tmp_path / "out.json"), "--pub", "1", "--point", str(point), "--json", "-"]
+        assert json.loads(CliRunner().invoke(app, words).stdout)["raw"] == counts
 
 
 def test_circuits_from_files(bell, tmp_path):

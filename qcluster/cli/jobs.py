@@ -13,6 +13,7 @@ from qcluster.cli.console import echo, show_run, show_table
 from qcluster.cli.inputs import read_earlier_references
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.read import notes_on, sets_pooled
 from qcluster.errors import AccountError, JobError
 from qcluster.files import parse_json, quote_for_shell, write_whole
 from qcluster.folders import folder_path
@@ -162,7 +163,8 @@ def collect(
             raise
         echo(f"warning: {error}", err=True)
     if json_out is not None:
-        _write(json_out, [None if run is None else (run.counts, run.reference) for run in runs])
+        # null where nothing of a circuit has arrived
+        _write(json_out, [None if run is None else _entry(run.counts, run.reference) for run in runs])
     for number, run in enumerate(runs):
         if run is None:
             echo(f"circuit {number}: nothing has arrived")
@@ -208,10 +210,15 @@ def fetch(
     """Fetch the counts of any job by its id. For a job of a saved run use `collect`, which undoes flips."""
     from qcluster.device import jobs
 
-    results = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
+    pubs = list(jobs.fetch(job_id, as_read=as_read))
+    results = [Distribution.of(pub) for pub in pubs]
     if json_out is not None:
-        _write(json_out, [(counts, None) for counts in results])
-    for counts in results:
+        # the counts of a sweep are kept by parameter set, as `qcluster mitigate --point` reads them
+        pairs = zip(pubs, results, strict=True)
+        _write(json_out, [pub.data if sets_pooled(pub) > 1 else _entry(counts) for pub, counts in pairs])
+    for number, (pub, counts) in enumerate(zip(pubs, results, strict=True)):
+        for note in notes_on(pub):
+            echo(f"note: {note} (PUB {number})", err=True)
         _top(counts)
 
 
@@ -231,20 +238,17 @@ def _top(counts: Distribution, k: int = 4) -> None:
         echo(f"  {string}  {share:.4f}")
 
 
-def _write(path: Path, results: "Sequence[tuple[Distribution, MeasuredReference | None] | None]") -> None:
-    """Write counts, with the reference of each if it has one, as JSON for `qcluster mitigate`.
+def _entry(counts: Distribution, reference: "MeasuredReference | None" = None) -> dict[str, Any]:
+    """Return the counts of a circuit, and those of its reference if it has one, as `qcluster mitigate` reads them."""
+    entry: dict[str, Any] = {"counts": counts.to_counts()}
+    if reference is not None:
+        pooled = reference.noise.reference_counts  # of all references, if there are several
+        entry["reference"] = {"counts": pooled.to_counts(), "expected": reference.expected}
+    return entry
 
-    They are {"counts": ...} for one circuit, a list of these for several; null if nothing of a circuit has arrived.
-    """
-    content: list[dict[str, Any] | None] = []
-    for result in results:
-        if result is None:
-            content.append(None)
-            continue
-        counts, reference = result
-        entry: dict[str, Any] = {"counts": counts.to_counts()}
-        if reference is not None:
-            pooled = reference.noise.reference_counts  # of all references, if there are several
-            entry["reference"] = {"counts": pooled.to_counts(), "expected": reference.expected}
-        content.append(entry)
-    write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))
+
+def _write(path: Path, results: Sequence[Any]) -> None:
+    """Write the results of circuits as JSON for `qcluster mitigate`: the one if there is one, otherwise a list."""
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    write_whole(path, json.dumps(results[0] if len(results) == 1 else results, indent=1, cls=RuntimeEncoder))

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
+from qiskit import transpile
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
 import qcluster as qc
@@ -157,6 +158,17 @@ def test_results_of_the_sampler_are_saved_by_the_runtimes_encoder(ghz, tmp_path)
     assert read_counts(str(path), pub=0) == qc.Distribution.of(result[0])
     for way in WAYS.values():
         assert way(result)[0].metadata["mitigations"].item() == fixed
+
+
+def test_pubs_of_the_runtimes_sampler_are_saved_by_its_encoder(ghz, tmp_path):
+    """A whole result is not: its metadata hold an object that the encoder refuses."""
+    from qiskit_ibm_runtime.executor_sampler import Sampler
+    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+    result = Sampler(mode=FakeManilaV2()).run([transpile(ghz(3), FakeManilaV2())], shots=50).result()
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(list(result), cls=RuntimeEncoder))
+    assert read_counts(str(path)) == qc.Distribution.of(result)
 
 
 def test_counts_are_written_as_json_that_is_read_again(run, tmp_path):

@@ -65,6 +65,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
             raise TypeError(f"counts must be shots by bitstring; got a document {describe_format(source)}")
+        if "__type__" in source:
+            raise _refused(source)
         return _read_mapping(source, num_bits)
     shots = source.tolist() if isinstance(source, np.ndarray) and source.ndim == 1 else source
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
@@ -197,6 +199,8 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     counts = source.to_dict()
     if len(counts) < len(source):
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of equal strings")
+    if counts and all(isinstance(shot, str) for shot in counts.values()):
+        raise TypeError("a Series must be shots over bitstrings; got one of text: of bitstrings, pass value_counts()")
     if num_bits is None and counts and _may_be_text(counts):
         raise TypeError(
             f"a Series over numbers that could be bitstrings, such as {short_repr(max(counts))}, must have num_bits if "
@@ -224,6 +228,8 @@ def _describe(source: Any) -> str:
             return f"a list of circuits: {_RUN_FIRST}"
         first = f"{type(source[0]).__name__}{_cure(source[0])}" if source else "nothing"
         return f"a {type(source).__name__} of {first}"
+    if isinstance(source, Mapping):
+        return f"a dict{_cure(source)}"
     if isinstance(source, str) or hasattr(source, "__fspath__"):
         cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
         return f"a {type(source).__name__}: {cure}"
@@ -241,12 +247,14 @@ def _describe(source: Any) -> str:
     if callable(getattr(source, "probabilities_dict", None)):
         return f"a {kind}: give its probabilities_dict()"
     if callable(getattr(source, "result", None)):
-        return f"a {kind}: give one of its results, such as job.result()[0]"
+        return f"a {kind}: give its result, job.result()"
     return kind
 
 
 def _cure(first: Any) -> str:
-    """Say what to do with a list whose first entry is not a bitstring."""
+    """Say what to do with a list whose first entry is not a bitstring, or with an object of `RuntimeEncoder`."""
+    if isinstance(first, Mapping) and "__type__" in first:
+        return " of RuntimeEncoder: decode it by json.load(file, cls=RuntimeDecoder), or use qcluster.files.read_counts"
     if isinstance(first, (list, tuple)) and not all(isinstance(shot, str) for shot in first):
         if not all(isinstance(bit, Integral) for bit in first):
             return ""

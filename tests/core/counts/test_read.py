@@ -17,6 +17,7 @@ from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.quantum_info import Statevector
 from qiskit.result import Counts, ProbDistribution, QuasiDistribution, Result
+from qiskit_ibm_runtime import RuntimeEncoder
 
 from qcluster import mitigate, mitigate_many
 from qcluster.core.counts.distribution import Distribution
@@ -293,7 +294,7 @@ def test_a_series_is_shots_over_bitstrings():
     assert Distribution.of(pandas.Series([3, 1], index=[1, 2]), num_bits=3).to_counts() == {"001": 3, "010": 1}
     shots = pandas.Series(["00", "11", "11"])
     assert Distribution.of(shots.value_counts()).to_counts() == {"00": 1, "11": 2}
-    with pytest.raises(TypeError, match="weights must be real numbers; got '00' for key 0"):
+    with pytest.raises(TypeError, match=r"got one of text: of bitstrings, pass value_counts\(\)"):
         Distribution.of(shots)
     with pytest.raises(ValueError, match="keys must be distinct; got 1 among 2"):
         Distribution.of(pandas.Series([3, 1], index=["00", "00"]))
@@ -365,13 +366,22 @@ def test_parameter_sets_that_are_pooled_are_counted(shape):
     ("source", "cure"),
     [
         (SimpleNamespace(distribution=1, raw=2), "give its distribution, or raw, the counts that it was made from"),
-        (SimpleNamespace(result=lambda: None), r"give one of its results, such as job.result\(\)\[0\]"),
+        (SimpleNamespace(result=lambda: None), r"give its result, job.result\(\)"),
     ],
     ids=["mitigation", "job"],
 )
 def test_what_has_counts_within_reach_is_told_how(source, cure):
     with pytest.raises(TypeError, match=f"got a SimpleNamespace: {cure}"):
         Distribution.of(source)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_results_that_were_not_decoded_are_told_how(several):
+    """The runtime's encoder writes objects with their type, whose name was taken for shots."""
+    pub = json.loads(json.dumps(SamplerPubResult(DataBin(c=BitArray.from_samples(["01"]))), cls=RuntimeEncoder))
+    for source in ([pub] if several else pub, {"counts": pub}):
+        with pytest.raises(TypeError, match=r"of RuntimeEncoder: decode it by json.load\(file, cls=RuntimeDecoder\)"):
+            mitigate(source)
 
 
 @pytest.mark.parametrize("n_bits", [100_001, 10**9, 10**30])
