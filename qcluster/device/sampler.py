@@ -162,7 +162,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     @property
     def options(self) -> SamplerOptions:
-        """How circuits are run. They can be set as `SamplerOptions`, or as a mapping of some; the others have their defaults then."""
+        """How circuits are run. A mapping can be set as well; options that it does not name have their defaults."""
         return self._options
 
     @options.setter
