@@ -225,6 +225,18 @@ PLAIN = {
         "together, ms a set": "many_ms",
         "ratio": "loop/many",
     },
+    "qnn_reference": {
+        "noise": "noise",
+        "digits": "digits",
+        "layers": "layers",
+        "shots": "shots",
+        "kept by the reference": "survival",
+        "raw": "error_raw",
+        "decided": "error_decided",
+        "undecided": "error_undecided",
+        "covered, decided": "covered_decided",
+        "covered, undecided": "covered_undecided",
+    },
     "qnn_rescale": {
         "machine": "backend",
         "layers": "layers",

@@ -307,7 +307,7 @@ def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
     return data
 
 
-def read_counts(path: str, pub: int | None = None) -> Distribution:
+def read_counts(path: str | Path, pub: int | None = None) -> Distribution:
     """Read counts from a JSON file; the parameter sets of a sweep are pooled.
 
     Args:
@@ -326,7 +326,8 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         ...     read_counts(file.name, pub=1).to_counts()
         {'01': 3}
     """
-    return Distribution.of(choose_set(read_saved(path), path, pub))
+    place = str(path)
+    return Distribution.of(choose_set(read_saved(place), place, pub))
 
 
 def choose_set(content: Any, path: str, pub: int | None = None, *, any_pub: bool = False) -> Any:
@@ -345,12 +346,14 @@ def choose_set(content: Any, path: str, pub: int | None = None, *, any_pub: bool
 def _sets_of(content: Any, path: str) -> list[Any]:
     """List the sets of counts in the content of a file: the PUBs of a result, the entries of a list, or one set."""
     _refuse_part(content, path)
+    if content is None:
+        raise ValueError(f"{path} must hold counts; it holds null")
     if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
         raise ValueError(f"{path} must hold counts; got a file {describe_format(content)}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
         content = [_with_width(counts, stated_width(content)) for counts in content["results"]]
     is_result = hasattr(content, "metadata") and hasattr(content, "__len__")  # a result of PUBs, not the data of one
-    is_list = isinstance(content, list) and any(not isinstance(shot, str) for shot in content)
+    is_list = isinstance(content, list) and any(not isinstance(shot, (str, int, float)) for shot in content)
     return list(content) if is_result or is_list else [content]
 
 
@@ -399,7 +402,7 @@ def _refuse_part(content: Any, path: str) -> None:
         )
 
 
-def read_reference(path: str, expected: str | None = None, pub: int | None = None) -> MeasuredNoise:
+def read_reference(path: str | Path, expected: str | None = None, pub: int | None = None) -> MeasuredNoise:
     """Read the measurement of a reference circuit from a JSON file.
 
     Args:
@@ -419,7 +422,8 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
         ...     read_reference(file.name).survival
         0.9
     """
-    return choose_reference(references_of(read_saved(path), path), path, expected, pub)
+    place = str(path)
+    return choose_reference(references_of(read_saved(place), place), place, expected, pub)
 
 
 def references_of(content: Any, path: str) -> list[Any]:

@@ -13,8 +13,29 @@ from qiskit_ibm_runtime import RuntimeEncoder
 
 import qcluster as qc
 from qcluster.errors import StorageError
-from qcluster.files import open_arrays, read_counts, replace_whole, write_whole
+from qcluster.files import open_arrays, read_counts, read_reference, replace_whole, write_whole
 from qcluster.folders import write_once
+
+
+def test_a_path_names_a_file_too(tmp_path):
+    """It has no endswith: an AttributeError, though the message for a path given to mitigate names this reader."""
+    (tmp_path / "counts.json").write_text('{"00": 6, "11": 4}')
+    assert read_counts(tmp_path / "counts.json").to_counts() == {"00": 6, "11": 4}
+    assert read_reference(tmp_path / "counts.json", "00").survival == 0.6
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        ("[0, 1, 3]", TypeError, "got a list of int: write integers as bitstrings"),  # it was said to hold 3 PUBs
+        ("[0.5, 0.5]", TypeError, "got a list of float: values of all strings"),
+        ("null", ValueError, "must hold counts; it holds null"),  # nothing of number 0 had arrived
+    ],
+)
+def test_content_that_is_no_counts_is_named(tmp_path, content, error, said):
+    (tmp_path / "counts.json").write_text(content)
+    with pytest.raises(error, match=said):
+        read_counts(tmp_path / "counts.json")
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -76,7 +76,7 @@ def train(
     ] = None,
 ) -> None:
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
-    from qcluster.qnn import QNNClassifier, plot_loss, save_model
+    from qcluster.qnn import QNNClassifier, plot_loss
 
     keep_apart({"--out": out, "--plot": plot}, {"--data": data})
     _check_used(context, data, backend)
@@ -95,11 +95,11 @@ def train(
     except BaseException:
         # After a failed job or Ctrl-C, the model trained so far is saved: its shots were paid for.
         if getattr(model, "n_circuits_", 0):
-            save_model(model, out)
+            _save(model, out, samples, test_share, seed)
             done = plural(model.n_iter_, "round")
             messages.print(f"note: training broke off after {done}; so far: {out}", markup=False)
         raise
-    save_model(model, out)
+    _save(model, out, samples, test_share, seed)
     for warning in caught:
         messages.print(f"note: {warning.message}", markup=False)
     if plot is not None:
@@ -144,25 +144,34 @@ def evaluate(
     reference: Annotated[
         bool, typer.Option("--reference", help="Measure once more with a reference circuit, and mitigate with it.")
     ] = False,
-    test_share: Share = 0.3,
-    seed: Seed = 0,
+    test_share: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.99, help="Share of the samples kept for testing; default: that of training."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of shots, and of the split if the model does not hold that of training.")
+    ] = 0,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write the decision values as JSON.", callback=to_write)
     ] = None,
 ) -> None:
-    """Score a saved model on the samples that training with the same seed left out."""
+    """Score a saved model on the samples that its training left out."""
     import numpy as np
 
     from qcluster.qnn import load_model
     from qcluster.qnn.samples import distinct, encode
+    from qcluster.qnn.storage import load_split
 
     keep_apart({"--json": json_out}, {"the model": model_file, "--data": data})
     _check_used(context, data, backend)
     if mitigation == "reference":
         refuse(context, ["reference"], "--mitigation reference measures beside a reference already")
     model = load_model(model_file)
+    split_seed, share = load_split(model_file) or (seed, test_share or 0.3)
+    if test_share not in (None, share):
+        raise ValueError(f"--test-share must be that of the model's training, {share:g}; got {test_share:g}")
     samples = _load_samples(data, classes, a, b, size, model.encoding)
-    _, test_rows = _split(samples, test_share, seed)
+    _, test_rows = _split(samples, share, split_seed)
     X, y = samples.X[test_rows], samples.y[test_rows]
     if not set(np.unique(samples.y)) <= set(model.classes_):
         expected, got = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(samples.y)))
@@ -173,6 +182,7 @@ def evaluate(
         raise ValueError(
             f"the data must have the {model.n_features_in_} features of the model; they have {X.shape[1]}: see --size"
         )
+    X = X[:, _columns(model, samples)]
     if backend is not None and len(model.classes_) > 2:
         raise ValueError(
             f"a backend evaluates one readout, and this model has {len(model.classes_)}: use readout(label) in Python"
@@ -287,6 +297,29 @@ def _split(samples: LabelledBits, test_share: float, seed: int) -> tuple[Any, An
         np.arange(len(samples.y)), test_size=test_share, stratify=samples.y, random_state=seed
     )
     return train_rows, test_rows
+
+
+def _save(model: QNNClassifier, out: Path, samples: LabelledBits, test_share: float, seed: int) -> None:
+    """Save a trained model with the names of its features and with the split, which `evaluate` needs."""
+    import numpy as np
+
+    from qcluster.qnn import save_model
+
+    if samples.names:
+        model.feature_names_in_ = np.array(samples.names, dtype=object)
+    save_model(model, out, split={"seed": seed, "test_share": test_share})
+    model.__dict__.pop("feature_names_in_", None)  # with them scikit-learn expects a table, not an array
+
+
+def _columns(model: QNNClassifier, samples: LabelledBits) -> list[int]:
+    """Return the column of the samples of each feature of a model, by name if both have names; takes the model's, as
+    scikit-learn expects a table where there are any."""
+    known, names = list(model.__dict__.pop("feature_names_in_", ())), list(samples.names)
+    if not known or not names or known == names:
+        return list(range(model.n_features_in_))
+    if sorted(known) != sorted(names) or len(set(names)) < len(names):
+        raise ValueError(f"the data must have the model's columns, {', '.join(known)}; they have {', '.join(names)}")
+    return [names.index(name) for name in known]
 
 
 def _execution(twirls: int, dd: str | None, mitigation: str) -> dict[str, Any]:

@@ -159,15 +159,8 @@ class Mitigation(Valued, Frozen):
 def left(
     raw: Distribution, method: str, reason: str, rates: Floats | None = None, confidence: float | None = None
 ) -> Mitigation:
-    """Return the counts unchanged, as a Mitigation that says why.
-
-    Args:
-        raw: the counts.
-        method: name of the method that leaves them.
-        reason: why; "left as is: " is put in front.
-        rates: ``(n_bits, 2)`` flip rates that the method knows.
-        confidence: probability that the rejected answer would have been the better one.
-    """
+    """Return the counts unchanged, as a Mitigation of that method. Its reason is "left as is: " and the given one, its
+    rates are those that the method knows, ``(n_bits, 2)``, and its confidence is that in the answer it rejected."""
     return Mitigation(
         distribution=raw,
         raw=raw,

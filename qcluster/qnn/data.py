@@ -25,6 +25,8 @@ class LabelledBits(Valued):
     """(samples,) labels."""
     dropped: int = 0
     """Number of samples left out because their image also occurs with another label."""
+    names: tuple[str, ...] = ()
+    """Names of the columns of X; empty if they have none."""
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:

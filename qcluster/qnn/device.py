@@ -57,8 +57,9 @@ class DeviceReadout:
     mitigation: str = "rescale"
     """none: use the raw counts. readout: undo the published readout error of the measured qubit. rescale: in addition,
     `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope. reference: run a
-    reference circuit in the same batch, one for all bit strings or product states, and apply `qcluster.mitigate`. The
-    reference is reused for 24 hours by batches with the same gates and no more shots, as in training."""
+    reference circuit in the same batch, one for all bit strings or product states, and apply `qcluster.mitigate` with
+    ``guard=False``, whose values have smaller errors. The reference is reused for 24 hours by batches with the same
+    gates and no more shots, as in training."""
     layouts: int = 5
     """Number of compilations per ansatz (seeds 0, 1, ...); the one with the lowest total error is used."""
     mode: str = "batch"
@@ -152,7 +153,8 @@ class DeviceReadout:
         if self.mitigation == "reference":
             from qcluster.core.mitigate import mitigate
 
-            interval = mitigate(run).interval("Z", level=_ONE_SIGMA)
+            # The decision of `mitigate` seeks the best fidelity: it leaves small values raw, and rounds large ones.
+            interval = mitigate(run, guard=False).interval("Z", level=_ONE_SIGMA)
             return interval.value, (interval.high - interval.low) / 2
         up, down = readout_errors(run.calibration, int(run.profile.measured[0]))
         shots = np.array([counts.shots for counts in run.twirl_counts])

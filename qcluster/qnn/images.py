@@ -129,7 +129,9 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     column = names.index("label") if "label" in names else len(names) - 1
     features = [[*line[:column], *line[column + 1 :]] for line in lines]
     first, *others = [is_number(line[column]) for line in lines]
+    columns: tuple[str, ...] = ()
     if "label" in names or (others and not first and all(others)) or not all(map(is_number, features[0])):
+        columns = tuple(name.strip() for name in features[0])
         features, lines = features[1:], lines[1:]
     if not lines:
         raise ValueError(f"{Path(path).name} must hold rows; got only the names of the columns")
@@ -144,7 +146,7 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     except (ValueError, OverflowError):  # not all are 64-bit integers
         y = np.array(labels)
     keep = _in_classes(y, classes)
-    return LabelledBits(X[keep], y[keep])
+    return LabelledBits(X[keep], y[keep], names=columns)
 
 
 def _reduce(

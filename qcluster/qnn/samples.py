@@ -164,7 +164,7 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Indices]:
     if inputs.kind == "state":
         return inputs, np.arange(len(inputs))
     if inputs.kind == "basis":  # comparing packed bytes gives the same order and is several times faster
-        packed = np.packbits(np.asarray(inputs.array, dtype=bool), axis=1)
+        packed = np.packbits(np.ascontiguousarray(inputs.array, dtype=bool), axis=1)
         keys = packed.view(f"V{packed.shape[1]}").ravel()
         _, first, rows = np.unique(keys, return_index=True, return_inverse=True)
     else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from math import comb
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -27,10 +28,11 @@ VERSION = 2
 """Since version 2 a file contains the calibration rows."""
 _MAX_GATES = 100_000
 """Most gates of a stored circuit."""
+Result = TypeVar("Result")
 _NOT_STORED = ("backend", "execution", "train_on", "random_state", "callback", "class_weight")
 
 
-def save_model(model: QNNClassifier, path: str | Path) -> None:
+def save_model(model: QNNClassifier, path: str | Path, *, split: Mapping[str, float] | None = None) -> None:
     """Write a fitted classifier to a JSON file: its parameters, labels, thresholds and angles.
 
     The parameters backend, execution, train_on, random_state, callback and class_weight are not stored. Once they are
@@ -39,6 +41,8 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
     Args:
         model: A fitted classifier.
         path: The JSON file.
+        split: Seed and share of the samples that were kept for testing, `{"seed": 0, "test_share": 0.3}`; see
+            `load_split`. None if nothing is known of them.
 
     Raises:
         TypeError: The model is something else, such as a pipeline.
@@ -88,6 +92,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
         "calibration": _write_inputs(model.calibration_),
+        "split": None if split is None else dict(split),
     }
     write_whole(Path(path), json.dumps(content, indent=1, default=_plain) + "\n")
 
@@ -101,13 +106,30 @@ def load_model(path: str | Path) -> QNNClassifier:
     Raises:
         StorageError: The file cannot be read, or is not a valid classifier.
     """
+    return _read(path, _restore)
+
+
+def load_split(path: str | Path) -> tuple[int, float] | None:
+    """Read the seed and the share by which `qcluster qnn train` kept samples for testing; None if the file lacks them.
+
+    Args:
+        path: A file that `save_model` wrote.
+
+    Raises:
+        StorageError: The file cannot be read, or is not a valid classifier.
+    """
+    return _read(path, _restore_split)
+
+
+def _read(path: str | Path, restore: Callable[[dict[str, Any]], Result]) -> Result:
+    """Read a stored classifier and make of its content what is wanted; every fault is a StorageError."""
     try:
         content: dict[str, Any] = parse_json(read_whole(Path(path)))
         form, version = content["format"], content["version"]
         if (form, version) != (FORMAT, VERSION):
             cure = ": upgrade qcluster" if form == FORMAT and version > VERSION else ""
             raise StorageError(f"{path} must be {FORMAT} version {VERSION}; got {form} {version}{cure}")
-        return _restore(content)
+        return restore(content)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -156,6 +178,14 @@ def _check_size(model: QNNClassifier, n_data: int) -> None:
         raise ValueError(f"{n_data} data qubits and {reps} repetitions are outside the limits of a stored circuit")
     if model.ansatz == "reed-muller" and min(reps, n_data) > 1 and comb(n_data, min(reps, n_data)) > _MAX_GATES:
         raise ValueError(f"degree {reps} on {n_data} data qubits is outside the limits of a stored circuit")
+
+
+def _restore_split(content: dict[str, Any]) -> tuple[int, float] | None:
+    split = content.get("split")  # models of earlier versions, and those saved without the command line, lack it
+    if split is None:
+        return None
+    share = check_real("test_share", split["test_share"], 0, 1, open_low=True, open_high=True)
+    return check_whole("seed", split["seed"], 0), share
 
 
 def _restore(content: dict[str, Any]) -> QNNClassifier:

@@ -253,6 +253,13 @@ def test_scores_on_a_machine_follow_the_seed():
         digits.X)).max() < 6 / np.sqrt(200)  # fmt: skip
 
 
+@pytest.mark.parametrize("form", [pd.DataFrame, np.asfortranarray, lambda X: X[:, list(range(16))]])
+def test_columns_may_lie_in_memory_one_after_another(form):
+    """As those of a table do: measured values of more than 8 features ended in an error of NumPy's."""
+    model = QNNClassifier(n_init=1, random_state=0, backend=ContractedReadout(0.7)).fit(digits.X, digits.y)
+    assert (model.measure(form(digits.X)).values == model.measure(digits.X).values).all()
+
+
 def test_a_fit_on_states_keeps_nothing_of_one_on_bits():
     """Its cuts were taken for strings of another width, and its names of columns made a file that cannot be read."""
     columns = pd.DataFrame([[0.1, 0.2, 0.4], [0.7, 0.9, 0.1], [0.3, 0.1, 0.2]], columns=["a", "b", "c"])

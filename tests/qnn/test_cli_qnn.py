@@ -132,6 +132,49 @@ def test_an_evaluation_counts_the_strings_that_it_runs(tmp_path):
     assert int(n_circuits) < 4
 
 
+def test_columns_in_another_order_are_found_by_name(tmp_path):
+    """The names were lost, and each feature was taken for the one at its place: an accuracy of 0."""
+    lines = [f"{a},{1 - a},{'yes' if a else 'no'}" for a in (0, 1) * 20]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *lines]))
+    (tmp_path / "turned.csv").write_text("\n".join(["b,a,label", *lines]).replace("yes", "?").replace("no", "yes")
+                                         .replace("?", "no"))  # fmt: skip
+    assert run("train", "--data", tmp_path / "rows.csv", "--out", tmp_path / "m.json").exit_code == 0
+    assert load_model(tmp_path / "m.json").feature_names_in_.tolist() == ["a", "b"]
+    for name in ("rows.csv", "turned.csv"):
+        done = run("evaluate", tmp_path / "m.json", "--data", tmp_path / name, "--backend", "aer", "--shots", 100)
+        assert done.exit_code == 0, done.output
+        assert done.output.count("1.0000") == 2
+    (tmp_path / "other.csv").write_text("\n".join(["a,c,label", *lines]))
+    with pytest.raises(ValueError, match="must have the model's columns, a, b; they have a, c"):
+        run("evaluate", tmp_path / "m.json", "--data", tmp_path / "other.csv")
+    (tmp_path / "bare.csv").write_text("\n".join(lines))
+    assert "1.0000" in run("evaluate", tmp_path / "m.json", "--data", tmp_path / "bare.csv").output
+
+
+def test_an_evaluation_takes_the_split_of_the_training(tmp_path):
+    """It scored rows that the model was trained on, unless the seed and the share were given again."""
+    data = ("--data", tmp_path / "rows.csv")
+    rng = np.random.default_rng(0)
+    lines = [",".join(map(str, bits)) for bits in rng.integers(0, 2, (40, 3))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    train_options = ("--seed", 3, "--test-share", 0.45, "--out", tmp_path / "m.json")
+    shown = run("train", *data, *train_options).output
+    scored = re.search(r"test ([\d.]+) \(ideal", shown)[1]
+    for options in ((), ("--test-share", 0.45), ("--seed", 9)):
+        done = run("evaluate", tmp_path / "m.json", *data, *options, "--json", tmp_path / "v.json")
+        assert done.exit_code == 0, done.output
+        assert "18 samples" in done.output
+        assert scored in done.output
+    with pytest.raises(ValueError, match=r"--test-share must be that of the model's training, 0\.45; got 0\.3"):
+        run("evaluate", tmp_path / "m.json", *data, "--test-share", 0.3)
+    stored = json.loads((tmp_path / "m.json").read_text())
+    assert stored["split"] == {"seed": 3, "test_share": 0.45}
+    del stored["split"]  # as in a file of an earlier version
+    (tmp_path / "old.json").write_text(json.dumps(stored))
+    assert scored in run("evaluate", tmp_path / "old.json", *data, "--seed", 3, "--test-share", 0.45).output
+    assert "12 samples" in run("evaluate", tmp_path / "old.json", *data).output
+
+
 def test_an_archive_may_have_any_name(tmp_path):
     """One with idx in its name was taken for a file of MNIST's format."""
     images = np.zeros((20, 2, 2))

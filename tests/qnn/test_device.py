@@ -14,7 +14,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.device import read_calibration
 from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import DeviceReadout, QNNClassifier, encoding, load_digits_4x4
-from qcluster.qnn.ansatz import build
+from qcluster.qnn.ansatz import build, layers
 from qcluster.qnn.circuits import template
 from qcluster.qnn.device import bind_all, compile_template, corrected_mean, total_error
 from qcluster.qnn.simulation.exact import exact_form
@@ -211,6 +211,17 @@ def test_one_reference_serves_all_strings():
     assert found.slope is None
     assert abs(found.values - exact).max() < abs(found.raw - exact).max() / 2
     assert (abs(found.values - exact) < 5 * found.standard_errors + 0.05).all()
+
+
+def test_small_values_are_mitigated_with_a_reference():
+    """The decision of `mitigate` left them as they were read."""
+    ansatz = layers(2, [("Z", "X"), ("X", "X")] * 4)
+    theta, bits = np.random.default_rng(3).normal(0, 0.25, ansatz.n_parameters), encoding.basis([[1, 0], [1, 1]])
+    exact = exact_form(ansatz, "basis").forward(theta, bits, gradient=False)[0]
+    assert (abs(exact) < 0.3).all()
+    source, rng = DeviceReadout("fake_manila", mitigation="reference", layouts=1), np.random.default_rng(5)
+    found = source.measure(ansatz, np.tile(theta, (2, 1)), bits, shots=8000, rng=rng)
+    assert (abs(found.values - exact) < 0.7 * abs(found.raw - exact)).all()
 
 
 def test_a_reference_serves_later_batches_as_long_as_it_fits(monkeypatch):

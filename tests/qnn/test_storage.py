@@ -12,6 +12,7 @@ from sklearn.preprocessing import MinMaxScaler
 from qcluster.errors import StorageError
 from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, load_model, save_model
 from qcluster.qnn.ansatz import Ansatz, Term, build
+from qcluster.qnn.storage import load_split
 
 digits = load_digits_4x4(3, 6)
 
@@ -145,6 +146,23 @@ def test_what_would_predict_nonsense_is_refused(tmp_path, key, value, message):
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(StorageError, match=message):
         load_model(path)
+
+
+def test_the_split_of_the_samples_is_kept(tmp_path):
+    model, path = QNNClassifier(n_init=1).fit([[0, 1], [1, 0]], [0, 1]), tmp_path / "model.json"
+    save_model(model, path)
+    assert load_split(path) is None
+    save_model(model, path, split={"seed": 4, "test_share": 0.25})
+    assert load_split(path) == (4, 0.25)
+    for wrong, said in (
+        ({"seed": -1, "test_share": 0.25}, "seed must be a whole number of at least 0; got -1"),
+        ({"seed": 4, "test_share": 1}, "test_share must be a finite number"),
+        ({"seed": 4}, "lacks 'test_share'"),
+        (4, "not subscriptable"),
+    ):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "split": wrong}))
+        with pytest.raises(StorageError, match=said):
+            load_split(path)
 
 
 @pytest.mark.parametrize(

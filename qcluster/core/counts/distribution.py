@@ -277,7 +277,8 @@ class Distribution(Mapping[str, float]):
         Args:
             observable: a Pauli string such as ``"ZZI"`` (the rightmost letter belongs to classical bit 0), a bitstring
                 such as ``"011"`` for its probability, a dict ``{"ZZI": 0.5, "IIZ": -1}``, the ``(2**n_bits,)`` values
-                of the diagonal, or a ``SparsePauliOp`` of I and Z; see `qcluster.core.counts.observables.diagonal`.
+                of the diagonal, a ``SparsePauliOp`` of I and Z, or a ``SparseObservable`` of I, Z, 0 and 1; see
+                `qcluster.core.counts.observables.diagonal`.
 
         Returns:
             The value and its standard error ``sqrt(variance / shots)``, which assumes independent shots. The shots of

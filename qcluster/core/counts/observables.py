@@ -1,7 +1,7 @@
 """Diagonal observables, which have a value for every bitstring and so can be averaged over counts.
 
-They are Pauli strings of I and Z, dicts of such strings with coefficients, arrays of ``2^n`` diagonal values, objects
-with ``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or bitstrings, which mean their probability.
+They are Pauli strings of I and Z, dicts of such strings with coefficients, arrays of ``2^n`` diagonal values, operators
+of Qiskit's (by duck typing), or bitstrings, which mean their probability.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,20 +38,23 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
     Args:
         observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
             a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, with entry y for the string whose bits are
-            the binary digits of y; a Qiskit ``Pauli`` (it has ``to_label``), with its sign; or a ``SparsePauliOp`` (it
-            has ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0, and spaces between
-            registers are allowed, as in the keys of counts; qubit j is classical bit j.
+            the binary digits of y; a Qiskit ``Pauli`` (it has ``to_label``), with its sign; a ``SparsePauliOp`` (it
+            has ``paulis`` and ``coeffs``); or a ``SparseObservable`` (it has ``bit_terms``), also with the projectors 0
+            and 1. In text the rightmost letter belongs to classical bit 0, and spaces between registers are allowed, as
+            in the keys of counts; qubit j is classical bit j.
         n_bits: number of classical bits.
 
     Raises:
-        ValueError: the width differs; a term contains X or Y, which these counts cannot determine; a coefficient is
-            complex or not finite; the phase is i or -i.
+        ValueError: the width differs; a term contains X or Y, or a projector on one of their eigenstates, which these
+            counts cannot determine; a coefficient is complex or not finite; the phase is i or -i.
         TypeError: `observable` is none of the above.
 
     Example:
         >>> diagonal({"ZZ": 0.5, "IZ": 2.0}, 2).values(np.array([[0], [1]], dtype=np.uint64))
         array([ 2.5, -2.5])
     """
+    if hasattr(observable, "to_sparse_list") and hasattr(observable, "bit_terms"):
+        return _of_sparse_observable(observable, n_bits)
     if hasattr(observable, "to_label"):
         return _of_pauli(observable.to_label(), n_bits)
     if isinstance(observable, str):
@@ -86,23 +89,28 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         return Diagonal(lambda words: values[words[:, 0].astype(np.int64)], *ends, _unit(max(map(abs, ends))))
     raise TypeError(
         "observable must be a string of I and Z, a dict of such strings, a bitstring, an array of 2**n values, a "
-        f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
+        f"Pauli, a SparsePauliOp or a SparseObservable; got {type(observable).__name__}"
     )
 
 
-def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
+def _pauli_sum(masks: Words, coefficients: Floats, projectors: tuple[Words, Words] | None = None) -> Diagonal:
     """Return a sum of Pauli-Z strings, whose values are the signs of parities, with ``(n_terms,)`` coefficients.
 
-    The packed masks are the bits on which each term has a Z.
+    The packed masks are the bits on which each term has a Z. The projectors, if any, are the bits on which each has a 0
+    or 1 and those on which it has a 1: it vanishes on strings with other bits there.
     """
+    projected, ones = projectors or (np.zeros_like(masks), np.zeros_like(masks))
 
     def values(words: Words) -> Floats:
         total, columns = np.zeros(len(words)), np.ascontiguousarray(words.T)
-        for mask, coefficient in zip(masks, coefficients.tolist(), strict=True):
+        for term, (mask, coefficient) in enumerate(zip(masks, coefficients.tolist(), strict=True)):
             parity = columns[0] & mask[0]
             for word in np.flatnonzero(mask[1:]) + 1:
                 parity ^= columns[word] & mask[word]
-            total += coefficient * (1.0 - 2.0 * (np.bitwise_count(parity) & 1))
+            signed = coefficient * (1.0 - 2.0 * (np.bitwise_count(parity) & 1))
+            if projected[term].any():
+                signed *= ((words & projected[term]) == ones[term]).all(axis=1)
+            total += signed
         return total
 
     varies, sizes = masks.any(axis=1), np.abs(coefficients)
@@ -110,7 +118,9 @@ def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
         bound = float(sizes.sum())
     if bound == np.inf:
         raise ValueError("the coefficients of an observable must add up to a finite number; they overflow")
-    low, high = (float(np.where(varies, extreme, coefficients).sum()) for extreme in (-sizes, sizes))
+    nothing = np.where(projected.any(axis=1), 0.0, coefficients)  # what a term without Z is, where it vanishes
+    low = float(np.where(varies, -sizes, np.minimum(coefficients, nothing)).sum())
+    high = float(np.where(varies, sizes, np.maximum(coefficients, nothing)).sum())
     return Diagonal(values, low, high, _unit(bound))
 
 
@@ -128,9 +138,9 @@ def _masks(terms: list[str], n_bits: int) -> Words:
     return pack(parse_bitstrings([term.replace("I", "0").replace("Z", "1") for term in terms]))
 
 
-def _not_diagonal(term: str) -> str:
+def _not_diagonal(term: str, letters: str = "I or Z") -> str:
     return (
-        f"observable must be {len(term)} letters I or Z, diagonal in the measured basis; got {term!r}: X and Y need "
+        f"observable must be {len(term)} letters {letters}, diagonal in the measured basis; got {term!r}: X and Y need "
         "other counts, from a circuit that rotates them to Z before it measures"
     )
 
@@ -160,6 +170,21 @@ def _of_operator(operator: Any, n_bits: int) -> Diagonal:
         raise ValueError(_not_diagonal("".join(letters.tolist()[::-1])))
     kept = ~x.any(axis=1)
     return _pauli_sum(pack(z[kept]), _real(coefficients[kept], lambda term: f"term {term}"))
+
+
+def _of_sparse_observable(observable: Any, n_bits: int) -> Diagonal:
+    if observable.num_qubits != n_bits:
+        raise ValueError(f"observable must act on {n_bits} qubits, one a classical bit; got {observable.num_qubits}")
+    terms = [term for term in observable.to_sparse_list() if term[2] != 0]
+    coefficients = _real([coefficient for _, _, coefficient in terms], lambda term: f"term {term}")
+    labels = np.full((len(terms), n_bits), "I")
+    for label, (letters, qubits, _) in zip(labels, terms, strict=True):
+        label[qubits] = list(letters)
+    off = np.flatnonzero(~np.isin(labels, list("IZ01")).all(axis=1))
+    if len(off):
+        raise ValueError(_not_diagonal("".join(labels[off[0], ::-1].tolist()), "I, Z, 0 or 1"))
+    ones = labels == "1"
+    return _pauli_sum(pack(labels == "Z"), coefficients, (pack(ones | (labels == "0")), pack(ones)))
 
 
 def _real(values: Any, name: Callable[[int], str]) -> Floats:

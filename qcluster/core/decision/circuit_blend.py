@@ -108,7 +108,8 @@ class CircuitBlend(Frozen):
             roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
             roots[:, self.strings] += weights[STRINGS] * np.sqrt(self._reweighing.reweighted(draws))
-        seen = self._frequencies(draws)
+        seen = np.array([np.bincount(self._indices, drawn, self.kernel.size) for drawn in draws], dtype=np.float64)
+        seen /= draws.sum(axis=1, keepdims=True)  # frequencies; strings that share an index are added up
         shots = seen * self.raw.shots
         for weight, scale, model in self.log_linear:
             roots += weight * np.sqrt(model.refit(self.kernel.scaled(scale), shots))
@@ -133,9 +134,3 @@ class CircuitBlend(Frozen):
     def _reweighing(self) -> NewtonResponse:
         """Response of the few strings."""
         return self.few.response(self._indices, self.raw.weights)
-
-    def _frequencies(self, draws: Floats) -> Floats:
-        """Return the frequency of each index, ``(n_draws, 2^k)``, summed over strings that share it."""
-        seen = np.zeros((self.kernel.size, len(draws)))
-        np.add.at(seen, self._indices, draws.T)
-        return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))

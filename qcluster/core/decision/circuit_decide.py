@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
@@ -91,11 +91,11 @@ def decide_circuit(
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     faults = faults.allowed_by(d)
-    words = _Words(patterns, *(("the reference", "measured") if faults.measured else ("the calibration", "calibrated")))
+    source, known = ("the reference", "measured") if faults.measured else ("the calibration", "calibrated")
     by_counts = decide(d) if candidates is None else candidates.alone
     if guard and by_counts.fit is None:  # screened out: no candidates were computed
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
-    candidates = gather(d, faults, by_counts) if candidates is None else candidates
+    candidates = candidates or gather(d, faults, by_counts)
     if guard:
         inputs = np.concatenate([expectation(expect), features(d, faults, candidates)])
         wide = candidates.models is None
@@ -112,7 +112,7 @@ def decide_circuit(
             why = f"undoing {patterns} changes nothing"
         if why is not None:
             if faultless < _HARDLY_ANY:
-                claim = f"by {words.source}, only {faultless:.1%} of the shots come through without a fault"
+                claim = f"by {source}, only {faultless:.1%} of the shots come through without a fault"
                 why = (
                     f"{claim}, so the counts say almost nothing about the circuit"
                     if credible
@@ -125,7 +125,7 @@ def decide_circuit(
     sparse = weights[STRINGS] > 0.5
     chosen = candidates.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(candidates)[int(np.argmax(weights[LOG_LINEAR:]))]
-    reason = name_heaviest(weights, LOG_LINEAR, lambda i: _phrase(candidates, weights, i, words), candidates.kept)
+    reason = name_heaviest(weights, LOG_LINEAR, partial(_phrase, candidates, weights, patterns, known), candidates.kept)
     return Mitigation(
         distribution=distributed(d, candidates.support.words, root * root),
         raw=d,
@@ -133,7 +133,7 @@ def decide_circuit(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=f"{reason}; {_agreement(candidates, root * root, words)}{weighed_by(gate)}",
+        reason=f"{reason}; {_agreement(candidates, root * root, source)}{weighed_by(gate)}",
         centroids=unpack(candidates.support.words[chosen], d.n_bits),
         weights=candidates.few.weights if sparse else np.zeros(0),
         rates=flip_rates(candidates.few.kernel if sparse else candidates.kernel.scaled(scale), faults),
@@ -148,23 +148,15 @@ def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
-class _Words(NamedTuple):
-    """What `Mitigation.reason` calls the noise."""
+def _phrase(candidates: Candidates, weights: Floats, patterns: str, known: str, candidate: int) -> str:
+    """Describe one candidate for the reason; deconvolutions, from `LOG_LINEAR` on, are described together.
 
-    patterns: str
-    """The fault patterns, in the plural."""
-    source: str
-    """Where their rates come from."""
-    known: str
-    """How they are known."""
-
-
-def _phrase(candidates: Candidates, weights: Floats, candidate: int, words: _Words) -> str:
-    """Describe one candidate for the reason; deconvolutions, from `LOG_LINEAR` on, are described together."""
+    `patterns` and `known` are what the reason calls the fault patterns, and noise at their rates.
+    """
     if candidate == RAW:
         return "the counts as they came"
     if candidate == STRINGS:
-        strings = strings_explain(len(candidates.few.weights), f" seen through {words.patterns}")
+        strings = strings_explain(len(candidates.few.weights), f" seen through {patterns}")
         return f"{strings} {1 - candidates.few.uniform:.0%} of the shots"
     if candidate == ALONE:
         return f"what the counts say alone ({candidates.alone.answer.reason})"
@@ -172,13 +164,13 @@ def _phrase(candidates: Candidates, weights: Floats, candidate: int, words: _Wor
         return "Richardson-Lucy deconvolution of the readout errors"
     dense = weights[LOG_LINEAR:]
     scale = float(np.exp(dense @ np.log(_undone(candidates)) / dense.sum()))
-    noise = f"the {words.known} noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the {words.known} noise"
+    noise = f"the {known} noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the {known} noise"
     kinds = {
         "a log-linear model": weights[LOG_LINEAR:BAYESIAN].sum(),
         "Bayesian deconvolution": weights[BAYESIAN:SCALED].sum(),
         "Richardson-Lucy deconvolution": weights[SCALED:].sum(),
     }
-    return f"{max(kinds, key=lambda kind: float(kinds[kind]))} under {words.patterns}, at {noise}"
+    return f"{max(kinds, key=lambda kind: float(kinds[kind]))} under {patterns}, at {noise}"
 
 
 def _undone(candidates: Candidates) -> Floats:
@@ -190,8 +182,8 @@ def _undone(candidates: Candidates) -> Floats:
     return np.array([1.0, models.scale, bayesian, models.scale, *SCALES])
 
 
-def _agreement(candidates: Candidates, answer: Floats, words: _Words) -> str:
-    """Say whether the raw fidelity that the rates of the faults predict agrees with the one that the counts show.
+def _agreement(candidates: Candidates, answer: Floats, source: str) -> str:
+    """Say whether the raw fidelity that the `source` of the fault rates predicts agrees with that which counts show.
 
     Both are computed for the blended answer, ``(m,)`` probabilities of the strings of the support. Richardson-Lucy's
     estimate at the calibrated noise would be no test: it counts shot noise and excess noise as output, so that any
@@ -201,8 +193,8 @@ def _agreement(candidates: Candidates, answer: Floats, words: _Words) -> str:
     predicted, observed = (_overlap(ideal, read) for read in (candidates.kernel.forward(ideal), candidates.counts))
     surprise = candidates.deconvolved.surprise[candidates.scales.index(SCALES.index(1.0))]
     if surprise <= 3 and abs(predicted - observed) <= 0.05:
-        return f"{words.source} predicts {predicted:.0%} raw fidelity, and the counts agree"
-    return f"{words.source} predicts {predicted:.0%} raw fidelity, the counts show {observed:.0%}"
+        return f"{source} predicts {predicted:.0%} raw fidelity, and the counts agree"
+    return f"{source} predicts {predicted:.0%} raw fidelity, the counts show {observed:.0%}"
 
 
 def _overlap(ideal: Floats, read: Floats) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def decide_steps(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda i: _phrase(d, candidates, weights, i), candidates.kept) + remarks,
+        reason=name_heaviest(weights, DENSE, partial(_phrase, d, candidates, weights), candidates.kept) + remarks,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,

@@ -6,7 +6,6 @@ gates for more than 12 bits. On counts unlike those of their training the networ
 more weight goes to the unchanged counts. ``gate.npz`` and its like hold their arrays (`qcluster.learn.decision.train`).
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,6 +75,8 @@ class Gate:
     @cached_property
     def digest(self) -> str:
         """Hash of names and weights, 16 hexadecimal digits; equal for equal gates."""
+        import hashlib  # loads OpenSSL, which nothing else here needs
+
         sha = hashlib.sha256(json.dumps(self.names).encode())
         for part in (self.mean, self.scale, *self.layers):
             sha.update(np.ascontiguousarray(part).tobytes())

@@ -90,10 +90,11 @@ def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple
     ideal = distribution(theta)
     noisy = np.maximum(kernel.forward(ideal), rounding_error(ideal))
     sent = ideal * kernel.adjoint(counts / noisy)
-    pull = np.divide(theta, prior, out=np.zeros_like(theta), where=prior > 0)
+    free = prior > 0
+    pull = np.divide(theta, prior, out=np.zeros_like(theta), where=free)
     value = (counts * np.log(noisy)).sum(axis=-1) - 0.5 * (theta * pull).sum(axis=-1)
     gradient = walsh(sent - sent.sum(axis=-1, keepdims=True) * ideal) - pull
-    return value, np.where(prior > 0, gradient, 0.0)
+    return value, np.where(free, gradient, 0.0)
 
 
 def _most_probable(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats, spread: Floats) -> Floats:
@@ -142,14 +143,13 @@ def minimise(function: Callable[[Floats], tuple[float, Floats]], x: Floats, step
 def _times_inverse_hessian(vector: Floats, past: deque[tuple[Floats, Floats, float]]) -> Floats:
     """Multiply by the inverse Hessian that past changes of x (`moved`) and of the gradient (`turned`) imply: the
     two-loop recursion."""
-    factors = []
+    factors, result = [], vector.copy()
     for moved, turned, inverse in reversed(past):
-        factor = inverse * float(moved @ vector)
-        factors.append(factor)
-        vector = vector - factor * turned
+        factors.append(inverse * float(moved.dot(result)))
+        result -= factors[-1] * turned
     if past:
         moved, turned, _ = past[-1]
-        vector = vector * (float(moved @ turned) / float(turned @ turned))
-    for (moved, turned, inverse), factor in zip(past, reversed(factors), strict=True):
-        vector = vector + (factor - inverse * float(turned @ vector)) * moved
-    return vector
+        result *= float(moved @ turned) / float(turned @ turned)
+    for moved, turned, inverse in past:
+        result += (factors.pop() - inverse * float(turned.dot(result))) * moved
+    return result

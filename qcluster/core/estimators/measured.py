@@ -17,7 +17,7 @@ from operator import attrgetter
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, unpack
+from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution, no_shots
 from qcluster.core.decision.candidates import WIDEST
 from qcluster.core.decision.circuit_decide import decide_circuit
@@ -78,8 +78,7 @@ def mitigate_measured(
     Args:
         counts: the counts, twirls undone.
         noise: noise of the reference, of the same width; nothing else needs to be known about the circuit.
-        guard: False deconvolves broad outputs without a decision.
-        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
+        guard, expect: as in `qcluster.mitigate`; without a guard, broad outputs are deconvolved without a decision.
         instead: returns another answer, or None. It gets the few strings that certainly are the output, by the measured
             noise alone (see `_few_strings`); None if there are none.
 
@@ -124,7 +123,9 @@ def mitigate_measured(
         ideal, concentrations = variational(fit.kernel, seen.histogram)
         overlap = float(np.sqrt(ideal[seen.rows] * counts.weights / counts.shots).sum())
         if not unchanged(overlap, counts.shots):
-            return _broad_answer(seen, ideal, Redrawn(fit.kernel, seen.rows, concentrations), remarks)
+            answer = distributed(counts, np.arange(len(ideal), dtype=np.uint64)[:, None], ideal)
+            redrawn = Redrawn(fit.kernel, seen.rows, concentrations)
+            return _answer(seen, answer, f"deconvolution under the measured noise; {remarks}", redrawn)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
@@ -333,25 +334,19 @@ def _remarks(noise: MeasuredNoise, fit: _Fit) -> str:
 
 
 def _sparse_answer(seen: _Seen, few: FewStrings, cut: bool, remarks: str) -> Mitigation:
-    bits = unpack(few.words, seen.counts.n_bits)
     if cut:
         strings = "1 string stands" if len(few.weights) == 1 else f"{len(few.weights)} strings stand"
         words = f"{strings} out; the rest, which the measured noise does not explain, is taken for noise"
     else:
         words = f"{strings_explain(len(few.weights), ' seen through the measured noise')} the counts"
-    answer = Distribution(bits, few.weights * seen.counts.shots)
-    return _answer(seen, answer, f"{words}; {remarks}", few.response(seen.rows, seen.counts.weights), bits, few.weights)
-
-
-def _broad_answer(seen: _Seen, ideal: Floats, redrawn: Redrawn, remarks: str) -> Mitigation:
-    answer = distributed(seen.counts, np.arange(len(ideal), dtype=np.uint64)[:, None], ideal)
-    reason = f"deconvolution under the measured noise; {remarks}"
-    return _answer(seen, answer, reason, redrawn, seen.counts.bits[:0], np.zeros(0))
+    answer = Distribution.from_words(few.words, few.weights * seen.counts.shots, seen.counts.n_bits)
+    return _answer(seen, answer, f"{words}; {remarks}", few.response(seen.rows, seen.counts.weights), few)
 
 
 def _answer(
-    seen: _Seen, answer: Distribution, reason: str, response: Response, centroids: Bits, weights: Floats
+    seen: _Seen, answer: Distribution, reason: str, response: Response, few: FewStrings | None = None
 ) -> Mitigation:
+    """Make the answer; `few` are its strings if they are all of it."""
     return Mitigation(
         distribution=answer,
         raw=seen.counts,
@@ -360,8 +355,8 @@ def _answer(
         share=1.0,
         confidence=None,
         reason=reason,
-        centroids=centroids,
-        weights=weights,
+        centroids=seen.counts.bits[:0] if few is None else unpack(few.words, seen.counts.n_bits),
+        weights=np.zeros(0) if few is None else few.weights,
         rates=seen.noise.rates,
         response=response,
     )

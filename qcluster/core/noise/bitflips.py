@@ -88,7 +88,8 @@ def channel_matrices(rates: Floats) -> Floats:
     bits = np.stack([1 - up, down, up, 1 - down], axis=-1).reshape(*up.shape, 2, 2)
     for bit in range(rates.shape[1]):
         size = 2 << bit
-        matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(len(rates), size, size)
+        product = bits[:, bit, :, None, :, None] * matrices[:, None, :, None, :]
+        matrices = product.reshape(len(rates), size, size)
     return matrices
 
 

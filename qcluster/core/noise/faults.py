@@ -70,8 +70,8 @@ class FaultMasks(Frozen):
         unknown = ~np.isin(kind, range(len(KINDS)))
         if unknown.any():
             raise ValueError(f"kind must be an index into {KINDS}; got {kind[unknown][0]}")
-        if not (np.isfinite(rates) & (rates >= 0)).all():
-            raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
+        if (wrong := ~(np.isfinite(rates) & (rates >= 0))).any():
+            raise ValueError(f"rates must be finite and not negative; got {rates[wrong][0]}")
         if self.rotations is not None and not 0 <= self.rotations < np.inf:
             raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
         object.__setattr__(self, "measured", check_flag("measured", self.measured))

@@ -135,15 +135,9 @@ def learn_rates(
 
     The number of faults with mask m is Poisson-distributed. Its posterior mean is ``rates[m] C[m]``, where the
     correlation ``C = (E w) (*) D^T(counts / P)`` takes one more transform for all masks together. A gamma prior with
-    its mean at the calibrated rate and a weight of ``strength`` faults gives the update
-    ``rate = (expected faults + strength) / (shots + strength / prior rate)``.
-
-    Args:
-        kernel, prior: the starting point, and the kernel with the calibrated rates.
-        counts: ``(2^m,)``, shots of each index.
-        ideal: ``(2^m,)``, the current estimate of the ideal distribution, including the uniform share.
-        strength: weight of the prior, in faults.
-        steps: number of rounds.
+    its mean at the calibrated rate, that of `prior`, and a weight of `strength` faults gives the update
+    ``rate = (expected faults + strength) / (shots + strength / prior rate)``. The ideal, which includes the uniform
+    share, stays fixed; it and the counts are ``(2^m,)``.
     """
     shots = counts.sum()
     mean, weight = _gamma(prior, strength)

@@ -82,7 +82,8 @@ def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
 
 def softmax(log: Floats) -> Floats:
     """Convert log weights to probabilities along the last axis."""
-    weights: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
+    weights: Floats = log - log.max(axis=-1, keepdims=True)
+    np.exp(weights, out=weights)
     weights /= weights.sum(axis=-1, keepdims=True)
     return weights
 

@@ -11,12 +11,12 @@ and the others are unused.)
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, read_only
+from qcluster.core.arrays import Floats, Indices, Reals, read_only
 from qcluster.core.counts.bits import Words, pack
 
 _RADIX = 5
@@ -28,16 +28,20 @@ _MAP_SEED = 0
 """Seed of the random map, fixed so that strings have the same indices in every run and on every machine."""
 
 
-@lru_cache(maxsize=16)
-def _hadamard(bits: int, dtype: np.dtype[Any]) -> NDArray[np.floating[Any]]:
-    values = np.arange(1 << bits)
-    parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
-    return read_only((1.0 - 2.0 * parity).astype(dtype))
+@lru_cache(maxsize=64)
+def _steps(m: int, dtype: type[np.floating[Any]]) -> list[tuple[int, Reals]]:
+    """Return the steps of a transform: the first of some successive bits, and the matrix of their ``(-1)^(k.x)``."""
+    steps = []
+    for first in range(0, m, _RADIX):
+        values = np.arange(1 << min(_RADIX, m - first))
+        parity = np.bitwise_count(values[:, None] & values) & 1
+        steps.append((first, read_only((1.0 - 2.0 * parity).astype(dtype))))
+    return steps
 
 
-def _dtype(m: int) -> np.dtype[Any]:
+def _dtype(m: int) -> type[np.floating[Any]]:
     """Return the precision used for transforms of ``2^m`` numbers."""
-    return np.dtype(np.float32 if m >= _SINGLE_FROM else np.float64)
+    return np.float32 if m >= _SINGLE_FROM else np.float64
 
 
 def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats:
@@ -47,16 +51,12 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
         vector: ``(..., 2^m)``. Cost: m 2^m additions, as matrix products; 30 ms for m = 20, in single precision.
         dtype: precision of the computation; by default single precision from m = 16 on.
     """
-    m = int(vector.shape[-1]).bit_length() - 1
-    kind = _dtype(m) if dtype is None else np.dtype(dtype)
-    result: NDArray[np.floating[Any]] = vector.astype(kind, copy=False)
-    first = 0
-    while first < m:
-        bits = min(_RADIX, m - first)
-        signs = _hadamard(bits, kind)
-        cube = result.reshape(-1, 1 << bits, 1 << first)
+    m = vector.shape[-1].bit_length() - 1
+    kind: Any = dtype or _dtype(m)
+    result: Reals = vector.astype(kind, copy=False)
+    for first, signs in _steps(m, kind):
+        cube = result.reshape(-1, len(signs), 1 << first)
         result = signs @ cube if first else cube[:, :, 0] @ signs
-        first += bits
     return result.astype(np.float64, copy=not m).reshape(vector.shape)
 
 
@@ -79,8 +79,8 @@ def rounding_error(vectors: Floats) -> Floats:
     must not be divided by such a value, since the quotient could overflow.
     """
     size = vectors.shape[-1]
-    eps = np.finfo(_dtype(size.bit_length() - 1)).eps
-    return np.asarray(eps / np.sqrt(size) * np.linalg.norm(vectors, axis=-1, keepdims=True))
+    eps = float(np.finfo(_dtype(size.bit_length() - 1)).eps)
+    return np.asarray(eps / sqrt(size) * np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,13 +118,8 @@ def flip_response(
 ) -> NewtonResponse:
     """Make the response of strings under independent flips, whose rates are estimated again as well.
 
-    Args:
-        raw: the counts.
-        sent: ``(k, n) bool``, the strings.
-        weights: ``(k,)``, sum 1.
-        background: share of uniform noise.
-        rates: ``(n, 2)``, P(read 1|0), P(read 0|1).
-        prior_shots: weight of the prior of each rate, in shots. It adds information on the log odds of the flips only.
+    The strings are ``(k, n) bool``, their weights ``(k,)`` of sum 1, the share of uniform noise `background`, and the
+    rates ``(n, 2)``. The prior of each rate, of `prior_shots`, adds information on the log odds of the flips only.
     """
     flips, shares = rates.ravel(), np.append(weights * (1 - background), background)
     prior = np.append(np.zeros(len(shares)), prior_shots * np.maximum(flips * (1 - flips), 1e-4))
@@ -149,12 +144,8 @@ def _flip_scores(raw: Distribution, sent: Bits, shares: Floats, rates: Floats, r
 
 
 def column_response(words: Words, shares: Floats, counts: Floats, columns: Floats) -> NewtonResponse:
-    """Make the response of strings under a fixed noise model, given by their likelihoods.
-
-    Args:
-        words, shares, counts: see `NewtonResponse`.
-        columns: ``(n_outcomes, k + 1)``, probability of each observed string given each string, then uniform noise.
-    """
+    """Make the response of strings under a fixed noise model: `columns`, ``(n_outcomes, k + 1)``, are the probabilities
+    of each observed string given each string, then uniform noise. The others are those of `NewtonResponse`."""
     return NewtonResponse(words, shares, counts, partial(_column_scores, shares, columns), np.zeros(len(shares)))
 
 

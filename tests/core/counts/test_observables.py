@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.circuit import Parameter
-from qiskit.quantum_info import Pauli, SparsePauliOp, Statevector
+from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp, Statevector
 
 import qcluster as qc
 from qcluster.core.counts.distribution import Distribution
@@ -72,6 +72,33 @@ def test_a_pauli_has_its_sign(letters):
             ValueError, match=f"phase of an observable must be 1 or -1; got {phase} in '{phase}{letters}'"
         ):
             held.expectation(Pauli(phase + letters))
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda n: st.lists(st.tuples(st.text("IZ01", min_size=n, max_size=n), st.floats(-3, 3)), min_size=1, max_size=4)
+    ),
+    st.data(),
+)
+def test_projectors_are_sums_of_paulis(terms, data):
+    n = len(terms[0][0])
+    held = Distribution.of(data.draw(counts(min_bits=n, max_bits=n)))
+    observable = SparseObservable.from_list(terms)
+    paulis = SparsePauliOp.from_sparse_observable(observable.as_paulis())
+    assert held.expectation(observable) == pytest.approx(held.expectation(paulis), abs=1e-6)
+    one = diagonal(observable, n)
+    values = one.values(held.words)
+    assert one.low - 1e-9 <= values.min()
+    assert values.max() <= one.high + 1e-9
+
+
+def test_a_projector_on_many_bits_is_one_term():
+    """As a sum of Paulis it would have 2^70 terms."""
+    held = Distribution.of({"0" * 70: 3, "1" * 70: 1})
+    assert held.expectation(SparseObservable("0" * 70)) == held.expectation("0" * 70)
+    found = diagonal(SparseObservable.from_list([("1" + "I" * 68 + "Z", 2.0), ("+" * 70, 0.0)]), 70)
+    assert (found.low, found.high, found.values(held.words).tolist()) == (-2.0, 2.0, [0.0, -2.0])
+    assert held.expectation(SparseObservable.zero(70)) == (0.0, 0.0)
 
 
 def test_phases_and_terms_of_weight_zero():
@@ -138,6 +165,9 @@ def test_parities_over_several_words_are_those_of_the_bits():
         ([[1, 2], [3]], TypeError, "must be numbers"),
         (np.full(8, np.inf), ValueError, "got inf for string 0"),
         (SparsePauliOp(["ZZ"]), ValueError, "3 qubits, one a classical bit; got 2"),
+        (SparseObservable("ZZ"), ValueError, "3 qubits, one a classical bit; got 2"),
+        (SparseObservable("1Z+"), ValueError, r"3 letters I, Z, 0 or 1, diagonal in .* got '1Z\+'"),
+        (SparseObservable.from_list([("Z1I", 1j)]), ValueError, "real and finite; got 1j for term 0"),
         (SparsePauliOp(["ZZI", "IXY"], [1, 2]), ValueError, "got 'IXY'"),
         (SparsePauliOp(["ZZI"], [1j]), ValueError, "real and finite"),
         (SparsePauliOp(["ZZI"], np.array([Parameter("a")], dtype=object)), TypeError, "bind its parameters"),

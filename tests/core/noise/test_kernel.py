@@ -127,7 +127,8 @@ def test_equal_masks_of_a_kind_are_merged():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"rates": np.array([-0.1])}, "rates must be finite and not negative"),
+        ({"rates": np.array([-0.1])}, "rates must be finite and not negative; got -0.1"),
+        ({"masks": [[1]] * 2, "kind": [0] * 2, "rates": [0.1, np.inf]}, "rates must be finite .*; got inf"),
         ({"masks": np.zeros((1, 2), dtype=np.uint64)}, "masks must be"),
         ({"masks": np.array([[2]], dtype=np.uint64)}, r"masks must flip bits below 1; got \[2\]"),
         ({"kind": np.array([4])}, "kind must be an index into .*; got 4"),
