@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 from qcluster.bench import campaign
 from qcluster.cli.bench import bench_app
 from qcluster.cli.console import echo, open_bar, open_console
+from qcluster.cli.decision import decision_app
 from qcluster.cli.jobs import jobs_app
 from qcluster.device import jobs
+from qcluster.learn.decision import table
 
 SEPARATE = [sys.executable, "-m", "qcluster"]
 PLAN = 'cases = ["ghz:3"]\nmachines = ["flips:0.05"]\nshots = 50\ntwirls = 1\nmethods = ["identity", "hammer"]\n'
@@ -187,6 +189,18 @@ def test_an_interrupted_campaign_says_that_it_is_saved(tmp_path, monkeypatch):
     (tmp_path / "plan.toml").write_text(PLAN)
     done = CliRunner().invoke(bench_app, ["run", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "out")])
     assert done.exit_code != 0
+    assert "interrupted: what is done is saved" in done.stderr
+
+
+def test_an_interrupted_table_says_that_it_is_saved(tmp_path, monkeypatch):
+    def interrupted(folder, *args, **options):
+        yield folder / "full-0000000.npz"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table, "build", interrupted)
+    done = CliRunner().invoke(decision_app, ["build", "--out", str(tmp_path)])
+    assert done.exit_code != 0
+    assert done.stdout == "full-0000000.npz\n"
     assert "interrupted: what is done is saved" in done.stderr
 
 

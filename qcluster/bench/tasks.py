@@ -14,7 +14,7 @@ from qcluster.bench.circuits import Case, make_case, names_of_suite, read_cases
 from qcluster.bench.methods import check_methods
 from qcluster.bench.table import check_text
 from qcluster.core.checks import check_choice
-from qcluster.core.words import short_repr, suggestion
+from qcluster.core.words import plural, short_repr, suggestion
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.request import MOST, check_twirls
 from qcluster.errors import StorageError
@@ -46,7 +46,8 @@ class Task:
     """Seed of the compiler, the twirls and the simulator."""
 
     def __str__(self) -> str:
-        return f"{self.case} on {self.machine}, seed {self.seed}"
+        twirls = plural(self.twirls, "twirl") + (f", {self.dd}" if self.dd else "")
+        return f"{self.case} on {self.machine}, {plural(self.shots, 'shot')}, {twirls}, seed {self.seed}"
 
     @property
     def reference(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qcluster.cli.console import open_console, show_table
+from qcluster.cli.console import open_bar, open_console, show_table
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import plural
 from qcluster.folders import folder_path
@@ -52,7 +52,7 @@ def build(
 
     qcluster decision build --out runs --circuits 16000 --records compiled.jsonl.gz
     """
-    from rich.progress import track
+    from rich.progress import MofNCompleteColumn
 
     from qcluster.errors import requiring_extra
     from qcluster.learn.decision.shares import of_circuits, of_counts
@@ -73,8 +73,10 @@ def build(
     console = open_console()
     many = of_circuits(circuits, wide_circuits, measured) if of_runs else of_counts(full, wide, sharp)
     parts = start(out, many, records or [], workers=workers, dask=dask)
-    with requiring_extra("bench"):
-        for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
+    with requiring_extra("bench"), open_bar(open_console(stderr=True), MofNCompleteColumn(), saved=True) as bar:
+        line = bar.add_task("parts", total=None)
+        for path in parts:
+            bar.advance(line)
             if not console.is_terminal:
                 console.print(path.name)
     if kept := others(out, many, records or []):
@@ -120,8 +122,7 @@ def train(
 
     if out.is_dir():
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
-    if missed >= members:
-        raise ValueError(f"--missed must be below --members, of which there are {members}; got {missed}")
+    settings = Training(seed=seed, harm=harm, epochs=epochs, members=members, missed=missed, hidden=hidden)
     check_place(out)
     cases = read_all(table)
     rows = cases.take(wide_rows(cases) == wide)
@@ -132,7 +133,6 @@ def train(
         raise ValueError(
             f"the gate must not go into the folder of the table, where it would be read as a part; got {out}"
         )
-    settings = Training(seed=seed, harm=harm, epochs=epochs, members=members, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     written = write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}, gate {written.digest}")

@@ -147,7 +147,7 @@ def status(directory: Folder) -> None:
 def collect(
     directory: Folder,
     wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
-    resubmit: Annotated[bool, typer.Option(help="Send failed, cancelled or lost jobs again.")] = False,
+    resubmit: Annotated[bool, typer.Option(help="Send failed, cancelled, lost or undecodable jobs again.")] = False,
     partial: Annotated[bool, typer.Option(help="Read what has arrived, even if other results are missing.")] = False,
     json_out: JsonOut = None,
 ) -> None:

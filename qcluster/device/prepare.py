@@ -86,6 +86,10 @@ def prepare(
         _prepare_one(circuit, machine, options, child)
         for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
+    if not compiled:
+        prepared = [
+            replace(p, notes=p.notes + _note_placed_anew(c, machine)) for c, p in zip(circuits, prepared, strict=True)
+        ]
     by_skeleton = {reference.skeleton: reference for reference in (*kept, *reused)}
     earlier: dict[str, MeasuredReference] = {}
     unserved: dict[str, list[int]] = {}
@@ -227,8 +231,14 @@ def check_registers(circuit: QuantumCircuit) -> None:
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:
-    """True if a circuit measures a qubit, or stores into a classical bit."""
-    return any(is_measurement(item.name) or item.name == "store" for item, *_ in steps(circuit))
+    """True if a circuit measures a qubit, or stores into a classical bit, also inside an instruction made of gates."""
+    return any(is_measurement(item.name) or item.name == "store" or _writes_within(item) for item, *_ in steps(circuit))
+
+
+def _writes_within(item: Any) -> bool:
+    """True if the definition of an instruction, such as one made from a circuit, writes a classical bit."""
+    definition = item.operation.definition if item.clbits and not has_blocks(item) else None
+    return definition is not None and writes_bits(definition)
 
 
 def compile_circuits(
@@ -241,6 +251,8 @@ def compile_circuits(
     simulated. The compiler's higher levels may hide that behind angles that cancel, so it is compiled at level 1.
     """
     target = getattr(machine.backend, "target", None)
+    if machine.gates is not None:
+        circuits = [widen(circuit, machine.gates) for circuit in circuits]
     placed = {i: circuit for i, circuit in enumerate(circuits) if target is not None and is_placed(circuit, target)}
     uncompiled = [circuit for i, circuit in enumerate(circuits) if i not in placed]
     for circuit in uncompiled if target is not None else ():
@@ -255,9 +267,40 @@ def compile_circuits(
     return compiled
 
 
+def widen(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """Give a circuit of a target's operations on physical qubits, as OpenQASM 3 names them ($0), all of its qubits.
+
+    Such a circuit has a layout and no register of qubits, and ends at the highest qubit that it names. Any other is
+    returned unchanged.
+    """
+    from qiskit.transpiler import CouplingMap, PassManager
+    from qiskit.transpiler.passes import ApplyLayout, EnlargeWithAncilla, FullAncillaAllocation, SetLayout
+
+    if circuit.layout is None or circuit.qregs or circuit.num_qubits > (target.num_qubits or 0):
+        return circuit
+    if not is_supported(circuit, target):
+        return circuit
+    whole = FullAncillaAllocation(CouplingMap.from_line(target.num_qubits))  # only its number of qubits counts
+    passes = [SetLayout(list(range(circuit.num_qubits))), whole, EnlargeWithAncilla(), ApplyLayout()]
+    widened: QuantumCircuit = PassManager(passes).run(circuit)
+    return widened
+
+
 def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
     """True if a circuit has a layout on all qubits of a target, and uses only operations that the target supports."""
     return circuit.layout is not None and circuit.num_qubits == target.num_qubits and is_supported(circuit, target)
+
+
+def _note_placed_anew(circuit: QuantumCircuit, machine: Machine) -> tuple[str, ...]:
+    """Return a note if a circuit was compiled that may have been compiled before, and has lost its layout since."""
+    target = machine.gates
+    wide = target is not None and circuit.layout is None and circuit.num_qubits == target.num_qubits
+    if not wide or not is_supported(circuit, target):
+        return ()
+    return (
+        "compiled, since it has no layout: if its qubits are those of the machine, give it one by "
+        "transpile(circuit, backend, initial_layout=range(circuit.num_qubits), optimization_level=0)",
+    )
 
 
 def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:

@@ -458,7 +458,8 @@ def estimate_usage(request: Request) -> float:
     Each job takes two seconds, and each shot takes the duration of its circuit plus the delay between shots. The delay
     is the runtime option ``execution.rep_delay``, or else 250 microseconds, the default of most of IBM's machines.
     """
-    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _DEFAULT_REP_DELAY)
+    asked = request.options["runtime"].get("execution", {}).get("rep_delay")
+    delay = _DEFAULT_REP_DELAY if asked is None else float(asked)
     shots = _shots_taken(request, request.prepared)
     running = sum(n * (p.profile.duration + delay) for p, n in zip(request.prepared, shots, strict=True))
     return float(2 * len(divide(request)) + running)

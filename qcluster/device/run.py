@@ -100,7 +100,8 @@ class Run(Frozen):
     def readout(self) -> Floats:
         """(n_bits, 2) P(read 1|0) and P(read 0|1) of each classical bit, by the calibration.
 
-        They are 0 for a bit that holds no measurement, and can be given to `qcluster.mitigate` as flip rates.
+        They are 0 for a bit that holds no measurement, and can be given to `qcluster.mitigate` as flip rates. If twirls
+        flip a bit in half of the shots, its rate in the counts is the mean of the two.
         """
         return self.calibration.readout_of(self.profile.measured)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.storage import replacing_errors
@@ -32,7 +33,8 @@ def check_runtime(given: Any) -> dict[str, Any]:
     """Check options of the runtime's Sampler, and return those that were set as a plain nested dict.
 
     Args:
-        given: a mapping, or the runtime's ``SamplerOptions``.
+        given: a mapping, whose values may be groups of options of the runtime such as its ``ExecutionOptions``; or its
+            ``SamplerOptions``, those of either of its Samplers.
 
     Raises:
         TypeError: it is neither of these.
@@ -42,8 +44,7 @@ def check_runtime(given: Any) -> dict[str, Any]:
         >>> check_runtime({"max_execution_time": 60})
         {'max_execution_time': 60}
     """
-    if hasattr(given, "model_dump"):
-        given = given.model_dump(exclude_defaults=True)
+    given = _plain(given)
     if not isinstance(given, Mapping):
         raise TypeError(f"runtime must be a mapping of the runtime's Sampler options; got {type(given).__name__}")
     if not given:
@@ -70,6 +71,27 @@ def check_runtime(given: Any) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise ValueError(f"runtime options must be what the runtime's Sampler takes: {error}") from error
     return checked
+
+
+def _plain(given: Any) -> Any:
+    """Return options as nested dicts of those that were set, whatever classes of the runtime hold them."""
+    if isinstance(given, Mapping):
+        return {name: _plain(value) for name, value in given.items()}
+    if hasattr(given, "model_dump"):
+        return given.model_dump(exclude_defaults=True)
+    kind: Any = type(given)
+    if kind.__module__.startswith("qiskit_ibm_runtime.") and hasattr(kind, "__dataclass_fields__"):  # older SamplerV2
+        return _changed(asdict(given), asdict(kind()))
+    return given
+
+
+def _changed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of nested options that differ from the defaults."""
+    return {
+        name: _changed(value, defaults[name]) if isinstance(defaults[name], Mapping) else value
+        for name, value in values.items()
+        if value != defaults[name]
+    }
 
 
 def check_together(options: Mapping[str, Any]) -> None:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on to it.
 
     Attributes:
+        backend, noise, method, seed, directory: as given. They may be changed between runs, and are checked by the next
+            one. For another backend, circuits are compiled again.
         options: how circuits are run (`SamplerOptions`). Its fields may be changed between runs, and are checked when
             they are set.
 
@@ -127,24 +130,26 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if unknown:
             keywords |= set(Options.__dataclass_fields__)
             raise TypeError(f"options must be among {', '.join(sorted(keywords))}; got {unknown[0]!r}")
-        mitigation = {name: value for name, value in options.items() if name not in execution}
-        if method == "none":
-            if noise is not None or mitigation:
-                unused = "noise" if noise is not None else next(iter(mitigation))
-                raise ValueError(f'method="none" mitigates nothing: omit {unused}')
-        elif method is not None and method not in (names := [registered.name for registered in every()]):
-            raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
-        else:
-            check_given(_default_method(noise, mitigation) if method is None else method, noise, **mitigation)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
         self.noise = noise
         self.method = method
-        self.mitigation = mitigation
+        self.mitigation = {name: value for name, value in options.items() if name not in execution}
         self.directory = directory
+        self._references: dict[tuple[str, str, str], MeasuredReference] = {}
+        self._check_mitigation()
+
+    @property
+    def backend(self) -> Any:
+        """The backend or its name, as it was given. For another one, circuits are compiled again."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, backend: Any) -> None:
+        self._backend = backend
+        self._found: Machine | None = None
         self._compiled: dict[str, Any] = {}
-        self._references: dict[tuple[str, str], MeasuredReference] = {}
 
     @property
     def default_shots(self) -> int:
@@ -155,9 +160,25 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     def default_shots(self, shots: int) -> None:
         self.options.shots = shots
 
-    @cached_property
+    @property
+    def options(self) -> SamplerOptions:
+        """How circuits are run. A mapping can be set as well; options that it does not name have their defaults."""
+        return self._options
+
+    @options.setter
+    def options(self, options: Any) -> None:
+        if isinstance(options, Mapping):
+            given, options = options, SamplerOptions()
+            options.update(**given)
+        if not isinstance(options, SamplerOptions):
+            raise TypeError(f"options must be SamplerOptions or a mapping; got {type(options).__name__}")
+        self._options = options
+
+    @property
     def _machine(self) -> Machine:
-        return find_machine(self.backend)
+        if self._found is None:
+            self._found = find_machine(self._backend)
+        return self._found
 
     def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> SamplerJob:
         """Compile circuits, send them to the machine, and mitigate the results when they arrive.
@@ -170,6 +191,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             A job whose `result()` is a `PrimitiveResult` with one result per PUB. On hardware, `job_id()` is the
             service's id, and `cancel()` cancels the service's job.
         """
+        self._check_mitigation()
         options = self.options.frozen
         reused = [] if self.options.reused is None else [self.options.reused]
         coerced = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
@@ -217,23 +239,25 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 places = ", ".join(str(one.directory) for _, one in sent)
                 raise type(error)(f"{error}; PUBs of other numbers of shots were sent before, from {places}") from error
 
+        asked = copy(self)  # attributes may be set for the next run while this one waits
+
         def finish() -> Any:
             runs: dict[int, list[Run]] = {}
             for chosen, one in sent:
                 done = one.runs()
                 if not reused:
-                    self._keep_references(done)
+                    asked._keep_references(done)
                 remaining = iter(done)
                 runs |= {i: [next(remaining) for _ in range(bound.size)] for i, bound in chosen.items()}
-            results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(coerced)]
+            results = [asked._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(coerced)]
             return PrimitiveResult(results, metadata={"version": 2})
 
         return SamplerJob(finish, [one for _, one in sent])
 
     def _reusable_references(self, options: Options) -> list[MeasuredReference]:
         """References of earlier calls that may serve a call with these options."""
-        shots, wanted = reference_shots(options), _reference_options(vars(options))
-        measured = [reference for (_, under), reference in list(self._references.items()) if under == wanted]
+        shots, wanted = reference_shots(options), (self._machine.name, _reference_options(vars(options)))
+        measured = [reference for (_, *under), reference in list(self._references.items()) if tuple(under) == wanted]
         return [reference for reference in measured if is_reusable(reference, shots)]
 
     def _keep_references(self, runs: Sequence[Run]) -> None:
@@ -242,7 +266,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         Jobs finish in threads of their own, so each step on the dictionary is atomic.
         """
         for reference, options in {run.reference: run.options for run in runs if run.reference is not None}.items():
-            key = reference.skeleton, _reference_options(options)
+            key = reference.skeleton, reference.backend, _reference_options(options)
             kept = self._references.get(key, reference)
             if not is_reusable(kept, 0) or reference.counts.shots >= kept.counts.shots:
                 self._references[key] = reference
@@ -292,6 +316,18 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
         metadata |= {"mitigations": mitigations, "runs": kept}
         return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
+
+    def _check_mitigation(self) -> None:
+        """Refuse an unknown method, and arguments that the method does not take; they may be set between runs."""
+        method, noise, mitigation = self.method, self.noise, self.mitigation
+        if method == "none":
+            if noise is not None or mitigation:
+                unused = "noise" if noise is not None else next(iter(mitigation))
+                raise ValueError(f'method="none" mitigates nothing: omit {unused}')
+        elif method is not None and method not in (names := [registered.name for registered in every()]):
+            raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
+        else:
+            check_given(_default_method(noise, mitigation) if method is None else method, noise, **mitigation)
 
     def _check_noise_and_gates(self, circuit: Any, options: Options) -> None:
         """Refuse noise or gates that do not fit a circuit, or missing noise, before any shots are paid for."""

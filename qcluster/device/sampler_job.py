@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
+from threading import Thread
 from typing import Any
 
 from qiskit.primitives import PrimitiveJob
@@ -27,6 +29,22 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         self.job_ids: tuple[str, ...] = tuple(job_id for one in sent for job_id in one.ids)
         self._places = tuple((one.directory, one.service) for one in sent if one.directory and one.service)
         self._submit()
+
+    def _submit(self) -> None:
+        """Begin in the background; a process may end while its job waits at the service, perhaps for hours.
+
+        Qiskit's jobs run in a pool, with which a process ends only when its threads have, and take a job that its
+        thread has not begun yet for a failed one.
+        """
+        self._future: Future[Any] = Future()
+        self._future.set_running_or_notify_cancel()
+        Thread(target=self._finish, daemon=bool(self._places)).start()
+
+    def _finish(self) -> None:
+        try:
+            self._future.set_result(self._function())
+        except BaseException as error:
+            self._future.set_exception(error)
 
     def job_id(self) -> str:
         """The id of the first job at the service, by which `service.job` finds it; a UUID for a simulation."""

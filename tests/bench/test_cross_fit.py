@@ -64,7 +64,7 @@ def test_counts_are_answered_by_a_gate_of_the_other_half(counts, files, tmp_path
 
     def short(table, settings, weight, workers):
         seen.append(machines(table))
-        return train(table, Training(members=1, epochs=1, batch=8), weight, workers=workers)
+        return train(table, Training(members=1, missed=0, epochs=1, batch=8), weight, workers=workers)
 
     monkeypatch.setattr(cross_fit, "train", short)
     out = tmp_path / "out"

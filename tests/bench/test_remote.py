@@ -187,6 +187,14 @@ def test_what_does_not_fit_its_machine_keeps_no_other_back(service, tmp_path):
     assert {row["case"] for row in read_scores(folder)} == {"ghz:3", "bv:3"}
 
 
+def test_tasks_that_differ_in_any_way_are_told_apart(service, tmp_path):
+    """Those of other shots, twirls or decoupling had the same label."""
+    ways = {"cases": ["ghz:7"], "shots": [60, 70], "twirls": [1, 2], "dd": [False, True], "seeds": [0, 1]}
+    labels = {step.label for step in submit(parse_campaign(PLAN | ways), tmp_path / "c", service=service) if step.error}
+    assert len(labels) == 16
+    assert "ghz:7 on ibm_manila, 70 shots, 2 twirls, XX, seed 1" in labels
+
+
 def test_a_circuit_that_changed_since_it_was_sent_is_not_scored(service, tmp_path):
     """Its shots are those of x on the first qubit; the file now asks for x on the second."""
     file, folder = tmp_path / "mine.qasm", tmp_path / "c"

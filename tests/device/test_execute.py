@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm2, qasm3, transpile
 from qiskit.circuit import Clbit, Gate, Parameter, Qubit
 from qiskit.circuit.classical import expr
 from qiskit.providers.basic_provider import BasicSimulator
@@ -88,6 +88,37 @@ def test_what_is_compiled_for_the_machine_runs_as_it_is(machine, ghz):
     runs = pub.metadata["runs"].tolist()
     assert [run.profile.measured.tolist() for run in runs] == [[3, 2], [3, 2]]
     assert [next(iter(run.counts.top(1))) for run in runs] == ["00", "11"]
+
+
+@pytest.mark.parametrize("machine", ["fake_manila", "fake_guadalupe", AerSimulator.from_backend(FakeManilaV2())])
+def test_physical_qubits_of_openqasm_are_those_of_the_machine(machine, tmp_path):
+    """A circuit on them could not be run: Qiskit leaves its qubits without a register."""
+    circuit = qasm3.loads(qasm3.dumps(folded()))
+    (run,) = execute([circuit], machine, shots=200, twirls=2, seed=1, directory=tmp_path / "run")
+    assert run.profile.measured.tolist() == [3, 2]
+    assert run.profile.gates["cx", (3, 2)] == 6
+    assert next(iter(run.counts.top(1))) == "01"
+    assert execute([circuit], machine, shots=200, twirls=2, seed=1, directory=tmp_path / "run")[0].counts == run.counts
+    (pub,) = MitigatedSampler(machine, seed=1).run([circuit], shots=200).result()
+    assert pub.metadata["runs"].item().profile.measured.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("machine", ["aer", FakeLimaV2()])
+def test_physical_qubits_are_placed_anew_on_another_machine(machine):
+    (run,) = execute([qasm3.loads(qasm3.dumps(folded()))], machine, shots=50, seed=1)
+    assert next(iter(run.counts.top(1))) == "01"
+    assert not run.profile.gates.get(("cx", (3, 2)))
+
+
+def test_a_circuit_that_has_lost_its_layout_is_placed_anew_with_a_note():
+    lost = qasm2.loads(qasm2.dumps(folded()), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    (run,) = execute([lost], FakeManilaV2(), shots=50, seed=1)
+    assert not run.profile.gates.get(("cx", (3, 2)))
+    (note,) = run.notes
+    assert "has no layout" in note
+    lost = transpile(lost, FakeManilaV2(), initial_layout=range(lost.num_qubits), optimization_level=0)
+    (run,) = execute([lost], FakeManilaV2(), shots=50, seed=1)
+    assert (run.profile.gates["cx", (3, 2)], run.notes) == (6, ())
 
 
 def test_what_is_compiled_for_another_machine_is_compiled_anew():

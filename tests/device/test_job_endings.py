@@ -3,9 +3,12 @@
 import base64
 import json
 import re
+import subprocess
+import sys
 import time
 import zlib
 
+import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
@@ -54,6 +57,13 @@ def test_a_failed_job_without_a_result_is_a_failed_one(cloud, backend, tmp_path,
         jobs.collect(folder, service=service)
     right(jobs.collect(folder, service=service, resubmit=True))
     assert cloud.spent == 4
+
+
+def test_a_job_that_the_service_cancelled_says_why(cloud, backend, tmp_path):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c002"].update(status="Cancelled", reason="the session has expired", results=None)
+    with pytest.raises(JobError, match=r"job c002 ended as CANCELLED: the session has expired\. Results that"):
+        jobs.collect(folder, service=service)
 
 
 def test_usage_counts_failed_jobs_and_tells_which_are_unknown(cloud, backend, tmp_path, monkeypatch):
@@ -349,9 +359,29 @@ def test_a_result_that_cannot_be_decoded_holds_up_no_other(cloud, backend, tmp_p
         answer(content["data"][0]["results"])
         answer = json.dumps(content)
     cloud.jobs["c001"]["results"] = answer
-    with pytest.raises(JobError, match=r"1 of 3 jobs .*: the result of job c001 cannot be fetched"):
+    with pytest.raises(JobError, match=r"1 of 3 jobs .*; job c001 gave a result that cannot be decoded: .*: upgrade"):
         jobs.collect(folder, service=service)
-    assert sorted(path.name for path in (folder / "results").iterdir()) == ["0001.json", "0002.json"]
+    kept = ["0000.refused-1.json", "0001.json", "0002.json"]
+    assert sorted(path.name for path in (folder / "results").iterdir()) == kept
+    assert (folder / "results" / kept[0]).read_text() == answer
+
+
+@pytest.mark.parametrize(("upgraded", "sent"), [(True, 4), (False, 5)])
+def test_a_result_that_cannot_be_decoded_is_sent_again_only_after_it_was_reported(
+    cloud, backend, tmp_path, upgraded, sent
+):
+    """It was taken for one that the service did not return, which --resubmit skips. A later client may decode it."""
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    answer = cloud.jobs["c001"]["results"]
+    cloud.jobs["c001"]["results"] = '{"schema_version": "v9.0"}'
+    cloud.jobs["c002"].update(status="Failed", reason="the fridge is warm", results=None)
+    with pytest.raises(JobError, match=r"1 of 3 jobs .*; job c001 gave a result that cannot be decoded"):
+        jobs.collect(folder, service=service, resubmit=True)
+    assert cloud.spent == 4  # c002 again
+    if upgraded:
+        cloud.jobs["c001"]["results"] = answer
+    right(jobs.collect(folder, service=service, resubmit=True))
+    assert cloud.spent == sent
 
 
 @pytest.fixture
@@ -434,6 +464,45 @@ def test_names_that_the_runtime_or_qpy_cannot_carry_are_refused(cloud, backend):
     (run,) = execute([long], backend, shots=30, seed=1)
     assert run.profile.name == long.name
     assert cloud.spent == 1
+
+
+@pytest.mark.parametrize("value", [1j, {1, 2}, np.int64(3)])
+def test_metadata_that_are_not_json_are_refused_before_anything_is_sent(cloud, backend, value):
+    """Qiskit's QPY refused them, in its own words."""
+    circuit = flip()
+    circuit.metadata = {"angle": value}
+    with pytest.raises(ValueError, match="metadata of circuits must be JSON; those of 'flip' are not: Object of type"):
+        execute([circuit], backend, shots=30)
+    assert cloud.spent == 0
+
+
+SUBMITS = """
+from pathlib import Path
+from types import SimpleNamespace
+from threading import Event
+from qcluster.device.sampler_job import SamplerJob
+
+sent = SimpleNamespace(ids=("c001",), directory=Path("run"), service=object())
+print(SamplerJob(Event().wait, [sent]).job_id())
+"""
+
+
+def test_a_process_ends_though_the_job_of_its_sampler_waits_in_the_queue():
+    """It ended hours later, when the service was done."""
+    done = subprocess.run([sys.executable, "-c", SUBMITS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "c001\n"
+
+
+def test_what_is_set_for_the_next_run_of_a_sampler_leaves_one_that_waits(cloud, backend, monkeypatch):
+    cloud.begins_as, sleep = "Queued", time.sleep
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: sleep(0.05))
+    sampler = MitigatedSampler(backend, seed=1, method="none")
+    job = sampler.run([flip()], shots=20)
+    sampler.method, sampler.backend = "mixture", "aer"
+    cloud.finish()
+    assert job.result()[0].metadata["mitigations"].item().method == "none"
+    again = sampler.run([flip()], shots=20).result()[0].metadata
+    assert (again["mitigations"].item().method, again["runs"].item().backend) == ("mixture", "aer_simulator")
 
 
 def test_a_sampler_cancels_all_that_it_can(cloud, backend, monkeypatch):

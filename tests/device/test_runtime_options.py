@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qiskit_ibm_runtime
 from qiskit import QuantumCircuit
 from qiskit.providers import JobStatus
 from qiskit_ibm_runtime import Batch, Session
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
-from qiskit_ibm_runtime.options_models import SamplerOptions
+from qiskit_ibm_runtime.options import SamplerExecutionOptionsV2
+from qiskit_ibm_runtime.options_models import SamplerExecutionOptions, SamplerOptions
 from requests.exceptions import ConnectionError as NoNetwork
 
 from qcluster.device import MitigatedSampler, jobs
@@ -149,10 +151,25 @@ def test_decoupling_takes_the_runtimes_details(cloud, backend):
     assert found.skip_reset_qubits
 
 
-def test_the_runtimes_own_options_object_is_taken(cloud, backend):
-    options = SamplerOptions()
-    options.max_execution_time = 30
-    assert Options(runtime=options).runtime == {"max_execution_time": 30}
+@pytest.mark.parametrize("kind", [SamplerOptions, qiskit_ibm_runtime.SamplerOptions])
+def test_the_runtimes_own_options_object_is_taken(kind):
+    """The package offers those of its older Sampler, which were refused."""
+    options = kind()
+    assert Options(runtime=options).runtime == {}
+    options.max_execution_time, options.execution.rep_delay, options.experimental = 30, 1e-4, {"image": "a:b"}
+    wanted = {"max_execution_time": 30, "execution": {"rep_delay": 1e-4}, "experimental": {"image": "a:b"}}
+    assert Options(runtime=options).runtime == wanted
+    options.twirling.enable_gates = True
+    with pytest.raises(ValueError, match=r"'twirling.enable_gates' is set by twirling='server'"):
+        Options(runtime=options)
+
+
+@pytest.mark.parametrize("execution", [SamplerExecutionOptions, SamplerExecutionOptionsV2])
+def test_groups_of_options_are_checked_like_their_values(execution):
+    """A job of kerneled data could be sent, of which no counts came back."""
+    assert Options(runtime={"execution": execution(rep_delay=1e-4)}).runtime == {"execution": {"rep_delay": 1e-4}}
+    with pytest.raises(ValueError, match="must be 'classified', since counts are mitigated; got 'kerneled'"):
+        Options(runtime={"execution": execution(meas_type="kerneled")})
 
 
 @pytest.mark.parametrize(
@@ -305,6 +322,8 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
     slow = Options(shots=1000, runtime={"execution": {"rep_delay": 1e-3}})
     assert estimate_usage(prepare([bell()], machine, slow, seed=1)) == pytest.approx(2 + 1000 * (each + 1e-3))
     assert "estimated use of ibm_manila: 4.5 s" in describe_usage(plain)
+    dense = Options(shots=1000, runtime={"execution": {"rep_delay": 0.0}})
+    assert estimate_usage(prepare([bell()], machine, dense, seed=1)) == pytest.approx(2 + 1000 * each)
     slow = Options(shots=1000, reference=True, runtime={"execution": {"rep_delay": 1e-3}})
     assert "1000 shots (100% more), some 1.0 s" in reference_cost(prepare([bell()], machine, slow, seed=1))
     apart = Options(shots=1000, reference=True, reference_share=0.5)

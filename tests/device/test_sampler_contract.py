@@ -128,7 +128,33 @@ def test_options_are_changed_between_runs():
     with pytest.raises(AttributeError, match="options have no 'twirl'"):
         _ = sampler.options.twirl
     assert pickle.loads(pickle.dumps(sampler.options)) == sampler.options
+    sampler.options = {"default_shots": 30, "twirls": 2}  # as the runtime's Sampler takes them
+    assert sampler.run([ghz()]).result()[0].metadata["runs"].item().shots == 30
+    with pytest.raises(AttributeError, match="got 'max_execution_time'"):
+        sampler.options = {"max_execution_time": 60}
+    with pytest.raises(TypeError, match="options must be SamplerOptions or a mapping; got int"):
+        sampler.options = 3
+    assert sampler.options.twirls == 2
     assert {"dd", "twirls", "default_shots", "update"} <= set(dir(sampler.options)), "what the shell completes"
+
+
+def test_attributes_are_changed_between_runs():
+    """Another backend had no effect after the first run, and a wrong method was found after the shots were taken."""
+    sampler = MitigatedSampler("fake_manila", shots=40, seed=1, reference=True)
+    references = []
+    for name in ("fake_manila", "fake_lima", "fake_manila"):
+        sampler.backend = name
+        run = sampler.run([ghz()]).result()[0].metadata["runs"].item()
+        assert (run.backend, run.reference.backend, sampler.backend) == (name, name, name)
+        references.append(run.reference)
+    assert references[2] is references[0] is not references[1], "measured once on each machine"
+    for method, noise, said in (
+        ("mixtrue", None, "method must be one of none, .*; got 'mixtrue'"),
+        ("none", 0.1, 'method="none" mitigates nothing: omit noise'),
+    ):
+        sampler.method, sampler.noise = method, noise
+        with pytest.raises(ValueError, match=said):
+            sampler.run([ghz()])
 
 
 def test_a_changed_level_compiles_anew():
@@ -167,6 +193,22 @@ def test_a_circuit_without_measurements_is_zeros_beside_others():
     theirs = StatevectorSampler(default_shots=9).run([silent, ghz()]).result()
     assert mine[0].data.c.get_counts() == theirs[0].data.c.get_counts() == {"0": 9}
     assert set(mine[1].data.meas.get_counts()) == {"000", "111"}
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("backend", ["aer", "fake_manila"])
+def test_measurements_within_an_instruction_count(backend, depth):
+    """The circuit was taken for one that measures nothing, whose registers read 0."""
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure([0, 1], [0, 1])
+    for _ in range(depth):
+        inner, circuit = circuit.to_instruction(), QuantumCircuit(2, 2)
+        circuit.append(inner, [0, 1], [0, 1])
+    (pub,) = MitigatedSampler(backend, seed=1).run([circuit], shots=200).result()
+    assert max(pub.data.c.get_counts().items(), key=lambda item: item[1])[0] == "01"
+    (run,) = execute([circuit], backend, shots=200, seed=1)
+    assert list(run.counts.top(1)) == ["01"]
 
 
 def test_a_job_behaves_as_qiskits_do():

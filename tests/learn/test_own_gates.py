@@ -183,7 +183,7 @@ def test_the_command_takes_the_files_of_gates(tmp_path):
 
 
 def test_the_card_of_a_gate_says_its_widths():
-    settings = Training(members=1, epochs=200, batch=8, hidden=2)
+    settings = Training(members=1, missed=0, epochs=200, batch=8, hidden=2)
     narrow = [cases.full(seed) for seed in range(3)]
     wide = [cases.wide(seed) for seed in range(3)]
     for many, expected in ((narrow, False), (wide, True), ([*narrow, *wide], False)):

@@ -47,8 +47,7 @@ def identify_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> b
     """
     bare, layouts, generated, descriptions = [], [], [], []
     for circuit in circuits:
-        layout = circuit.layout
-        layouts.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
+        layouts.append(circuit.layout and _indices(circuit.layout))
         expanded = _expanded(circuit)
         renumbered = _renumbered(expanded) if _is_numbered(expanded) else expanded
         plain, described = _take_apart(renumbered, qiskit, not _is_reproducible(renumbered))
@@ -60,6 +59,15 @@ def identify_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> b
     for number, name in enumerate(generated):
         text = text.replace(name, number.to_bytes(16, "big"))
     return text + json.dumps(layouts).encode() + (json.dumps(descriptions).encode() if any(descriptions) else b"")
+
+
+def _indices(layout: Any) -> tuple[list[int], list[int]]:
+    """Return a layout as qubit indices: the first one, and the last one after routing."""
+    first = layout.initial_index_layout()
+    try:
+        return first, layout.final_index_layout()
+    except AttributeError:  # no compiler made it, as in OpenQASM 3, and Qiskit looks for the registers of its qubits
+        return first, first
 
 
 def reproducible_names(registers: Iterable[Any]) -> list[str]:

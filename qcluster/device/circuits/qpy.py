@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -49,10 +50,21 @@ def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes
             if len(name.encode()) >= 1 << 16:  # Qiskit would write a file that it cannot read
                 raise ValueError(f"names of circuits and registers must be shorter than 65,536 bytes; got {name:.9}...")
     buffer = io.BytesIO()
-    with replacing_errors(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
+    with replacing_errors(lambda said: ValueError(_why_unwritable(circuits, said))):
         qpy.dump([_with_units(circuit) for circuit in circuits], buffer)
     data, named = buffer.getvalue(), _RELEASE.match(qiskit)
     return data if named is None else data[:_VERSION] + bytes(map(int, named.groups())) + data[_VERSION + 3 :]
+
+
+def _why_unwritable(circuits: Sequence[QuantumCircuit], said: str) -> str:
+    """Say why circuits cannot be written, in words about their metadata if that is the cause, else in those of QPY."""
+    for circuit in circuits:
+        for scope in _scopes(circuit):
+            try:
+                json.dumps(scope.metadata)
+            except (TypeError, ValueError) as error:
+                return f"metadata of circuits must be JSON; those of {circuit.name!r} are not: {error}"
+    return f"the circuits cannot be written in Qiskit's QPY format: {said}"
 
 
 def load_circuits(data: bytes) -> list[QuantumCircuit]:

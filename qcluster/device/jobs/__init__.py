@@ -38,6 +38,7 @@ from qcluster.device.jobs.parts import FAILED as FAILED
 from qcluster.device.jobs.parts import (
     OWN_TAG,
     advance,
+    fetch_failed,
     fetch_results,
     find_announced,
     last_attempts,
@@ -176,7 +177,8 @@ def collect(
     Args:
         directory: the directory that `submit` returned.
         wait: whether to wait for jobs that are not done.
-        resubmit: whether to send jobs again that failed, were cancelled or are lost; results that arrived are kept.
+        resubmit: whether to send jobs again that failed, were cancelled or are lost, or whose result cannot be decoded
+            and was reported so by an earlier call; results that arrived are kept.
         service: the `QiskitRuntimeService` of the account that submitted the jobs, or a `Service`; by default that of
             the saved account.
         poll: seconds between two looks at the jobs while waiting, at least 0.
@@ -196,7 +198,7 @@ def collect(
     poll = check_real("poll", poll, 0)
     service = open_jobs(service)
     with folder.lock(existing=True):
-        failed = [part.number for part in fetch_results(folder, service) if part.status in FAILED] if resubmit else []
+        failed = fetch_failed(folder, service) if resubmit else []
         refusal: QClusterError | None = None
         try:
             advance(folder, None, service, failed)

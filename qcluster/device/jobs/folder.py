@@ -3,7 +3,7 @@
 ::
 
     request.json           the request, written before anything is sent
-    log.jsonl              one event per line: request, submitting, submitted, failed, done, calibrated
+    log.jsonl              one event per line: request, submitting, submitted, failed, unreadable, done, calibrated
     results/0000.json      the result of each part, as the runtime's RuntimeEncoder writes it
     calibration-0000.json  the machine's calibration when the part ran, if the service provides it
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.jobs.results import Places, encode_result, find_mismatch, mark_of
-from qcluster.device.jobs.runtime import JobState, LostJobError, RuntimeService, Service
+from qcluster.device.jobs.runtime import JobState, LostJobError, RuntimeService, Service, UnreadableResultError
 from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
 from qcluster.device.request import divide
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from qcluster.device.machines.machine import Machine
     from qcluster.device.request import Request
 
-FAILED = frozenset({"ERROR", "CANCELLED", "LOST", "REFUSED"})
-"""States of jobs that will give no result."""
+FAILED = frozenset({"ERROR", "CANCELLED", "LOST", "REFUSED", "UNREADABLE"})
+"""States of jobs that give no result."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Part:
     """Number of circuits it runs, twirled copies counted."""
     status: str
     """"NOT SUBMITTED", "DONE", or the service's state; "LOST" if the service no longer has the job or its result,
-    "REFUSED" if the result does not belong to these circuits, "UNKNOWN" if the service does not answer."""
+    "REFUSED" if the result does not belong to these circuits, "UNREADABLE" if it cannot be decoded, "UNKNOWN" if the
+    service does not answer."""
     job_id: str = ""
     """Id of its last job."""
     attempt: int = 0
@@ -63,7 +64,8 @@ def find_announced(request: Request, part: Part, service: Service) -> str | None
 
 
 def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
-    """The last attempt at each part, from the log: its number (attempt), and job_id, status and reason if known."""
+    """The last attempt at each part, from the log: its number (attempt); job_id, status and reason if known; and
+    unreadable if its result was found to be so."""
     last: dict[int, dict[str, Any]] = {}
     for event in folder.events():
         part = event.get("part", -1)
@@ -74,6 +76,8 @@ def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
         elif event["event"] == "failed":
             first = {"attempt": event.get("attempt", 1)}
             last.setdefault(part, first).update(status=event["status"], reason=event["reason"])
+        elif event["event"] == "unreadable":
+            last.setdefault(part, {"attempt": 1})["unreadable"] = True
     return last
 
 
@@ -172,11 +176,24 @@ def fetch_results(folder: RunFolder, service: Service) -> list[Part]:
     for part in part_states(folder, service):
         if part.status == "DONE":
             part = _store_result(folder, service, part)
-        if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in last.get(part.number, {}):
-            facts = {"attempt": part.attempt, "job_id": part.job_id, "status": part.status, "reason": part.reason}
-            folder.append("failed", part=part.number, **facts)
+        facts, noted = {"attempt": part.attempt, "job_id": part.job_id}, last.get(part.number, {})
+        if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in noted:
+            folder.append("failed", part=part.number, **facts, status=part.status, reason=part.reason)
+        elif part.status == "UNREADABLE" and "unreadable" not in noted:  # a later client may decode it: no failure yet
+            folder.append("unreadable", part=part.number, **facts)
         parts.append(part)
     return parts
+
+
+def fetch_failed(folder: RunFolder, service: Service) -> list[int]:
+    """Look at all parts as `fetch_results` does, and return the numbers of those to send again.
+
+    These are the parts that failed. A result that cannot be decoded counts only if an earlier call has reported it,
+    since its shots are paid for, and may be read by a later version of the client.
+    """
+    before = last_attempts(folder)
+    failed = [part for part in fetch_results(folder, service) if part.status in FAILED]
+    return [part.number for part in failed if part.status != "UNREADABLE" or "unreadable" in before[part.number]]
 
 
 def _store_result(folder: RunFolder, service: Service, part: Part) -> Part:
@@ -186,6 +203,9 @@ def _store_result(folder: RunFolder, service: Service, part: Part) -> Part:
     if not folder.has_result(part.number):
         try:
             result = service.result(part.job_id)
+        except UnreadableResultError as error:
+            path = folder.write_refused(part.number, part.attempt, error.answer)
+            return replace(part, status="UNREADABLE", reason=f"{error.reason} (the answer is kept in {path})")
         except JobError as error:
             return replace(part, status=_status_of(error), reason=str(error))
         text = encode_result(result, folder.request, part.number)
@@ -211,14 +231,18 @@ def _has_gates_of(later: Calibration, earlier: Calibration) -> bool:
     return later.n_qubits == earlier.n_qubits and before <= now
 
 
-_ENDS = {"LOST": "is lost", "REFUSED": "gave a result that does not belong to these circuits"}
+_ENDS = {
+    "LOST": "is lost",
+    "REFUSED": "gave a result that does not belong to these circuits",
+    "UNREADABLE": "gave a result that cannot be decoded",
+}
 
 
 def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
     """Raise JobError unless all parts are done; the message says which are not, why, and what to do."""
     failed = [part for part in parts if part.status in FAILED]
     if failed:
-        first = failed[0]
+        first = min(failed, key=lambda part: part.status != "UNREADABLE")  # no shots need be taken again
         why = f": {first.reason.rstrip('.')}" if first.reason else ""
         if first.status == "LOST" and folder.request.instance:
             why += f". It was sent through {folder.request.instance}: an account without this instance cannot see it"

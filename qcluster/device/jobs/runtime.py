@@ -44,6 +44,18 @@ class LostJobError(JobError):
     """The service no longer has a job, or its result."""
 
 
+class UnreadableResultError(JobError):
+    """The answer of the service has arrived, but its client cannot decode the result in it."""
+
+    def __init__(self, job_id: str, reason: str, answer: str) -> None:
+        super().__init__(job_id, reason, answer)
+        self.reason = reason
+        self.answer = answer
+
+    def __str__(self) -> str:
+        return f"job {self.args[0]} gave a result that cannot be decoded: {self.reason}"
+
+
 class Service(Protocol):
     """The interface that saved jobs need from a service: `RuntimeService`, or a recorded service in tests."""
 
@@ -57,7 +69,12 @@ class Service(Protocol):
         """Return the state of a job; `LostJobError` if there is no such job."""
 
     def result(self, job_id: str) -> Any:
-        """Fetch the `PrimitiveResult` of a job that is done; `LostJobError` if it is no longer kept."""
+        """Fetch the `PrimitiveResult` of a job that is done.
+
+        Raises:
+            LostJobError: it is no longer kept.
+            UnreadableResultError: it has arrived, but cannot be decoded.
+        """
 
     def calibration(self, job_id: str) -> Calibration | None:
         """Fetch the machine's calibration at the time a job began to run; None if the service does not provide it."""
@@ -164,16 +181,20 @@ class RuntimeService:
             except Exception:  # for a failed job it also reads the result, which may not exist
                 status = job.status()  # known by now, unless the job itself could not be read
             status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
-            return JobState(status, _failure_of(job) if status == "ERROR" else "")
+            return JobState(status, _reason_of(job, status))
 
     def result(self, job_id: str) -> Any:
-        job = self._job(job_id)
+        job, arrival = self._job(job_id), _Arrival()
+        decoders = getattr(job, "_result_decoders", None)
         with _as_job_errors(f"the result of job {job_id} cannot be fetched"):
             try:
-                result = job.result()
+                result = job.result() if decoders is None else job.result(decoder=[arrival, *decoders])
             except Exception as error:
                 if getattr(error, "status_code", None) in _GONE:
                     raise LostJobError(f"the service no longer keeps the result of job {job_id}") from error
+                if arrival.answer is not None:
+                    reason = f"{_message(error)}: upgrade qiskit-ibm-runtime and fetch it again"
+                    raise UnreadableResultError(job_id, reason, arrival.answer) from error
                 raise
         if result is None:
             raise LostJobError(f"the service keeps no result of job {job_id}")
@@ -247,15 +268,15 @@ def sampler_job(
     return sampler.run([(circuit,) for circuit in circuits], shots=shots)
 
 
-def _failure_of(job: Any) -> str:
-    """Why a job failed, in the service's words, on one line."""
-    message = job.error_message() or ""
-    if not message:
+def _reason_of(job: Any, status: str) -> str:
+    """Why a job failed or was cancelled, in the service's words, on one line; empty if it did not say."""
+    message = getattr(job, "_reason", None) if status == "CANCELLED" else job.error_message()
+    if not message and status == "ERROR":
         try:
             job.result()
         except Exception as error:  # the service's reason, where the job left no result
             message = getattr(error, "message", "") or error
-    return " ".join(str(message).split())
+    return " ".join(str(message or "").split())
 
 
 _LATER = "try again later"
@@ -273,6 +294,22 @@ def _as_job_errors(refusal: str, default_advice: str = _LATER) -> Iterator[None]
         raise
     except Exception as error:
         raise JobError(f"{refusal}: {_message(error, default_advice)}") from error
+
+
+class _Arrival:
+    """A decoder of the runtime that changes nothing, and keeps the answer that it is given.
+
+    The result of a private job can be read only once, so that an answer that cannot be decoded may be the only one.
+    """
+
+    answer: str | None = None
+
+    def is_applicable(self, data: Any) -> bool:
+        return True
+
+    def decode(self, data: str) -> str:
+        self.answer = data
+        return data
 
 
 _ADVICE = (

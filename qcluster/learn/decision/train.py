@@ -38,8 +38,8 @@ class Training:
     members: int = 8
     """Networks whose answers are averaged, at least 1."""
     missed: int = 2
-    """How many networks never see a given family of ideals: where networks disagree, an output is unlike those in
-    training. At least one network sees each family."""
+    """How many networks never see a given family of ideals, below `members`: where networks disagree, an output is
+    unlike those in training."""
     epochs: int = 64
     """Passes over the table, at least 1."""
     batch: int = 512
@@ -72,6 +72,10 @@ class Training:
             checked[name] = check_real(name, getattr(self, name), 0, 1)
         checked["rate"] = check_real("rate", self.rate, 0, open_low=True)
         checked["dropout"] = check_real("dropout", self.dropout, 0, 1, open_high=True)
+        if checked["missed"] >= checked["members"]:
+            raise ValueError(
+                f"missed must be below members, so that a network sees each family; got {self.missed} of {self.members}"
+            )
         vars(self).update(checked)  # as ints and floats: short NumPy integers would overflow, and JSON rejects them
 
 
@@ -184,10 +188,10 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
 def _missed(table: Table, settings: Training) -> dict[str, list[int]]:
     """Choose the networks that never see each family of ideals; all see wide registers and records."""
     rng = np.random.default_rng([settings.seed, settings.members])
-    n_missed = min(settings.missed, settings.members - 1)
     groups = [str(group) for group in np.unique(table.group)]
     families = [group for group in groups if group.removeprefix("foreign-") in set(FAMILIES) - set(_FEW)]
-    return {family: sorted(rng.choice(settings.members, n_missed, replace=False).tolist()) for family in families}
+    size = settings.members, settings.missed
+    return {family: sorted(rng.choice(*size, replace=False).tolist()) for family in families}
 
 
 def _steps(table: Table, settings: Training) -> int:
