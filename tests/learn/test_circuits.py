@@ -113,7 +113,7 @@ def test_drawn_circuits_have_the_rotations_that_their_outputs_take():
     rng = np.random.default_rng(6)
     told = circuits.faults(rng, 3)
     even, uneven = (
-        [circuits.with_rotations(rng, told, p).rotations for _ in range(300)]
+        [circuits._with_rotations(rng, told, p).rotations for _ in range(300)]
         for p in (np.repeat(0.25, 4), np.array([0.9, 0.1]))
     )
     known = [[one for one in rotations if one is not None] for rotations in (even, uneven)]
@@ -216,7 +216,7 @@ def test_wide_cases_are_wide_and_some_decay():
 def test_a_table_of_wide_circuits_is_one_of_circuits(tmp_path):
     """Its parts were planned as those of counts alone, beside which no part of circuits may lie."""
     many = of_circuits(0, 10)
-    assert many == {"circuit-wide": 10, "circuit-smooth": 4, "circuit-foreign-wide": 3, "circuit-clouds-wide": 3}
+    assert many == {"circuit-wide": 10, "circuit-smooth": 4, "circuit-foreign-wide": 3}
     record = tmp_path / "mine.jsonl"
     record.touch()
     parts = plan(tmp_path, many, [record])

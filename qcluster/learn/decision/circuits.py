@@ -25,7 +25,7 @@ WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits; repeated numbers are drawn more often."""
 SMALL = (2, 3, 4, 5, 6)
 """Numbers of bits where few bits of many qubits are read."""
-SHOTS = (500, 1000, 2000, 4096, 8192)
+_SHOTS = (500, 1000, 2000, 4096, 8192)
 """Numbers of shots of wide registers."""
 _NARROWEST = 13
 """Fewest bits of a wide register."""
@@ -235,14 +235,14 @@ def foreign_wide(seed: int) -> Case:
 def _with_foreign_faults(rng: np.random.Generator, case: Case) -> Case:
     """Add to a case the faults of a circuit that it did not come from."""
     n = case.counts.n_bits
-    published = faults(rng, n) if n <= WIDTHS[-1] + 1 else run_faults(rng, n)
+    published = faults(rng, n) if n <= WIDTHS[-1] + 1 else _run_faults(rng, n)
     gates, readout = float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1)))
     published = _scattered(rng, published, 0.3, gates, readout)
-    published = with_rotations(rng, published, case.ideal.probabilities)
+    published = _with_rotations(rng, published, case.ideal.probabilities)
     return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=published)
 
 
-def run_faults(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
+def _run_faults(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
     """Draw the faults of a wide circuit, at most `most` for each shot; they flip runs of bits, or a few neighbours."""
     start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
     long = rng.random(len(start)) < rng.choice([0.1, 0.6])
@@ -279,11 +279,11 @@ def case_of(
     """Draw shots from a noisy distribution ``(2^n,)`` of an output, and what is known of its circuit's rotations."""
     (family, p, rotations), n, (kind, faults) = output, output.n_bits, published
     counts = rng.multinomial(noise.shots(rng) if shots is None else shots, noisy)
-    known = with_rotations(rng, faults, p, rotations)
+    known = _with_rotations(rng, faults, p, rotations)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
 
-def with_rotations(
+def _with_rotations(
     rng: np.random.Generator, published: FaultMasks, p: Floats, rotations: float | None = None
 ) -> FaultMasks:
     """Add what is known of the circuit's rotations, or leave it unknown.
@@ -310,7 +310,7 @@ def wide(seed: int) -> Case:
     """
     rng = np.random.default_rng([2032, seed])
     n = int(noise.log_uniform(rng, _NARROWEST, 101))
-    shots = int(rng.choice(SHOTS))
+    shots = int(rng.choice(_SHOTS))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
     sizes = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
     sent, weights = cases.strings_of(rng, n, kind, sizes.get(kind, 1))
@@ -319,12 +319,12 @@ def wide(seed: int) -> Case:
         sent = np.tile(sent[0], (1 << free, 1))
         sent[:, rng.choice(n, free, replace=False)] = ideals.bits_of(free)
         weights = np.full(len(sent), 1 / len(sent))
-    base = run_faults(rng, n, 5.0)
+    base = _run_faults(rng, n, 5.0)
     kind_published, published = draw_published(rng, base)
-    read = read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
+    read = _read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
     if rng.random() < _DECAYING:
         read &= rng.random(read.shape) >= noise.log_uniform(rng, 0.003, 0.15) * rng.lognormal(0, 0.6, n)
-    ideal, published = Distribution(sent, weights), with_rotations(rng, published, weights)
+    ideal, published = Distribution(sent, weights), _with_rotations(rng, published, weights)
     return Case(of_shots(read), ideal, "wide-" + kind, kind_published, None, len(sent) <= 60, published)
 
 
@@ -337,7 +337,7 @@ def chains(seed: int) -> Case:
     rng = np.random.default_rng([2043, seed])
     n = cases.draw_width(rng, 4, cases.DEEP[1])
     shots = noise.shots_of_wide(rng)
-    base = run_faults(rng, n, 5.0)
+    base = _run_faults(rng, n, 5.0)
     patterns = unpack(base.masks, n)
     flipped = -0.5 * np.expm1(-2 * (base.rates @ patterns)) + base.readout[:, 0]
     known = cases.draw_known(rng, np.tile(flipped[:, None], 2))
@@ -345,7 +345,7 @@ def chains(seed: int) -> Case:
     if kind == "turned":
         return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "chains", "chains", known, False)
     sent, weights = cases.few_of(rng, n, kind)
-    counts = of_shots(read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
+    counts = of_shots(_read_shots(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
     few = cases.few_strings(weights, n)
     return Case(counts, Distribution(sent, weights), "chains", "chains", known, few)
 
@@ -353,13 +353,13 @@ def chains(seed: int) -> Case:
 def _product(rng: np.random.Generator) -> Case:
     """Draw a wide register of qubits rotated by small angles, each by a different one or all by the same."""
     n = int(noise.log_uniform(rng, 17, 61))
-    shots = int(rng.choice(SHOTS))
-    base = run_faults(rng, n, 5.0)
+    shots = int(rng.choice(_SHOTS))
+    base = _run_faults(rng, n, 5.0)
     kind_published, published = draw_published(rng, base)
     mode, chance = cases.small_angles(rng, n)
     counts, ideal = _turned(rng, mode, chance, shots, base)
     rotations = float(non_clifford_weight(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
-    published = with_rotations(rng, published, ideal.probabilities, rotations)
+    published = _with_rotations(rng, published, ideal.probabilities, rotations)
     return Case(counts, ideal, "wide-smooth", kind_published, None, False, published)
 
 
@@ -367,11 +367,11 @@ def _turned(
     rng: np.random.Generator, mode: NDArray[np.bool_], chance: Floats, shots: int, base: FaultMasks
 ) -> tuple[Distribution, Distribution]:
     """Read a register of rotated qubits through the faults of a circuit; return the counts and their ideal."""
-    counts = of_shots(read_shots(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
+    counts = of_shots(_read_shots(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
     return counts, cases.product_of(rng, counts, mode, chance)
 
 
-def read_shots(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
+def _read_shots(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
     """Read shots ``(shots, n_bits)`` through the faults of a wide circuit; some shots are replaced by random bits."""
     shots, n = bits.shape
     for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):

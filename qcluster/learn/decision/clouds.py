@@ -11,7 +11,6 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import non_clifford_weight
 from qcluster.learn.decision import cases, circuits, ideals, noise
 from qcluster.learn.decision.cases import Case
@@ -50,7 +49,10 @@ def wide(seed: int) -> Case:
     sent = output.draw(noise.shots_of_wide(rng))
     channel = noise.draw(rng, n, cases.draw_noise_kind(rng))
     counts = cases.of_shots(cases.read_shots(rng, sent, channel))
-    ideal, sparse = _ideal(rng, output, counts, sent)
+    known = np.unique(np.vstack([counts.bits, sent]), axis=0)
+    weights = output.probabilities(known)
+    ideal = cases.with_others(rng, known, weights)
+    sparse = bool(weights.sum() > cases.FEW_SHARE) and cases.few_strings(weights, n)
     return Case(counts, ideal, "wide-clouds", "wide-clouds", cases.draw_known(rng, channel.known), sparse)
 
 
@@ -61,20 +63,6 @@ def on_few(seed: int) -> Case:
     p = _draw_output(rng, n).vector(n)
     channel = noise.draw(rng, n, cases.draw_noise_kind(rng))
     return cases.read_vector(rng, p, p, channel, "clouds", "clouds", cases.few_strings(p, n))
-
-
-def of_wide_circuit(seed: int) -> Case:
-    """Draw such strings on 13 to 60 bits under the noise of a circuit."""
-    rng = np.random.default_rng([2049, seed])
-    n, shots = cases.draw_width(rng, *cases.TURNED), int(rng.choice(circuits.SHOTS))
-    output = _draw_of_circuit(rng, n)
-    base = circuits.run_faults(rng, n, 5.0)
-    kind, published = circuits.draw_published(rng, base)
-    sent = output.draw(shots)
-    counts = cases.of_shots(circuits.read_shots(rng, sent, base))
-    ideal, sparse = _ideal(rng, output, counts, sent)
-    published = circuits.with_rotations(rng, published, ideal.probabilities, output.rotations)
-    return Case(counts, ideal, "wide-clouds", kind, None, sparse, published)
 
 
 def of_circuit(seed: int) -> Case:
@@ -93,14 +81,6 @@ def of_circuit(seed: int) -> Case:
         return circuits.read(rng, base, circuits.Output("clouds", cases.draw_near(rng, n)), published)
     output = _draw_of_circuit(rng, n)
     return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), output.rotations), published)
-
-
-def _ideal(rng: np.random.Generator, output: Output, counts: Distribution, sent: Bits) -> tuple[Distribution, bool]:
-    """Return the ideal on the strings that were read or sent, and whether a user would expect few strings."""
-    known = np.unique(np.vstack([counts.bits, sent]), axis=0)
-    weights = output.probabilities(known)
-    sparse = bool(weights.sum() > cases.FEW_SHARE) and cases.few_strings(weights, counts.n_bits)
-    return cases.with_others(rng, known, weights), sparse
 
 
 def _draw_of_circuit(rng: np.random.Generator, n: int) -> Output:

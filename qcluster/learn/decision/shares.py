@@ -12,12 +12,7 @@ _OF_CIRCUITS = {
     "circuit-clouds": 2.0,
 }
 """Cases from each source of circuits, relative to those of the source "circuit"."""
-_OF_WIDE_CIRCUITS = {
-    "circuit-wide": 1.0,
-    "circuit-smooth": 0.4,
-    "circuit-foreign-wide": 0.3,
-    "circuit-clouds-wide": 0.3,
-}
+_OF_WIDE_CIRCUITS = {"circuit-wide": 1.0, "circuit-smooth": 0.4, "circuit-foreign-wide": 0.3}
 """Cases from each source of circuits of more than 12 bits, relative to those of the source "circuit-wide"."""
 
 

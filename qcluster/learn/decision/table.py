@@ -63,7 +63,6 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-foreign": circuits.foreign,
     "circuit-foreign-wide": circuits.foreign_wide,
     "circuit-clouds": clouds.of_circuit,
-    "circuit-clouds-wide": clouds.of_wide_circuit,
     "circuit-measured": references.measured,
 }
 """Sources of drawn cases: each is a function from a seed to a case."""
