@@ -184,12 +184,15 @@ def test_richardson_lucy_undoes_the_kernel():
     assert hellinger_fidelity(undone, truth) > 0.995
 
 
-def test_the_figures_are_of_these_circuits():
-    rows = outside.read_rows(outside.FILE)
-    assert {row["circuit"] for row in rows} == set(CASES)
+@pytest.mark.parametrize(
+    ("file", "circuits"), [(outside.FILE, cases()), (outside.FILE_OF_ROTATED, cases(ROTATED))], ids=["all", "rotated"]
+)
+def test_the_figures_are_of_these_circuits(file, circuits):
+    rows = outside.read_rows(file)
+    assert {row["circuit"] for row in rows} == {case.name for case in circuits}
     assert {row["machine"] for row in rows} == set(outside.MACHINES)
     methods = 4 + 3 * len(outside.CONDITIONS)
-    without = {name for name, case in CASES.items() if "if_else" not in case.circuit.count_ops()}
+    without = {case.name for case in circuits if "if_else" not in case.circuit.count_ops()}
     runs = {(row["circuit"], row["machine"]) for row in rows}
     assert len(rows) == len(runs) * methods
     assert {(name, machine) for name in without for machine in outside.MACHINES} <= runs
