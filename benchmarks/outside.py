@@ -5,6 +5,8 @@ Run from the repository: python -m benchmarks.outside run      simulates benchma
                          python -m benchmarks.outside table    prints the table again
                          python -m benchmarks.outside records  writes counts and ideals, for `qcluster decision build`
 
+With `--rotated`, the circuits are others: they end with one rotation of all qubits (outside_rotated.csv).
+
 All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
 calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, each
 times a lognormal factor of width 1 of its own, or as another machine's might be: all gates and all readout errors times
@@ -23,7 +25,7 @@ import numpy as np
 import qcluster as qc
 from benchmarks.compiled_records import write_records
 from benchmarks.data import read_rows, write_rows
-from benchmarks.outside_circuits import cases
+from benchmarks.outside_circuits import ROTATED, cases
 from qcluster.bench.circuits import Case
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.faults import FaultMasks
@@ -37,6 +39,7 @@ from qcluster.learn.decision.circuits import misreported
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-outside"
 FILE = "outside.csv"
+FILE_OF_ROTATED = "outside_rotated.csv"
 MACHINES = (
     *("fake_sherbrooke", "fake_kawasaki", "fake_fez"),
     *("fake_torino", "fake_mumbai", "fake_brisbane"),
@@ -56,7 +59,7 @@ def place(cache: Path, machine: str, case: Case) -> Path:
     return cache / machine / f"{case.name}-{case.fingerprint}"
 
 
-def simulate(cache: Path, machines: list[str], shots: int) -> Iterator[qc.Run]:
+def simulate(cache: Path, machines: list[str], shots: int, circuits: list[Case] | None = None) -> Iterator[qc.Run]:
     """Run what the cache does not hold yet, and finish what was interrupted.
 
     A machine that offers no feed-forward is spared the circuits that need it.
@@ -66,7 +69,7 @@ def simulate(cache: Path, machines: list[str], shots: int) -> Iterator[qc.Run]:
     """
     for name in machines:
         backend = find_machine(name).backend
-        for number, case in enumerate(cases()):
+        for number, case in enumerate(cases() if circuits is None else circuits):
             if "if_else" in case.circuit.count_ops() and "if_else" not in backend.target.operation_names:
                 continue
             folder = place(cache, name, case)
@@ -80,10 +83,10 @@ def simulate(cache: Path, machines: list[str], shots: int) -> Iterator[qc.Run]:
             yield run
 
 
-def load(cache: str | Path) -> list[Saved]:
+def load(cache: str | Path, circuits: list[Case] | None = None) -> list[Saved]:
     """Read all runs that a cache holds; nothing there is locked or written."""
     found = []
-    for case in cases():
+    for case in cases() if circuits is None else circuits:
         for folder in sorted(Path(cache).glob(f"*/{case.name}-{case.fingerprint}")):
             saved = RunFolder(folder)
             if saved.result_path(0).exists():
@@ -189,20 +192,23 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the runs (default: %(default)s)")
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
     parser.add_argument("--shots", type=int, default=SHOTS, help="of each run, all twirls together")
-    parser.add_argument("--file", default=FILE, help="table of the scores, in benchmarks/results or where a path says")
+    parser.add_argument("--rotated", action="store_true", help="circuits that end with one rotation of all qubits")
+    parser.add_argument("--file", help="table of the scores, in benchmarks/results or where a path says")
     parser.add_argument("--records", type=Path, default=Path("outside.jsonl.gz"), help="where records go")
     parser.add_argument("--by", choices=("machine", "family"), default="machine", help="columns of the table")
     given = parser.parse_args()
+    circuits = cases(ROTATED) if given.rotated else cases()
+    file = given.file or (FILE_OF_ROTATED if given.rotated else FILE)
     if given.what == "run":
-        for run in simulate(given.cache, given.machines, given.shots):
+        for run in simulate(given.cache, given.machines, given.shots, circuits):
             print(run, flush=True)
         return
     if given.what == "records":
-        write_records(given.records, map(record, load(given.cache)))
+        write_records(given.records, map(record, load(given.cache, circuits)))
         return
     if given.what == "score":
-        write_rows(given.file, (row for saved in load(given.cache) for row in score(saved)))
-    print(table(read_rows(given.file), given.by))
+        write_rows(file, (row for saved in load(given.cache, circuits) for row in score(saved)))
+    print(table(read_rows(file), given.by))
 
 
 if __name__ == "__main__":

@@ -353,7 +353,43 @@ def iterative_phase(n: int, phase: float) -> QuantumCircuit:
     return circuit
 
 
-CASES: tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...] = (
+def rotated_blocks(n: int, block: int, angle: float) -> QuantumCircuit:
+    """GHZ states on blocks of so many qubits, or single qubits, all of which are then rotated by one angle."""
+    circuit = QuantumCircuit(n)
+    for first in range(0, n, block):
+        if block > 1:
+            circuit.h(first)
+        for left in range(first, first + block - 1):
+            circuit.cx(left, left + 1)
+    circuit.ry(angle, range(n))
+    return circuit
+
+
+def rotated_w(n: int, angle: float) -> QuantumCircuit:
+    """A W state whose qubits are all rotated by one angle."""
+    circuit = QuantumCircuit(n)
+    circuit.x(0)
+    for left in range(n - 1):
+        circuit.cry(2 * acos(sqrt(1 / (n - left))), left, left + 1)
+        circuit.cx(left + 1, left)
+    circuit.ry(angle, range(n))
+    return circuit
+
+
+def equal_layers(n: int, layers: int, angle: float) -> QuantumCircuit:
+    """Layers of one angle on all qubits, with CZ gates between neighbours."""
+    circuit = QuantumCircuit(n)
+    for _ in range(layers):
+        circuit.ry(angle, range(n))
+        for left in range(n - 1):
+            circuit.cz(left, left + 1)
+    circuit.ry(angle, range(n))
+    return circuit
+
+
+Listed = tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...]
+"""Families, and the arguments of each circuit."""
+CASES: Listed = (
     *((clifford_t, arguments) for arguments in ((4, 4, 1), (5, 3, 2), (6, 4, 3), (7, 3, 4), (8, 3, 5))),
     *((small_angles, arguments) for arguments in ((4, 2, 1), (6, 2, 2), (8, 3, 3), (10, 2, 4))),
     *((amplitude_estimation, arguments) for arguments in ((3, 0.3), (4, 0.2), (4, 0.5))),
@@ -377,15 +413,22 @@ CASES: tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...] = (
     *((teleportation, arguments) for arguments in ((1, 0.9), (2, 2.2))),
     *((iterative_phase, arguments) for arguments in ((4, 5 / 16), (4, 0.3))),
 )
-"""Families, and the arguments of each circuit."""
+ROTATED: Listed = (
+    *((rotated_blocks, arguments) for arguments in ((4, 1, 0.3), (6, 1, 0.5), (8, 1, 0.2), (8, 1, 0.35))),
+    *((rotated_blocks, arguments) for arguments in ((4, 4, 0.3), (6, 6, 0.5), (8, 8, 0.35), (9, 9, 0.2))),
+    *((rotated_blocks, arguments) for arguments in ((4, 2, 0.5), (6, 3, 0.35), (8, 4, 0.35), (8, 2, 0.2))),
+    *((rotated_w, arguments) for arguments in ((4, 0.3), (5, 0.5))),
+    *((equal_layers, arguments) for arguments in ((4, 1, 0.4), (6, 2, 0.2), (8, 1, 0.3))),
+)
+"""Circuits that end with one rotation of all qubits. Their outputs look like fewer strings seen through bit flips."""
 
 FAMILIES = tuple(dict.fromkeys(family.__name__ for family, _ in CASES))
 """Names of the families."""
 
 
-def cases() -> list[Case]:
-    """Build all circuits; a name consists of the family and its arguments, such as ``dicke-6-2``."""
-    return [named(family, arguments) for family, arguments in CASES]
+def cases(listed: Listed = CASES) -> list[Case]:
+    """Build circuits; a name consists of the family and its arguments, such as ``dicke-6-2``."""
+    return [named(family, arguments) for family, arguments in listed]
 
 
 def named(family: Callable[..., QuantumCircuit], arguments: tuple[object, ...]) -> Case:

@@ -384,6 +384,7 @@ _BY_NAME: tuple[Callable[[list[Row]], str], ...] = (
 )
 """Functions that are named like the file in benchmarks/results whose rows they take."""
 TABLES = {write.__name__: (write,) for write in _BY_NAME} | {
+    "outside_rotated": (outside,),
     "decision": (
         decision_fresh,
         decision_outside,
@@ -391,7 +392,7 @@ TABLES = {write.__name__: (write,) for write in _BY_NAME} | {
         decision_wide,
         decision_families,
         decision_confidence,
-    )
+    ),
 }
 """Functions that write the tables, by the file in benchmarks/results that they are made from."""
 

@@ -10,7 +10,7 @@ from qiskit_aer import AerSimulator
 
 from benchmarks import outside, outside_circuits
 from benchmarks.compiled_records import write_records
-from benchmarks.outside_circuits import FAMILIES, cases
+from benchmarks.outside_circuits import FAMILIES, ROTATED, cases
 from qcluster.bench import circuits as suites
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity, total_variation
@@ -18,14 +18,16 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.decision.table import recorded
 
-CASES = {case.name: case for case in cases()}
+CASES = {case.name: case for case in (*cases(), *cases(ROTATED))}
 
 
 def test_there_are_enough_circuits_of_families_that_no_suite_holds():
-    assert len(CASES) == len(outside_circuits.CASES) >= 40
+    assert len(CASES) == len(outside_circuits.CASES) + len(ROTATED)
+    assert len(outside_circuits.CASES) >= 40
     assert len(FAMILIES) >= 14
     assert set(FAMILIES) & set(suites.FAMILIES) <= {"dicke"}  # a family of the table of rates, which no suite lists
-    assert {case.family for case in CASES.values()} == set(FAMILIES)
+    assert {case.family for case in cases()} == set(FAMILIES)
+    assert not {case.family for case in cases(ROTATED)} & (set(FAMILIES) | set(suites.FAMILIES))
     assert all(3 <= case.n_qubits <= 10 for case in CASES.values())
 
 
@@ -101,7 +103,7 @@ def cache(tmp_path_factory):
 @pytest.fixture
 def two(monkeypatch):
     """Two circuits in place of all: one without entanglement, one with feed-forward."""
-    monkeypatch.setattr(outside, "cases", lambda: [CASES["rabi-4-0.7"], CASES["teleportation-1-0.9"]])
+    monkeypatch.setattr(outside, "cases", lambda *_: [CASES["rabi-4-0.7"], CASES["teleportation-1-0.9"]])
 
 
 @pytest.fixture
@@ -182,12 +184,15 @@ def test_richardson_lucy_undoes_the_kernel():
     assert hellinger_fidelity(undone, truth) > 0.995
 
 
-def test_the_figures_are_of_these_circuits():
-    rows = outside.read_rows(outside.FILE)
-    assert {row["circuit"] for row in rows} == set(CASES)
+@pytest.mark.parametrize(
+    ("file", "circuits"), [(outside.FILE, cases()), (outside.FILE_OF_ROTATED, cases(ROTATED))], ids=["all", "rotated"]
+)
+def test_the_figures_are_of_these_circuits(file, circuits):
+    rows = outside.read_rows(file)
+    assert {row["circuit"] for row in rows} == {case.name for case in circuits}
     assert {row["machine"] for row in rows} == set(outside.MACHINES)
     methods = 4 + 3 * len(outside.CONDITIONS)
-    without = {name for name, case in CASES.items() if "if_else" not in case.circuit.count_ops()}
+    without = {case.name for case in circuits if "if_else" not in case.circuit.count_ops()}
     runs = {(row["circuit"], row["machine"]) for row in rows}
     assert len(rows) == len(runs) * methods
     assert {(name, machine) for name in without for machine in outside.MACHINES} <= runs

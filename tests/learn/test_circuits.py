@@ -142,9 +142,6 @@ def test_what_a_calibration_says():
     assert ratio.std() > 0.4
     ratio = np.log(circuits.misreported(rng, true, "other").rates / true.rates)
     assert 0.2 < ratio.std() < 0.9
-    whole = [np.log(circuits.misreported(rng, true, "off").rates / true.rates).mean() for _ in range(20)]
-    assert np.ptp(whole) > 1
-    assert np.abs(whole).max() < 1.4 + 0.5
 
 
 def test_records_with_patterns_become_cases_of_every_kind(tmp_path):
@@ -158,14 +155,12 @@ def test_records_with_patterns_become_cases_of_every_kind(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text(json.dumps(record) + "\n" + json.dumps({**record, "faults": None, "ideal": None}) + "\n")
     found = list(circuits.recorded(path))
-    assert [case.kind for case in found] == [*circuits.TOLD, *circuits.AGAIN]
-    again = [case.faults.rates.tolist() for case in found if case.kind in ("scattered", "other")]
-    assert len({tuple(rates) for rates in again}) == len(again) == 5, "each is drawn anew"
+    assert [case.kind for case in found] == [*circuits.TOLD]
     assert found[0].faults.readout.tolist() == [[0.01, 0.02]] * 2
     assert unpack(found[0].faults.masks, 2).tolist() == [[True, False], [False, True], [True, True]]
     (part,) = plan(tmp_path, {"circuit": 0}, [path])
     table = read(build_part(part))
-    assert (len(table), table.names) == (9, NAMES)
+    assert (len(table), table.names) == (5, NAMES)
     assert plan(tmp_path, {"circuit": 0}, [path]) == []
 
 

@@ -147,6 +147,21 @@ def test_strings_near_each_other_on_few_bits_come_with_their_exact_probabilities
         assert hellinger_fidelity(case.counts, case.ideal) > 1 - case.ideal.n_outcomes / case.counts.shots
 
 
+def test_strings_near_each_other_are_read_through_the_faults_of_circuits():
+    rows = [clouds.of_circuit(seed) for seed in range(150)]
+    assert {case.counts.n_bits for case in rows} == set(range(3, 12))
+    assert {case.family for case in rows} == {"clouds"}
+    assert 0.2 < np.mean([case.kind == "right" for case in rows]) < 0.5
+
+
+def test_rotated_qubits_come_with_their_rotations():
+    rng = np.random.default_rng(8)
+    chances = np.array([[0.0, 0.04, 0.1], [0.0, 0.0, 0.0]])
+    output = clouds.products(rng, np.zeros((2, 3), dtype=bool), np.array([0.5, 0.5]), chances)
+    assert output.rotations == pytest.approx(0.14)  # sin^2 of half of each angle
+    assert output.vector(3).sum() == pytest.approx(1)
+
+
 @pytest.mark.parametrize("activity", [0.05, 1.0, 5.0])
 def test_atoms_in_a_blockade_follow_the_hard_core_lattice_gas(activity):
     rng = np.random.default_rng(5)
@@ -170,7 +185,10 @@ def test_a_mixture_of_products_is_drawn_as_often_as_it_says():
 
 @pytest.mark.parametrize(
     "draw",
-    [cases.full, cases.wide, cases.sharp, cases.loose, cases.near, cases.near_on_few, clouds.wide, clouds.on_few],
+    [
+        *(cases.full, cases.wide, cases.sharp, cases.loose, cases.near, cases.near_on_few, clouds.wide, clouds.on_few),
+        clouds.of_circuit,
+    ],
 )
 def test_a_seed_gives_the_same_case(draw):
     one, two = draw(7), draw(7)

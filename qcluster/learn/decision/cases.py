@@ -283,6 +283,13 @@ def near_on_few(seed: int) -> Case:
     """Draw such strings on 3 to 12 bits, where their probabilities are known exactly."""
     rng = np.random.default_rng([2046, seed])
     n = int(rng.integers(3, 13))
+    p = draw_near(rng, n)
+    channel = noise.draw(rng, n, draw_noise_kind(rng))
+    return read_vector(rng, p, p, channel, "near", "near", few_strings(p, n))
+
+
+def draw_near(rng: np.random.Generator, n: int) -> Floats:
+    """Draw the probabilities ``(2^n,)`` of such an output."""
     kind, mode = _draw_near(rng, n)
     if kind in _PATTERNS:
         patterns, chance = _likely_patterns(rng, n, kind)
@@ -291,9 +298,7 @@ def near_on_few(seed: int) -> Case:
         sent, weights = known.bits, known.probabilities
     else:
         sent, weights = _excitations(rng, mode) if kind == "excitations" else _heavy_and_light(rng, mode)
-    p = np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n).astype(float)
-    channel = noise.draw(rng, n, draw_noise_kind(rng))
-    return read_vector(rng, p, p, channel, "near", "near", few_strings(p, n))
+    return np.bincount(sent @ (1 << np.arange(n)), weights, 1 << n).astype(float)
 
 
 def _draw_near(rng: np.random.Generator, n: int) -> tuple[str, NDArray[np.bool_]]:

@@ -57,11 +57,9 @@ TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """Kinds of published noise: each recorded circuit becomes one case for each kind."""
 MEASURED = "measured"
 """Kind of noise whose rates were learned from a reference circuit."""
-AGAIN = ("scattered", "scattered", "other", "off")
-"""Kinds of which recorded circuits of up to `_DRAWN_AGAIN` bits get further cases, since these kinds are random."""
-_DRAWN_AGAIN = 12
-_REDRAWN = 3
-"""Number of times the counts of a recorded circuit are drawn again for a table of counts alone."""
+_REDRAWN, _WIDEST_REDRAWN = 3, 12
+"""Number of times the counts of a recorded circuit are drawn again for a table of counts alone, and most bits of such a
+circuit."""
 _OFF = 1.4
 """Largest logarithm of the common factor by which published noise differs from the true noise."""
 HARDWARE = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
@@ -96,7 +94,7 @@ def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case
     rng = np.random.default_rng([2030, seed])
     output = _ideal(rng, families)
     base = faults(rng, output.n_bits)
-    return _read(rng, base, output, draw_published(rng, base))
+    return read(rng, base, output, draw_published(rng, base))
 
 
 def clean(seed: int) -> Case:
@@ -122,7 +120,7 @@ def sharp(seed: int) -> Case:
     """Draw a few strings (among them GHZ, Dicke and small stabilizer states) with any calibration."""
     rng = np.random.default_rng([2035, seed])
     base = faults(rng, int(rng.integers(3, 12)))
-    return _read(rng, base, draw_sharp(rng, base.n_bits), draw_published(rng, base))
+    return read(rng, base, draw_sharp(rng, base.n_bits), draw_published(rng, base))
 
 
 def draw_sharp(rng: np.random.Generator, n: int) -> Output:
@@ -147,7 +145,7 @@ def own(seed: int) -> Case:
         p = affine(rng, flips_at_start(rng, x, z))
         if not p.all():
             break
-    return _read(rng, base, Output("own", *rotated(rng, p, base)), draw_published(rng, base))
+    return read(rng, base, Output("own", *rotated(rng, p, base)), draw_published(rng, base))
 
 
 def flips_at_start(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -198,7 +196,7 @@ def smooth(seed: int) -> Case:
     base, x, z = circuit(rng, n)
     even = affine(rng, flips_at_start(rng, x, z))
     output = Output("smooth", *(rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n),)))
-    return _read(rng, base, output, draw_published(rng, base))
+    return read(rng, base, output, draw_published(rng, base))
 
 
 def tails(seed: int) -> Case:
@@ -211,7 +209,7 @@ def tails(seed: int) -> Case:
     output, published = Output("tails", ideals.tailed(rng, base.n_bits)), draw_published(rng, base)
     if rng.random() < 0.3:
         published = "off", base.scaled(float(rng.uniform(1.5, 4)))
-    return _read(rng, base, output, published)
+    return read(rng, base, output, published)
 
 
 def foreign(seed: int) -> Case:
@@ -269,7 +267,7 @@ def through_faults(faults: FaultMasks, output: Output) -> Floats:
     return np.asarray(noisy / noisy.sum())
 
 
-def _read(rng: np.random.Generator, base: FaultMasks, output: Output, published: Published) -> Case:
+def read(rng: np.random.Generator, base: FaultMasks, output: Output, published: Published) -> Case:
     """Read an output through faults, and through noise that no calibration lists; the case has the published faults."""
     noisy = through_faults(_with_unlisted_faults(rng, base), output)
     return case_of(rng, _with_other_noise(rng, noisy), output, published)
@@ -412,12 +410,12 @@ def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Ca
     if true.measured:
         yield Case(counts, ideal, name, MEASURED, None, few, true)
         return
-    for kind in TOLD + (AGAIN if counts.n_bits <= _DRAWN_AGAIN else ()):
+    for kind in TOLD:
         yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
 
 
 def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterator[Case]:
-    """Draw the counts of a recorded circuit of up to `_DRAWN_AGAIN` bits again, for a table of counts alone.
+    """Draw the counts of a recorded circuit of up to `_WIDEST_REDRAWN` bits again, for a table of counts alone.
 
     Its ideal is read through its faults, scaled as a more or less accurate calibration would publish them, and through
     noise that no calibration lists. The outputs of compiled circuits resemble those of users, and many strengths of
@@ -430,13 +428,13 @@ def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterato
         faults: as in `recorded`; without them nothing is drawn.
     """
     true = None if faults is None else read_faults(faults, ideal.n_bits)
-    if true is None or true.n_bits > _DRAWN_AGAIN:
+    if true is None or true.n_bits > _WIDEST_REDRAWN:
         return
     rng = np.random.default_rng([2032, number - 1])
     output = Output(f"redrawn-{name}", Kernel.of(true).index.vector(ideal.words, ideal.probabilities))
     for _ in range(_REDRAWN):
         strength = draw_published(rng, true)
-        yield _read(rng, strength[1], output, strength)._replace(faults=None)
+        yield read(rng, strength[1], output, strength)._replace(faults=None)
 
 
 def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks:
@@ -460,16 +458,13 @@ def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:
-    """Return the published noise of a kind, see `TOLD` and `AGAIN`."""
+    """Return the published noise of a kind, see `TOLD`."""
     if kind == "right":
         return true
     if kind == "3 x too bad":
         return true.scaled(3)
     if kind == "3 x too good":
         return true.scaled(1 / 3)
-    if kind == "off":
-        gates, readout = np.exp(rng.uniform(-_OFF, _OFF, 2))
-        return _scattered(rng, true, 0.25, float(gates), float(readout))
     scatter, gates, readout = (1.0, 0.0, 0.0) if kind == "scattered" else (0.5, 0.8, 0.8)
     return _scattered(rng, true, scatter, float(np.exp(rng.normal(0, gates))), float(np.exp(rng.normal(0, readout))))
 

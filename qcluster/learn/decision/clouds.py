@@ -4,17 +4,21 @@ They are the outputs that the decision harms most when it was not trained on the
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-from qcluster.learn.decision import cases, ideals, noise
+from qcluster.core.noise.faults import non_clifford_weight
+from qcluster.learn.decision import cases, circuits, ideals, noise
 from qcluster.learn.decision.cases import Case
 
 _SELDOM = 1e-12
 """Probability that stands for that of a flip of a qubit which is not rotated."""
+_MOSTLY_EQUAL = 0.75
+"""Share of equal angles at the end of circuits: gates on all qubits at once, as in a scan of an angle."""
 
 
 class Output(NamedTuple):
@@ -24,6 +28,13 @@ class Output(NamedTuple):
     """Draws that many strings, ``(m, n)``."""
     probabilities: Callable[[Bits], Floats]
     """Returns the probabilities ``(k,)`` of strings ``(k, n)``."""
+    rotations: float | None = None
+    """Rotations that made it, see `FaultMasks`; None if it was drawn without a circuit."""
+
+    def vector(self, n: int) -> Floats:
+        """Return the probabilities ``(2^n,)`` of all strings."""
+        p = self.probabilities(ideals.bits_of(n))
+        return np.asarray(p / p.sum())
 
 
 def wide(seed: int) -> Case:
@@ -49,10 +60,42 @@ def on_few(seed: int) -> Case:
     """Draw such strings on 3 to 12 bits."""
     rng = np.random.default_rng([2048, seed])
     n = int(rng.integers(3, 13))
-    p = _draw_output(rng, n).probabilities(ideals.bits_of(n))
-    p = p / p.sum()
+    p = _draw_output(rng, n).vector(n)
     channel = noise.draw(rng, n, cases.draw_noise_kind(rng))
     return cases.read_vector(rng, p, p, channel, "clouds", "clouds", cases.few_strings(p, n))
+
+
+def of_circuit(seed: int) -> Case:
+    """Draw such strings, or others that are near each other, on 3 to 11 bits, under the noise of a circuit.
+
+    In one case of three the calibration is right. Half of the circuits have less noise than `circuits.circuit` draws:
+    where they are short, light strings are nearly all true.
+    """
+    rng = np.random.default_rng([2050, seed])
+    n = max(3, int(rng.choice(circuits.WIDTHS)))
+    base = circuits.faults(rng, n)
+    if rng.random() < 0.5:
+        base = replace(base, rates=base.rates * noise.log_uniform(rng, 0.05, 1))
+    published = ("right", base) if rng.random() < 1 / 3 else circuits.draw_published(rng, base)
+    if rng.random() < 0.15:
+        return circuits.read(rng, base, circuits.Output("clouds", cases.draw_near(rng, n)), published)
+    output = _draw_of_circuit(rng, n)
+    return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), output.rotations), published)
+
+
+def _draw_of_circuit(rng: np.random.Generator, n: int) -> Output:
+    """Draw the output of a simple circuit that ends with rotations of all qubits, mostly by one angle, or another."""
+    if rng.random() < 0.3:
+        return _draw_output(rng, n)
+    kind = str(rng.choice(["one", "ghz", "few", "ring", "blocks"], p=[0.25, 0.25, 0.2, 0.1, 0.2]))
+    if kind == "blocks":  # a GHZ state on each
+        blocks = np.arange(n) * int(rng.integers(2, min(6, n) + 1)) // n
+        strings = (ideals.bits_of(int(blocks[-1]) + 1)[:, blocks]) ^ (rng.random(n) < 0.5)
+        weights = np.full(len(strings), 1 / len(strings))
+    else:
+        strings, weights = cases.few_of(rng, n, kind)
+    chances = np.tile(cases.small_angles(rng, n, _MOSTLY_EQUAL)[1], (len(strings), 1))
+    return products(rng, strings, weights, chances)
 
 
 def _draw_output(rng: np.random.Generator, n: int) -> Output:
@@ -61,14 +104,14 @@ def _draw_output(rng: np.random.Generator, n: int) -> Output:
         return blockaded(rng, n, noise.log_uniform(rng, 0.05, 5))
     if kind == "satellites":
         strings, weights = _with_satellites(rng, rng.random((int(rng.integers(2, 6)), n)) < 0.5)
-        return products(rng, strings, weights, np.full(strings.shape, _SELDOM))
+        return products(rng, strings, weights, np.zeros(strings.shape))._replace(rotations=None)
     if kind == "rotated":
         strings, weights = cases.few_of(rng, n, str(rng.choice(["few", "ghz"])))
         chances = np.tile(cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1], (len(strings), 1))
     else:
         chances = np.array([cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1] for _ in range(rng.integers(2, 4))])
         strings, weights = rng.random(chances.shape) < 0.5, rng.dirichlet(np.full(len(chances), 3.0))
-    return products(rng, strings, weights, np.clip(chances, _SELDOM, 1 - _SELDOM))
+    return products(rng, strings, weights, chances)
 
 
 def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: Floats) -> Output:
@@ -78,8 +121,10 @@ def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: 
         rng: random source of the strings drawn.
         strings: ``(k, n)`` a string of each product.
         weights: ``(k,)`` weights of the products.
-        chances: ``(k, n)`` probability, in each product, that a bit differs from the product's string; not 0 or 1.
+        chances: ``(k, n)`` probability, in each product, that a bit differs from the product's string.
     """
+    rotations = non_clifford_weight(2 * np.arcsin(np.sqrt(chances))).sum(axis=1).max()
+    chances = np.clip(chances, _SELDOM, 1 - _SELDOM)
     ones = np.where(strings, 1 - chances, chances)
 
     def draw(shots: int) -> Bits:
@@ -90,7 +135,7 @@ def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: 
         logarithms = bits.astype(float) @ np.log(ones / (1 - ones)).T + np.log(1 - ones).sum(axis=1)
         return np.asarray(np.exp(logarithms) @ weights)
 
-    return Output(draw, probabilities)
+    return Output(draw, probabilities, float(rotations))
 
 
 def blockaded(rng: np.random.Generator, n: int, activity: float) -> Output:

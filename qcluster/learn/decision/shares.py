@@ -9,7 +9,7 @@ _OF_CIRCUITS = {
     "circuit-tails": 9 / 18,
     "circuit-own": 2.0,
     "circuit-smooth": 2.25 / 18,
-    "circuit-wide": 2 / 18,
+    "circuit-clouds": 2.0,
 }
 """Cases from each source of circuits, relative to those of the source "circuit"."""
 _OF_WIDE_CIRCUITS = {"circuit-wide": 1.0, "circuit-smooth": 0.4, "circuit-foreign-wide": 0.3}
@@ -51,7 +51,7 @@ def of_circuits(circuits: int, wide: int = 0, measured: int = 0) -> dict[str, in
     """Return the number of cases from each source of a table of known circuits.
 
     Args:
-        circuits: cases from "circuit"; the others of up to 12 bits, and some wider ones, in proportion.
+        circuits: cases from "circuit"; the others, nearly all of up to 12 bits, in proportion.
         wide: in place of them, cases from "circuit-wide", and the others of more than 12 bits in proportion.
         measured: in place of them, cases whose rates a reference measured.
 

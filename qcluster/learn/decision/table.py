@@ -62,6 +62,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-smooth": circuits.smooth,
     "circuit-foreign": circuits.foreign,
     "circuit-foreign-wide": circuits.foreign_wide,
+    "circuit-clouds": clouds.of_circuit,
     "circuit-measured": references.measured,
 }
 """Sources of drawn cases: each is a function from a seed to a case."""
