@@ -93,10 +93,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on to it.
 
     Attributes:
-        backend, noise, method, seed, directory: as given. They may be changed between runs, and are checked by the next
-            one. For another backend, circuits are compiled again.
-        options: how circuits are run (`SamplerOptions`). Its fields may be changed between runs, and are checked when
-            they are set.
+        noise, method, seed, directory: as given. They may be changed between runs, and are checked by the next one.
 
     Raises:
         ValueError, TypeError: an option is invalid; the message says what must hold.
@@ -142,7 +139,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     @property
     def backend(self) -> Any:
-        """The backend or its name, as it was given. For another one, circuits are compiled again."""
+        """The backend or its name, as it was given. It may be changed between runs: circuits are compiled again."""
         return self._backend
 
     @backend.setter
@@ -162,7 +159,11 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     @property
     def options(self) -> SamplerOptions:
-        """How circuits are run. A mapping can be set as well; options that it does not name have their defaults."""
+        """How circuits are run.
+
+        Its fields may be changed between runs, and are checked when they are set. A mapping can be set as a whole as
+        well; options that it does not name have their defaults.
+        """
         return self._options
 
     @options.setter
