@@ -148,11 +148,11 @@ def means(
     return Comparison(f"{place} ({len(rows)})", known, FIDELITY, *values, harm)
 
 
-def runs() -> Iterator[Comparison]:
-    """Compare methods on circuits outside the suites, with the correct calibration and wrong ones."""
+def outside(file: str) -> Iterator[Comparison]:
+    """Compare methods on circuits of `benchmarks.outside`, all together and by family."""
     table: dict[str, dict[tuple[str, str], str]] = {}
     family: dict[str, str] = {}
-    for row in read_rows("outside.csv"):
+    for row in read_rows(f"{file}.csv"):
         identity = f"{row['circuit']} {row['machine']} {row['bits']} {row['shots']}"
         table.setdefault(identity, {})[row["condition"], row["method"]] = row["fidelity"]
         family[identity] = row["family"]
@@ -164,7 +164,13 @@ def runs() -> Iterator[Comparison]:
             known = "counts" if condition == "any" else f"calibration: {condition}"
             ours = ("mitigate(counts)",) if condition == "any" else ("mitigate(counts)", "mitigate(run)")
             others = ("raw", "hammer") if condition == "any" else ("raw", "hammer", "m3", "richardson_lucy")
-            yield means(f"outside{': ' + group if group else ''}", known, rows, ours, others)
+            yield means(f"{file}{': ' + group if group else ''}", known, rows, ours, others)
+
+
+def runs() -> Iterator[Comparison]:
+    """Compare methods on circuits outside the suites, with the correct calibration and wrong ones."""
+    yield from outside("outside")
+    yield from outside("outside_rotated")
     for name, ours in {"torino": "mitigated", "circuit_noisy": "mitigate"}.items():
         for group, rows in split(read_rows(f"{name}.csv"), ("circuit",)):
             yield means(name + group, "calibration: right", rows, (ours, "counts_alone"), ("raw",))

@@ -42,7 +42,7 @@ def test_backend(capsys):
 def test_campaign_runs_once_and_then_knows_it_is_done(tmp_path, capsys):
     call("03_campaign.py", str(tmp_path / "campaign"))
     first = capsys.readouterr().out
-    assert "6/6 dense:6 on flips:0.05, seed 0" in first
+    assert "6/6 dense:6 on flips:0.05, 4096 shots, 1 twirl, seed 0" in first
     assert "mixture   mean fidelity" in first
     call("03_campaign.py", str(tmp_path / "campaign"))
     assert capsys.readouterr().out.startswith("6/6")

@@ -153,7 +153,7 @@ def test_by_default_the_training_is_that_of_the_gate_that_ships():
     settings = asdict(Training())
     assert json.loads(shipped().card)["settings"] == settings
     assert json.loads(shipped(wide=True).card)["settings"] == settings | {"epochs": 155, "members": 16}
-    assert json.loads(shipped(CIRCUIT).card)["settings"] == settings | {"epochs": 200, "missed": 1, "harm": 10.0}
+    assert json.loads(shipped(CIRCUIT).card)["settings"] == settings | {"epochs": 180, "missed": 1, "harm": 10.0}
     assert json.loads(shipped(CIRCUIT, wide=True).card)["settings"] == settings | {"epochs": 160}
     given = {name: one.default for name, one in signature(train_command).parameters.items()}
     shared = settings.keys() & given.keys()
