@@ -59,7 +59,7 @@ def place(cache: Path, machine: str, case: Case) -> Path:
     return cache / machine / f"{case.name}-{case.fingerprint}"
 
 
-def simulate(cache: Path, machines: list[str], shots: int, circuits: list[Case] | None = None) -> Iterator[qc.Run]:
+def simulate(cache: Path, circuits: list[Case], machines: list[str], shots: int) -> Iterator[qc.Run]:
     """Run what the cache does not hold yet, and finish what was interrupted.
 
     A machine that offers no feed-forward is spared the circuits that need it.
@@ -69,7 +69,7 @@ def simulate(cache: Path, machines: list[str], shots: int, circuits: list[Case] 
     """
     for name in machines:
         backend = find_machine(name).backend
-        for number, case in enumerate(cases() if circuits is None else circuits):
+        for number, case in enumerate(circuits):
             if "if_else" in case.circuit.count_ops() and "if_else" not in backend.target.operation_names:
                 continue
             folder = place(cache, name, case)
@@ -83,10 +83,10 @@ def simulate(cache: Path, machines: list[str], shots: int, circuits: list[Case] 
             yield run
 
 
-def load(cache: str | Path, circuits: list[Case] | None = None) -> list[Saved]:
-    """Read all runs that a cache holds; nothing there is locked or written."""
+def load(cache: str | Path, circuits: list[Case]) -> list[Saved]:
+    """Read all runs of these circuits that a cache holds; nothing there is locked or written."""
     found = []
-    for case in cases() if circuits is None else circuits:
+    for case in circuits:
         for folder in sorted(Path(cache).glob(f"*/{case.name}-{case.fingerprint}")):
             saved = RunFolder(folder)
             if saved.result_path(0).exists():
@@ -200,7 +200,7 @@ def main() -> None:
     circuits = cases(ROTATED) if given.rotated else cases()
     file = given.file or (FILE_OF_ROTATED if given.rotated else FILE)
     if given.what == "run":
-        for run in simulate(given.cache, given.machines, given.shots, circuits):
+        for run in simulate(given.cache, circuits, given.machines, given.shots):
             print(run, flush=True)
         return
     if given.what == "records":

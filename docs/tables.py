@@ -384,16 +384,8 @@ def run_key(row: Row) -> tuple[str, ...]:
 
 _BY_NAME: tuple[Callable[[list[Row]], str], ...] = (
     *(rates_saturated, rates_published, rates_transfer, rates_brussels, rates_fresh, rates_use, rates_clusters),
-    *(
-        outside,
-        outside_rotated,
-        circuit_noisy,
-        circuit_machines,
-        circuit_brussels,
-        reference_recorded,
-        reference_hidden,
-    ),
-    *(bias, ablations),
+    *(outside, outside_rotated, circuit_noisy, circuit_machines, circuit_brussels),
+    *(reference_recorded, reference_hidden, bias, ablations),
 )
 """Functions that are named like the file in benchmarks/results whose rows they take."""
 TABLES = {write.__name__: (write,) for write in _BY_NAME} | {

@@ -100,19 +100,17 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def two(monkeypatch):
-    """Two circuits in place of all: one without entanglement, one with feed-forward."""
-    monkeypatch.setattr(outside, "cases", lambda *_: [CASES["rabi-4-0.7"], CASES["teleportation-1-0.9"]])
+TWO = [CASES["rabi-4-0.7"], CASES["teleportation-1-0.9"]]
+"""One circuit without entanglement, one with feed-forward."""
 
 
 @pytest.fixture
-def runs(cache, two):
-    return list(outside.simulate(cache, ["fake_manila"], 200))
+def runs(cache):
+    return list(outside.simulate(cache, TWO, ["fake_manila"], 200))
 
 
 def test_runs_are_read_back_as_they_were(cache, runs):
-    saved = outside.load(cache)
+    saved = outside.load(cache, TWO)
     assert [(name, machine) for name, _, machine, _, _ in saved] == [
         ("rabi-4-0.7", "fake_manila"), ("teleportation-1-0.9", "fake_manila")
     ]  # fmt: skip
@@ -126,23 +124,23 @@ def test_a_run_that_was_interrupted_is_finished_and_others_stay(cache, runs):
     whole, cut = (outside.place(cache, "fake_manila", CASES[run.profile.name]) for run in runs)
     before = (whole / "results" / "0000.json").stat().st_mtime_ns
     (cut / "results" / "0000.json").unlink()
-    assert len(outside.load(cache)) == 1
-    again = list(outside.simulate(cache, ["fake_manila"], 200))
+    assert len(outside.load(cache, TWO)) == 1
+    again = list(outside.simulate(cache, TWO, ["fake_manila"], 200))
     assert [run.counts.to_counts() for run in again] == [run.counts.to_counts() for run in runs]
     assert (whole / "results" / "0000.json").stat().st_mtime_ns == before
 
 
-def test_a_machine_without_feed_forward_runs_the_others(tmp_path, two):
-    assert [run.profile.name for run in outside.simulate(tmp_path, ["fake_mumbai"], 100)] == ["rabi-4-0.7"]
+def test_a_machine_without_feed_forward_runs_the_others(tmp_path):
+    assert [run.profile.name for run in outside.simulate(tmp_path, TWO, ["fake_mumbai"], 100)] == ["rabi-4-0.7"]
 
 
 def test_a_cache_keeps_one_number_of_shots(cache, runs):
     with pytest.raises(ValueError, match="--shots must be 200"):
-        next(outside.simulate(cache, ["fake_manila"], 300))
+        next(outside.simulate(cache, TWO, ["fake_manila"], 300))
 
 
 def test_every_method_is_scored_under_every_condition_that_it_can_feel(cache, runs):
-    for saved in outside.load(cache):
+    for saved in outside.load(cache, TWO):
         rows = list(outside.score(saved))
         found = {(row["method"], row["condition"]): row["fidelity"] for row in rows}
         assert len(found) == len(rows) == 4 + 3 * len(outside.CONDITIONS)
@@ -151,7 +149,7 @@ def test_every_method_is_scored_under_every_condition_that_it_can_feel(cache, ru
 
 
 def test_runs_are_records_that_a_table_can_hold(cache, runs, tmp_path):
-    saved = list(outside.load(cache))
+    saved = list(outside.load(cache, TWO))
     write_records(tmp_path / "outside.jsonl.gz", map(outside.record, saved))
     read = list(recorded(tmp_path / "outside.jsonl.gz"))
     assert len(read) == len(saved) > 0

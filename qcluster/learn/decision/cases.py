@@ -283,12 +283,12 @@ def near_on_few(seed: int) -> Case:
     """Draw such strings on 3 to 12 bits, where their probabilities are known exactly."""
     rng = np.random.default_rng([2046, seed])
     n = int(rng.integers(3, 13))
-    p = draw_near(rng, n)
+    p = near_probabilities(rng, n)
     channel = noise.draw(rng, n, draw_noise_kind(rng))
     return read_vector(rng, p, p, channel, "near", "near", few_strings(p, n))
 
 
-def draw_near(rng: np.random.Generator, n: int) -> Floats:
+def near_probabilities(rng: np.random.Generator, n: int) -> Floats:
     """Draw the probabilities ``(2^n,)`` of such an output."""
     kind, mode = _draw_near(rng, n)
     if kind in _PATTERNS:

@@ -78,7 +78,7 @@ def of_circuit(seed: int) -> Case:
         base = replace(base, rates=base.rates * noise.log_uniform(rng, 0.05, 1))
     published = ("right", base) if rng.random() < 1 / 3 else circuits.draw_published(rng, base)
     if rng.random() < 0.15:
-        return circuits.read(rng, base, circuits.Output("clouds", cases.draw_near(rng, n)), published)
+        return circuits.read(rng, base, circuits.Output("clouds", cases.near_probabilities(rng, n)), published)
     output = _draw_of_circuit(rng, n)
     return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), output.rotations), published)
 
@@ -94,8 +94,7 @@ def _draw_of_circuit(rng: np.random.Generator, n: int) -> Output:
         weights = np.full(len(strings), 1 / len(strings))
     else:
         strings, weights = cases.few_of(rng, n, kind)
-    chances = np.tile(cases.small_angles(rng, n, _MOSTLY_EQUAL)[1], (len(strings), 1))
-    return products(rng, strings, weights, chances)
+    return _turned(rng, strings, weights, _MOSTLY_EQUAL)
 
 
 def _draw_output(rng: np.random.Generator, n: int) -> Output:
@@ -106,11 +105,15 @@ def _draw_output(rng: np.random.Generator, n: int) -> Output:
         strings, weights = _with_satellites(rng, rng.random((int(rng.integers(2, 6)), n)) < 0.5)
         return products(rng, strings, weights, np.zeros(strings.shape))._replace(rotations=None)
     if kind == "rotated":
-        strings, weights = cases.few_of(rng, n, str(rng.choice(["few", "ghz"])))
-        chances = np.tile(cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1], (len(strings), 1))
-    else:
-        chances = np.array([cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1] for _ in range(rng.integers(2, 4))])
-        strings, weights = rng.random(chances.shape) < 0.5, rng.dirichlet(np.full(len(chances), 3.0))
+        return _turned(rng, *cases.few_of(rng, n, str(rng.choice(["few", "ghz"]))), cases.EQUAL_ANGLES)
+    chances = np.array([cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1] for _ in range(rng.integers(2, 4))])
+    strings, weights = rng.random(chances.shape) < 0.5, rng.dirichlet(np.full(len(chances), 3.0))
+    return products(rng, strings, weights, chances)
+
+
+def _turned(rng: np.random.Generator, strings: Bits, weights: Floats, even: float) -> Output:
+    """Rotate all qubits of a few strings, ``(k, n)`` with weights ``(k,)``; `even` as for `cases.small_angles`."""
+    chances = np.tile(cases.small_angles(rng, strings.shape[1], even)[1], (len(strings), 1))
     return products(rng, strings, weights, chances)
 
 

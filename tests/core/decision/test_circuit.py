@@ -227,12 +227,12 @@ def test_the_raw_fidelities_of_the_reason_are_those_of_the_answer(n, shots, wors
     found = re.search(r"predicts (\d+)% raw fidelity, (?:the counts show (\d+)%|and the counts agree)$", fixed.reason)
     assert found
     raw = metrics.hellinger_fidelity(counts, fixed.distribution)
-    if n == 8:
+    if n == 8:  # whatever the answer is
         ideal = np.zeros(1 << n)
         ideal[fixed.distribution.words[:, 0].astype(int)] = fixed.distribution.probabilities
         predicted = np.sqrt(ideal * Kernel.of(told).forward(ideal)).sum() ** 2
         assert float(found[1]) / 100 == pytest.approx(predicted, abs=0.006)
-    else:  # the answer is the GHZ state
+    if (n, shots, worse) != (8, 200, 3):  # there the answer is not quite the GHZ state
         assert float(found[1]) / 100 == pytest.approx(np.exp(-0.02 * n), abs=0.06)
     assert float(found[2] or found[1]) / 100 == pytest.approx(raw, abs=0.06 if found[2] is None else 0.006)
 
