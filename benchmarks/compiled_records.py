@@ -112,14 +112,18 @@ def recorded() -> Iterator[dict[str, Any]]:
 
 
 def rotations(paths: Sequence[Path]) -> str:
-    """Fit how the rotations of circuits go with their outputs: each circuit counts once, whatever the machine."""
+    """Fit how the rotations of circuits go with their outputs: each circuit counts once, whatever the machine, except
+    for the last rotations, which depend on it."""
     found: dict[str, list[tuple[float, float]]] = {}
+    inside: dict[bool, list[bool]] = {True: [], False: []}
     for path in paths:
         for record in read_lines(path, lambda _, line: line):
             turned = record.get("faults", {}).get("rotations")
             if turned is not None and record.get("ideal"):
                 far = float(unevenness(np.array(list(record["ideal"].values()))))
                 found.setdefault(record["circuit"], []).append((turned, far))
+                if turned > EVEN:
+                    inside[far < EVEN].append(max(record["faults"]["last_rotations"]) < EVEN)
     turned, far = np.array([np.mean(several, axis=0) for several in found.values()]).T
     even, some = far < EVEN, turned > EVEN
     free = np.log(turned[even & some])
@@ -127,7 +131,9 @@ def rotations(paths: Sequence[Path]) -> str:
     return (
         f"{len(far)} circuits, {even.sum()} with even outputs, of which {(~some[even]).mean():.2f} are Clifford; "
         f"ln(rotations) of the others {free.mean():.2f} +- {free.std():.2f}; where outputs are uneven, "
-        f"ln(rotations / unevenness - 1) {beyond.mean():.2f} +- {beyond.std():.2f}"
+        f"ln(rotations / unevenness - 1) {beyond.mean():.2f} +- {beyond.std():.2f}; none of the rotations is the last "
+        f"on its qubit in {np.mean(inside[True]):.2f} of those with even outputs, and in {np.mean(inside[False]):.2f} "
+        "of those with uneven ones"
     )
 
 
@@ -150,6 +156,7 @@ def written(faults: FaultMasks) -> dict[str, Any]:
         "kind": faults.kind.tolist(),
         "readout": faults.readout.round(7).tolist(),
         "rotations": None if faults.rotations is None else float(f"{faults.rotations:.6g}"),
+        "last_rotations": None if faults.last_rotations is None else faults.last_rotations.round(7).tolist(),
         **({"measured": True} if faults.measured else {}),
     }
 

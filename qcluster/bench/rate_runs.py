@@ -130,7 +130,7 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
             return
         kind, ideal = ("own", run.case.ideal) if rng.random() < OWN_SHARE else _ideal(rng, n)
         if kind != "own":  # the circuit's rotations describe only its own output
-            faults = dataclasses.replace(faults, rotations=None)
+            faults = dataclasses.replace(faults, rotations=None, last_rotations=None)
         kernel, shots = Kernel.of(hidden), int(rng.choice(SHOTS))
         noisy = np.maximum(kernel.forward(kernel.index.vector(ideal.words, ideal.probabilities)), 0.0)
         counts = of_vector(rng.multinomial(shots, noisy / noisy.sum()), n)

@@ -323,13 +323,17 @@ def test_what_is_off_a_clifford_gate_is_a_rotation_about_its_axis(axis, angle, c
     assert pauli.off_clifford(rotation(turn) ** 2) == pytest.approx(np.sin(angle / 2) ** 2 * np.eye(3)[axis], abs=1e-9)
 
 
-def off_clifford_in(build, n: int = 2) -> float:
+def faults_in(build, n: int = 2):
     from qiskit import QuantumCircuit
 
     circuit, calibration = QuantumCircuit(n), line(n, "cz", np.random.default_rng(0))
     build(circuit)
     circuit.measure_all()
-    found = fault_masks(compiled(circuit, calibration), calibration).rotations
+    return fault_masks(compiled(circuit, calibration), calibration)
+
+
+def off_clifford_in(build, n: int = 2) -> float:
+    found = faults_in(build, n).rotations
     assert found is not None
     return found
 
@@ -344,6 +348,44 @@ def test_rotations_are_those_that_can_move_what_is_read():
     assert off_clifford_in(lambda c: (c.ry(0.3, 0), c.cx(0, 1), c.ry(-0.2, 1))) == pytest.approx(
         np.sin(0.15) ** 2 + np.sin(0.1) ** 2
     )
+
+
+def test_last_rotations_are_those_that_nothing_follows_but_the_measurement():
+    def last(build):
+        return faults_in(build).last_rotations
+
+    none = pytest.approx([0, 0], abs=1e-9)
+    assert last(lambda c: (c.ry(0.3, 0), c.cx(0, 1), c.ry(-0.2, 1))) == pytest.approx([0, np.sin(0.1) ** 2], abs=1e-9)
+    assert last(lambda c: (c.h(0), c.cx(0, 1), c.rx(0.4, [0, 1]))) == pytest.approx(np.full(2, np.sin(0.2) ** 2))
+    assert last(lambda c: (c.h(0), c.cx(0, 1), c.h([0, 1]))) == none, "a Clifford gate"
+    assert last(lambda c: (c.h(0), c.cx(0, 1), c.rz(0.4, [0, 1]))) == none, "a phase that nothing reads"
+    assert last(lambda c: (c.h(0), c.ry(0.3, 1), c.cx(0, 1))) == none, "followed by a gate"
+    assert last(lambda c: c.ry(0.3, 0)) == pytest.approx([np.sin(0.15) ** 2, 0])
+
+
+def test_rotations_before_control_flow_or_another_reading_are_not_the_last():
+    from qiskit import QuantumCircuit
+
+    twice = QuantumCircuit(1, 2)
+    twice.ry(0.3, 0)
+    twice.measure(0, 0)
+    twice.ry(0.2, 0)
+    twice.measure(0, 1)
+    last = fault_masks(twice, Calibration.ideal(1)).last_rotations
+    assert last == pytest.approx(np.sin([0.15, 0.1]) ** 2), "each is read into a bit of its own"
+    reset = QuantumCircuit(1, 1)
+    reset.ry(0.3, 0)
+    reset.reset(0)
+    reset.measure(0, 0)
+    assert fault_masks(reset, Calibration.ideal(1)).last_rotations.tolist() == [0]
+    flow = QuantumCircuit(2, 2)
+    flow.h(0)
+    flow.measure(0, 0)
+    flow.ry(0.3, 1)
+    with flow.if_test((flow.clbits[0], 1)):
+        flow.x(1)
+    flow.measure(1, 1)
+    assert fault_masks(flow, Calibration.ideal(2)).last_rotations.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])

@@ -66,12 +66,19 @@ def test_rotations_flip_what_faults_flip():
     rng = np.random.default_rng(3)
     start = np.eye(16)[5]
     base = FaultMasks(4, np.array([[3]], np.uint64), np.array([0.1]), np.array([0]), np.zeros((4, 2)))
-    turned, much = zip(*(circuits.rotated(rng, start, base) for _ in range(20)), strict=True)
+    turned, much, last = zip(*(circuits.rotated(rng, start, base) for _ in range(20)), strict=True)
     assert [p[5] == 1 for p in turned] == [weight is None for weight in much]
     single = [(p[5 ^ 3], weight) for p, weight in zip(turned, much, strict=True) if p[5] < 1 and p[5 ^ 3] < 0.05]
     assert single
     assert all(chance <= weight * (1 + 1e-9) for chance, weight in single), "a tail is no more than what turned it"
     assert all(set(np.flatnonzero(p)) <= {5, 5 ^ 3} for p in turned)
+    assert not any(part.any() for part in last if part is not None), "nothing flips a bit alone"
+    alone = FaultMasks(4, np.array([[2]], np.uint64), np.array([0.1]), np.array([0]), np.zeros((4, 2)))
+    turned, much, last = zip(*(circuits.rotated(rng, start, alone) for _ in range(20)), strict=True)
+    shares = [part[1] / all_of_it for part, all_of_it in zip(last, much, strict=True) if part is not None]
+    assert min(shares) >= 0
+    assert max(shares) <= 1 + 1e-9
+    assert 0.3 < np.mean(shares) < 0.7
     assert np.sum(turned, axis=1) == pytest.approx(1)
     assert 3 < sum(p[5] == 1 for p in turned) < 17, "some circuits have rotations, and some have none"
 
@@ -122,12 +129,26 @@ def test_drawn_circuits_have_the_rotations_that_their_outputs_take():
     assert min(known[1]) >= -np.log(0.9) - 1e-9, "and what is not, never"
 
 
+def test_of_the_last_rotations_of_drawn_outputs_it_is_known_only_where_there_are_none():
+    rng = np.random.default_rng(6)
+    told = circuits.faults(rng, 3)
+    even, uneven = (
+        [circuits._with_rotations(rng, told, p).last_rotations for _ in range(300)]
+        for p in (np.repeat(0.25, 4), np.array([0.9, 0.1]))
+    )
+    assert sum(last is not None for last in even) > 200 > 50 > sum(last is not None for last in uneven) > 0
+    assert not any(last.any() for last in (*even, *uneven) if last is not None)
+    given = [circuits._with_rotations(rng, told, np.array([0.9, 0.1]), 0.3, np.array([0, 0.3, 0])) for _ in range(99)]
+    assert [one.last_rotations is None for one in given] == [one.rotations is None for one in given]
+
+
 def test_rotations_are_read_back_from_records():
     rng = np.random.default_rng(7)
-    faults = replace(circuits.faults(rng, 3), rotations=0.25)
-    assert circuits.read_faults(written(faults)).rotations == 0.25
-    old = {name: part for name, part in written(faults).items() if name != "rotations"}
-    assert circuits.read_faults(old).rotations is None
+    faults = replace(circuits.faults(rng, 3), rotations=0.25, last_rotations=np.array([0.0, 0.1, 0.05]))
+    read = circuits.read_faults(written(faults))
+    assert (read.rotations, read.last_rotations.tolist()) == (0.25, [0.0, 0.1, 0.05])
+    old = {name: part for name, part in written(faults).items() if not name.endswith("rotations")}
+    assert (circuits.read_faults(old).rotations, circuits.read_faults(old).last_rotations) == (None, None)
 
 
 def test_what_a_calibration_says():

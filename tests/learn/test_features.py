@@ -99,11 +99,14 @@ def test_a_profile_that_measures_nothing_is_refused():
 
 def test_faults_without_the_bits_that_are_not_measured_are_known_as_well_as_before():
     masks, readout = np.array([[0b001], [0b010], [0b110]], dtype=np.uint64), np.array([[0.1, 0.2], [0, 0], [0.3, 0.4]])
-    faults = FaultMasks(3, masks, np.array([0.1, 0.2, 0.3]), np.zeros(3), readout, rotations=2.5, measured=True)
+    faults = FaultMasks(
+        3, masks, np.array([0.1, 0.2, 0.3]), np.zeros(3), readout, 2.5, measured=True, last_rotations=[1, 2, 3]
+    )
     _, read = as_measured(SimpleNamespace(measured=np.array([4, -1, 5])), None, faults)
     assert read is not None
     assert (read.n_bits, read.masks.tolist(), read.rates.tolist()) == (2, [[0b01], [0b10]], [0.1, 0.3])
     assert (read.readout.tolist(), read.rotations, read.measured) == ([[0.1, 0.2], [0.3, 0.4]], 2.5, True)
+    assert read.last_rotations.tolist() == [1, 3]
 
 
 def test_statistics_of_counts():

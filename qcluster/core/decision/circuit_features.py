@@ -33,8 +33,9 @@ def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Flo
         that the calibration predicts; for each multiple of the noise, how surprising the counts are, the raw fidelity
         that it predicts and that the counts show, and how broad its answer is; the few strings; the decision from
         counts alone; what the noise hides, under the calibration and under the strings' kernel; the circuit's
-        rotations, and how uneven the answers are, which requires rotations; the noise that models of the whole output
-        estimate, and how well they fit; squared overlaps of all pairs of candidates.
+        rotations, and how uneven the answers are, which requires rotations; the last rotations, and the flips that the
+        few strings need; the noise that models of the whole output estimate, and how well they fit; squared overlaps
+        of all pairs of candidates.
     """
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
@@ -43,7 +44,8 @@ def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Flo
     used = np.array(candidates.scales)
     nearest = np.abs(used[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # replaces scales that were skipped
     every = np.append(nearest, len(used))
-    flips = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
+    single = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
+    flips, needed = kernel.flips(faults), candidates.few.kernel.flips(faults)
     general = [
         n / 4,
         np.log(shots),
@@ -55,7 +57,7 @@ def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Flo
         np.log(max(float(faults.readout.mean()), LEAST_READOUT) + _FAINT),
         float(np.abs(kernel.decays).mean()) * 10,
         np.log(len(faults.rates) + 1),
-        np.log(max(flips, LEAST_READOUT) + _FAINT),
+        np.log(max(single, LEAST_READOUT) + _FAINT),
         candidates.fits / 4,
     ]
     excess = (deconvolved.deviance - deconvolved.usual) / shots
@@ -77,31 +79,51 @@ def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Flo
         alone.share,
         0.5 if alone.confidence is None else alone.confidence,
         0.0 if fit is None else np.log(fit.flip_rate + _FAINT),
-        0.0 if fit is None else np.log(fit.flip_rate + _FAINT) - np.log(kernel.flips(faults).mean() + _FAINT),
+        0.0 if fit is None else np.log(fit.flip_rate + _FAINT) - np.log(flips.mean() + _FAINT),
         0.0 if fit is None else fit.background,
         0.0 if fit is None else fit.agreement,
         0.0 if fit is None else np.log(fit.perplexity) / uniform,
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
     sizes, total = np.abs(walsh(candidates.counts)) / candidates.counts.sum(), candidates.counts.sum()
-    hidden = [part for each in (kernel, candidates.few.kernel) for part in _visibility(each, faults, sizes, total)]
+    hidden = _visibility(kernel, flips, sizes, total) + _visibility(candidates.few.kernel, needed, sizes, total)
     turned = _TYPICAL if faults.rotations is None else faults.rotations
     answers = alone.distribution.probabilities, candidates.few.weights, p
     uneven = np.append(unevenness(deconvolved.ideals)[every], [unevenness(answer) for answer in answers])
     turns = [np.log(turned + _EVEN), 2 * np.exp(-turned), float(faults.rotations is None), *np.log(uneven + _EVEN)]
+    turns += _last_rotations(faults, candidates, np.maximum(needed - flips, 0))
     models = _models(candidates, uniform)
     overlaps = candidates.gram[_UPPER] ** 2
     return bounded(np.concatenate([general, scales, strings, by_counts, hidden, turns, models, overlaps]))
 
 
-def _visibility(kernel: Kernel, faults: FaultMasks, sizes: Floats, shots: float) -> list[float]:
+def _last_rotations(faults: FaultMasks, candidates: Candidates, beyond: Floats) -> list[float]:
+    """Describe the last rotations, and whether they explain why few strings need more noise than the calibration says.
+
+    A rotation just before the measurement flips a bit, as a readout error does. Few strings cannot tell the two apart,
+    so they need flips of single bits beyond the calibrated ones. A calibration that is too good makes them need more of
+    everything, also of patterns of several bits. `beyond` are the flips of each bit ``(n_bits,)`` that the few strings
+    need and the calibration does not predict.
+    """
+    last = np.zeros(faults.n_bits) if faults.last_rotations is None else faults.last_rotations
+    sizes = last.mean(), last.max(), beyond.mean(), np.abs(beyond - last).mean()
+    single = np.append(np.bitwise_count(faults.masks).sum(axis=1) == 1, np.ones(faults.n_bits, dtype=bool))
+    needed, calibrated = (
+        np.array([kernel.rates[single].sum(), kernel.rates[~single].sum()])
+        for kernel in (candidates.few.kernel, candidates.kernel)
+    )
+    more = np.log((needed + _EVEN) / (calibrated + _EVEN))
+    return [float(faults.last_rotations is None), *np.log(np.array(sizes) + _EVEN), *more]
+
+
+def _visibility(kernel: Kernel, flips: Floats, sizes: Floats, shots: float) -> list[float]:
     """Describe how much of an ideal the noise of a kernel hides, and whether counts show more than it lets through.
 
     In the Walsh domain noise multiplies the ideal by the spectrum of its flips, and no coefficient of an ideal exceeds
     1 in size. Where the spectrum is below shot noise, the ideal is hidden; counts above the spectrum refute the kernel.
-    `sizes` are the absolute Walsh coefficients of the counts, divided by the shots.
+    `flips` are its flips of each bit, `sizes` the absolute Walsh coefficients of the counts, divided by the shots.
     """
-    flips, spectrum = np.sort(kernel.flips(faults))[::-1], np.abs(kernel.spectrum)
+    flips, spectrum = np.sort(flips)[::-1], np.abs(kernel.spectrum)
     above = (sizes - spectrum)[1:].max() * np.sqrt(shots)
     unseen = 1 / (1 + shots * spectrum**2)
     beyond = unseen @ (shots * sizes**2 - 1) / np.sqrt(2 * (unseen @ unseen))

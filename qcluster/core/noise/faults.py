@@ -54,6 +54,9 @@ class FaultMasks(Frozen):
     angles add outputs of about this total weight. None if the circuit is unknown."""
     measured: bool = False
     """Whether the rates were learned from a reference circuit, and not only published."""
+    last_rotations: Floats | None = None
+    """``(n_bits,)``: the part of `rotations` that stands between a bit's measurement and the last two-qubit gate before
+    it. It adds strings that differ in this bit, as a flip with this probability would. None if unknown."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_bits", check_whole("n_bits", self.n_bits, 0))
@@ -79,6 +82,14 @@ class FaultMasks(Frozen):
         if readout.shape != (self.n_bits, 2) and (self.n_bits or readout.size):
             raise ValueError(f"readout must be (n_bits, 2), here ({self.n_bits}, 2); got {readout.shape}")
         readout = as_rates(readout.reshape(self.n_bits, 2), self.n_bits)
+        if self.last_rotations is not None:
+            last = real_array("last_rotations", self.last_rotations)
+            if last.shape != (self.n_bits,) or not (np.isfinite(last) & (last >= 0)).all():
+                raise ValueError(
+                    f"last_rotations must be {self.n_bits} finite numbers that are not negative, one for each bit, or "
+                    f"None; got {last.tolist()!r:.60}"
+                )
+            object.__setattr__(self, "last_rotations", read_only(last))
         for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
 

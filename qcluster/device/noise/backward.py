@@ -61,6 +61,10 @@ class Backward:
         """Readout errors that flip a bit and nothing else."""
         self.rotations = 0.0
         """As `FaultMasks.rotations`, up to the current point."""
+        self.last_rotations = np.zeros(n_bits)
+        """As `FaultMasks.last_rotations`, up to the current point."""
+        self.read_next: dict[int, int] = {}
+        """Bit into which a qubit is read before anything other than gates on this qubit alone acts on it."""
         self.recorded: list[tuple[Words, Floats, int, int]] = []
         """Masks, rates, kind and place number of the faults found so far."""
         self.places: dict[tuple[Any, ...], int] = {}
@@ -100,11 +104,12 @@ class Backward:
         match event:
             case Turn(qubit, squares):
                 if not is_clifford(event):
-                    self._add_rotations(pauli.off_clifford(squares), self.pauli_patterns(qubit))
+                    self._add_rotations(pauli.off_clifford(squares), self.pauli_patterns(qubit), qubit)
                 permutations, shares = pauli.branches(squares)
                 become = permutations[self.pick(shares)].T
                 self.flips[qubit] = np.take_along_axis(self.pauli_patterns(qubit), become[:, :, None], axis=0)
             case Coupling(a, b, axis, angle):
+                self._act_on(a, b)
                 both = self.pauli_patterns(a)[axis] ^ self.pauli_patterns(b)[axis]
                 self._add_rotations(non_clifford_weight(np.array([angle])), both[None])
                 rotated = both * (self.uniforms() < np.sin(angle) ** 2)[:, None]
@@ -121,6 +126,7 @@ class Backward:
             case Measure():
                 self.measure(event)
             case Reset(qubit):
+                self._act_on(qubit)
                 self.flips.pop(qubit, None)
             case Store(bits, table):
                 setting = self.pick(self.odds(table.bits))
@@ -135,9 +141,17 @@ class Backward:
             case Branch():
                 self.branch(event)
 
-    def _add_rotations(self, weights: Floats, patterns: Patterns) -> None:
-        """Add to `rotations` the Paulis of a rotation, with weights (n,) and patterns (n, draws, n_words)."""
-        self.rotations += float(self.weight * weights @ patterns.any(axis=2).mean(axis=1))
+    def _add_rotations(self, weights: Floats, patterns: Patterns, qubit: int | None = None) -> None:
+        """Add the Paulis of a rotation, of one qubit or of two, with weights (n,) and patterns (n, draws, n_words)."""
+        added = float(self.weight * weights @ patterns.any(axis=2).mean(axis=1))
+        self.rotations += added
+        if qubit in self.read_next:
+            self.last_rotations[self.read_next[qubit]] += added
+
+    def _act_on(self, *qubits: int) -> None:
+        """Note that something other than a gate on one qubit acts on these qubits."""
+        for qubit in qubits:
+            self.read_next.pop(qubit, None)
 
     def measure(self, event: Measure) -> None:
         """Go back past a measurement: X or Y before it, like a misreading, flips what it writes; Z has no effect.
@@ -153,8 +167,10 @@ class Backward:
         del self.values[bit]
         final = self.weight == 1.0 and bit < self.n_bits and bit not in self.rewritten
         alone = final and bool((pattern == self.bit_pattern(bit)).all())
+        self._act_on(event.qubit)
         if alone:
             self.readout[bit] = event.errors
+            self.read_next[event.qubit] = bit
         elif event.errors.any():
             rate = -0.5 * np.log1p(-2 * min(float(self.odds((bit,), known=self.weight == 1.0) @ event.errors), 0.49))
             self.add(pattern[None], np.array([rate]), READOUT, ("readout", bit))
@@ -184,6 +200,7 @@ class Backward:
 
     def branch(self, event: Branch) -> None:
         """Go back past control flow: each draw goes through one of its bodies."""
+        self.read_next.clear()
         table = event.table
         odds = self.odds(table.bits, known=not event.repeats)
         setting = self.pick(odds)

@@ -115,7 +115,8 @@ def fault_masks(
     backward = _propagate(circuit, calibration, idle, dt, draws, seed, counts)
     masks, rates, kind, _ = backward.collect()
     masks, rates, kind = merge_masks(masks, rates, kind)
-    return FaultMasks(circuit.num_clbits, masks, rates, kind, backward.readout, backward.rotations)
+    turned = {"rotations": backward.rotations, "last_rotations": backward.last_rotations}
+    return FaultMasks(circuit.num_clbits, masks, rates, kind, backward.readout, **turned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +138,8 @@ class Located:
     """Number of classical bits."""
     rotations: float
     """As in `FaultMasks`."""
+    last_rotations: Floats
+    """(n_bits,) as in `FaultMasks`."""
 
 
 def located_faults(
@@ -161,6 +164,7 @@ def located_faults(
         readout=backward.readout,
         n_bits=circuit.num_clbits,
         rotations=backward.rotations,
+        last_rotations=backward.last_rotations,
     )
 
 

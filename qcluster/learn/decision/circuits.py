@@ -41,14 +41,16 @@ MIXING, NEAR = (0.0, 0.3, 1.0), 0.8
 whose gates act on neighbours."""
 EVEN = 1e-3
 """Largest unevenness of an output that counts as even."""
-_CLIFFORD = 0.52
-"""Share of Clifford circuits among those with even outputs. This and the next two constants are fitted by
+_CLIFFORD = 0.44
+"""Share of Clifford circuits among those with even outputs. This and the next three constants are fitted by
 ``python -m benchmarks.compiled_records --rotations``."""
-_EVEN = (0.09, 1.39)
+_EVEN = (0.37, 1.55)
 """Mean and standard deviation of the logarithm of the rotations of the other circuits with even outputs."""
-_UNEVEN = (0.67, 1.75)
+_UNEVEN = (0.77, 1.38)
 """Mean and standard deviation of the logarithm of ``rotations / unevenness - 1`` for uneven outputs: rotations partly
 undo each other."""
+_INSIDE = {True: 0.36, False: 0.22}
+"""Share of circuits without last rotations among those that are not Clifford circuits, for even and uneven outputs."""
 IDLING = 0.1
 """Faults of an idle qubit, relative to those of a gate."""
 _ROTATIONS_UNKNOWN = 0.1
@@ -77,6 +79,8 @@ class Output(NamedTuple):
     """``(2^n,)`` probabilities."""
     rotations: float | None = None
     """Rotations of the circuit, see `FaultMasks`; None where the output was drawn without a circuit."""
+    last_rotations: Floats | None = None
+    """``(n,)`` those of them that nothing follows, see `FaultMasks`; None if unknown."""
 
     @property
     def n_bits(self) -> int:
@@ -169,18 +173,21 @@ def affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
     return p
 
 
-def rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Floats, float | None]:
-    """Rotate qubits at some places of a circuit: each rotation flips the same bits as a fault there. Return the output
-    and the rotations, see `FaultMasks`."""
+def rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Floats, float | None, Floats | None]:
+    """Rotate qubits at some places of a circuit: each rotation flips the same bits as a fault there. Half of those that
+    flip a single bit are the last ones on their qubits. Return the output, and all and the last rotations, see
+    `FaultMasks`."""
     if not len(base.masks) or rng.random() < 0.3:
-        return p, None
+        return p, None, None
     n_rotations = int(noise.log_uniform(rng, 1, 3 * base.n_bits))
     size = float(rng.choice([np.pi / 8, noise.log_uniform(rng, 0.03, 1.0)]))
     angles = size * (np.ones(n_rotations) if rng.random() < 0.5 else rng.normal(0, 1, n_rotations))
     index = np.arange(len(p))
-    for shift, angle in zip(rng.choice(base.masks[:, 0], n_rotations).astype(int), angles, strict=True):
+    shifts, weights = rng.choice(base.masks[:, 0], n_rotations).astype(int), non_clifford_weight(2 * angles)
+    for shift, angle in zip(shifts, angles, strict=True):
         p = np.cos(angle) ** 2 * p + np.sin(angle) ** 2 * p[index ^ shift]
-    return p, float(non_clifford_weight(2 * angles).sum())
+    last = (shifts[:, None] == 1 << np.arange(base.n_bits)) & (rng.random((n_rotations, 1)) < 0.5)
+    return p, float(weights.sum()), weights @ last
 
 
 def smooth(seed: int) -> Case:
@@ -277,29 +284,33 @@ def case_of(
     rng: np.random.Generator, noisy: Floats, output: Output, published: Published, shots: int | None = None
 ) -> Case:
     """Draw shots from a noisy distribution ``(2^n,)`` of an output, and what is known of its circuit's rotations."""
-    (family, p, rotations), n, (kind, faults) = output, output.n_bits, published
+    (family, p, *rotations), n, (kind, faults) = output, output.n_bits, published
     counts = rng.multinomial(noise.shots(rng) if shots is None else shots, noisy)
-    known = _with_rotations(rng, faults, p, rotations)
+    known = _with_rotations(rng, faults, p, *rotations)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
 
 def _with_rotations(
-    rng: np.random.Generator, published: FaultMasks, p: Floats, rotations: float | None = None
-) -> FaultMasks:
+    rng: np.random.Generator, published: FaultMasks, p: Floats, rotations: float | None = None,
+    last_rotations: Floats | None = None,
+) -> FaultMasks:  # fmt: skip
     """Add what is known of the circuit's rotations, or leave it unknown.
 
     Given rotations are published as they are or with others that undo each other. Otherwise the number is drawn as for
-    compiled circuits with similarly uneven outputs.
+    compiled circuits with similarly uneven outputs; the last ones are unknown, unless there are none.
     """
     if rng.random() < _ROTATIONS_UNKNOWN:
         return published
     if rotations is not None:
         others = 1 + np.exp(rng.normal(*_UNEVEN)) if rng.random() < 0.5 else 1.0
-        return replace(published, rotations=float(rotations * others))
-    distance = float(unevenness(p))
-    if distance < EVEN:
-        return replace(published, rotations=0.0 if rng.random() < _CLIFFORD else float(np.exp(rng.normal(*_EVEN))))
-    return replace(published, rotations=distance * float(1 + np.exp(rng.normal(*_UNEVEN))))
+        return replace(published, rotations=float(rotations * others), last_rotations=last_rotations)
+    distance, none = float(unevenness(p)), np.zeros(published.n_bits)
+    if distance < EVEN and rng.random() < _CLIFFORD:
+        return replace(published, rotations=0.0, last_rotations=none)
+    even = distance < EVEN
+    total = np.exp(rng.normal(*_EVEN)) if even else distance * (1 + np.exp(rng.normal(*_UNEVEN)))
+    inside = rng.random() < _INSIDE[even]
+    return replace(published, rotations=float(total), last_rotations=none if inside else None)
 
 
 def wide(seed: int) -> Case:
@@ -358,8 +369,8 @@ def _product(rng: np.random.Generator) -> Case:
     kind_published, published = draw_published(rng, base)
     mode, chance = cases.small_angles(rng, n)
     counts, ideal = _turned(rng, mode, chance, shots, base)
-    rotations = float(non_clifford_weight(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
-    published = _with_rotations(rng, published, ideal.probabilities, rotations)
+    last = non_clifford_weight(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n))))
+    published = _with_rotations(rng, published, ideal.probabilities, float(last.sum()), last)
     return Case(counts, ideal, "wide-smooth", kind_published, None, False, published)
 
 
@@ -454,7 +465,8 @@ def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks
     masks = pack(np.array(texts, dtype=bool).reshape(-1, n))
     kind = np.array(record["kind"], dtype=np.uint8)
     rates, readout = np.array(record["rates"], dtype=float), np.array(record["readout"])
-    return FaultMasks(n, masks, rates, kind, readout, record.get("rotations"), record.get("measured", False))
+    known = {name: record[name] for name in ("rotations", "measured", "last_rotations") if name in record}
+    return FaultMasks(n, masks, rates, kind, readout, **known)
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:

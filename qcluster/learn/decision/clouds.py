@@ -30,6 +30,8 @@ class Output(NamedTuple):
     """Returns the probabilities ``(k,)`` of strings ``(k, n)``."""
     rotations: float | None = None
     """Rotations that made it, see `FaultMasks`; None if it was drawn without a circuit."""
+    last_rotations: Floats | None = None
+    """``(n,)`` those of them that nothing follows, see `FaultMasks`; None if unknown."""
 
     def vector(self, n: int) -> Floats:
         """Return the probabilities ``(2^n,)`` of all strings."""
@@ -80,7 +82,8 @@ def of_circuit(seed: int) -> Case:
     if rng.random() < 0.15:
         return circuits.read(rng, base, circuits.Output("clouds", cases.near_probabilities(rng, n)), published)
     output = _draw_of_circuit(rng, n)
-    return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), output.rotations), published)
+    turned = output.rotations, output.last_rotations
+    return circuits.read(rng, base, circuits.Output("clouds", output.vector(n), *turned), published)
 
 
 def _draw_of_circuit(rng: np.random.Generator, n: int) -> Output:
@@ -103,7 +106,7 @@ def _draw_output(rng: np.random.Generator, n: int) -> Output:
         return blockaded(rng, n, noise.log_uniform(rng, 0.05, 5))
     if kind == "satellites":
         strings, weights = _with_satellites(rng, rng.random((int(rng.integers(2, 6)), n)) < 0.5)
-        return products(rng, strings, weights, np.zeros(strings.shape))._replace(rotations=None)
+        return products(rng, strings, weights, np.zeros(strings.shape))._replace(rotations=None, last_rotations=None)
     if kind == "rotated":
         return _turned(rng, *cases.few_of(rng, n, str(rng.choice(["few", "ghz"]))), cases.EQUAL_ANGLES)
     chances = np.array([cases.small_angles(rng, n, cases.EQUAL_ANGLES)[1] for _ in range(rng.integers(2, 4))])
@@ -126,7 +129,8 @@ def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: 
         weights: ``(k,)`` weights of the products.
         chances: ``(k, n)`` probability, in each product, that a bit differs from the product's string.
     """
-    rotations = non_clifford_weight(2 * np.arcsin(np.sqrt(chances))).sum(axis=1).max()
+    rotations = non_clifford_weight(2 * np.arcsin(np.sqrt(chances)))
+    last = rotations[0] if (chances == chances[0]).all() else None  # else a circuit ends with something else
     chances = np.clip(chances, _SELDOM, 1 - _SELDOM)
     ones = np.where(strings, 1 - chances, chances)
 
@@ -138,7 +142,7 @@ def products(rng: np.random.Generator, strings: Bits, weights: Floats, chances: 
         logarithms = bits.astype(float) @ np.log(ones / (1 - ones)).T + np.log(1 - ones).sum(axis=1)
         return np.asarray(np.exp(logarithms) @ weights)
 
-    return Output(draw, probabilities, float(rotations))
+    return Output(draw, probabilities, float(rotations.sum(axis=1).max()), last)
 
 
 def blockaded(rng: np.random.Generator, n: int, activity: float) -> Output:

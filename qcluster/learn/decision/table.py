@@ -16,9 +16,9 @@ from qcluster.core.counts.bits import unique_words
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
 from qcluster.core.decision.decide import Decision, decide_steps
-from qcluster.core.decision.features import features
-from qcluster.core.decision.gate import Gate, shipped
-from qcluster.core.lockstep import Stepwise, run_all, run_one
+from qcluster.core.decision.features import expectation, features
+from qcluster.core.decision.gate import shipped
+from qcluster.core.lockstep import run_all, run_one
 from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER
 from qcluster.errors import StorageError
 from qcluster.files import (
@@ -144,17 +144,13 @@ def joined(tables: Sequence[Table]) -> Table:
     return Table(names, *(np.concatenate([getattr(t, name) for t in tables]) for name in COLUMNS))
 
 
-def tabulate(many: Iterable[Case], gate: Gate | None = None) -> Table:
-    """Compute the table of some cases.
+def tabulate(many: Iterable[Case]) -> Table:
+    """Compute the table of some cases, all with their circuit or all without.
 
-    Args:
-        many: the cases, all with their circuit or all without.
-        gate: gate for the candidate "counts alone" of known circuits of up to 12 bits; the shipped one by default. For
-            more bits it is always the shipped one. A gate is too good on counts that it was trained on, see
-            `benchmarks/cross_fit.py`.
+    The candidate "counts alone" of known circuits is the answer of the gates that ship. A gate is too good on counts
+    that it was trained on, so records of circuits should not be those of its training.
 
-    Returns:
-        The table. Cost: that of the candidates, some 10 ms for each case.
+    Cost: that of the candidates, some 10 ms for each case.
 
     Raises:
         ValueError: there are no cases.
@@ -162,34 +158,30 @@ def tabulate(many: Iterable[Case], gate: Gate | None = None) -> Table:
     all_cases = list(many)
     if not all_cases:
         raise ValueError("a table needs at least one case, counts with their ideal; got none")
-    rows = [_row(*pair) for pair in zip(all_cases, _decide_counts(all_cases, gate), strict=True)]
+    rows = [_row(*pair) for pair in zip(all_cases, _decide_counts(all_cases), strict=True)]
     first = rows[0][0]
     return Table(first, *(np.array(column) for column in list(zip(*rows, strict=True))[1:]))
 
 
-def _decide_counts(many: Sequence[Case], gate: Gate | None) -> Iterator[Decision | None]:
+def _decide_counts(many: Sequence[Case]) -> Iterator[Decision | None]:
     """Mitigate the counts of known circuits as if the circuit were unknown.
 
     Small counts are mitigated together. Consecutive cases with the same counts, which differ in their calibration,
     share the work.
     """
-
-    def of_counts(d: Distribution) -> Stepwise[Decision]:
-        return decide_steps(d, None, None, None, gate if d.n_bits <= candidates.WIDEST else None)
-
     small = {
         id(case.counts): case.counts
         for case in many
         if case.faults is not None and case.counts.n_bits <= WIDEST_WHOLE_REGISTER
     }
-    decided = dict(zip(small, run_all([of_counts(d) for d in small.values()]), strict=True))
+    decided = dict(zip(small, run_all([decide_steps(d, None, None, None) for d in small.values()]), strict=True))
     last: tuple[Distribution, Decision] | None = None
     for case in many:
         if case.faults is None or id(case.counts) in decided:
             yield decided.get(id(case.counts))
             continue
         if last is None or last[0] is not case.counts:
-            last = case.counts, run_one(of_counts(case.counts))
+            last = case.counts, run_one(decide_steps(case.counts, None, None, None))
         yield last[1]
 
 
@@ -281,9 +273,7 @@ def read_all(folder: Path) -> Table:
     return joined([read(path) for path in paths])
 
 
-def plan(
-    folder: Path, many: Mapping[str, int], records: Sequence[Path] = (), *, any_gate: bool = False
-) -> list[tuple[str, Any, int, Path]]:
+def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
     """List the missing parts of a table: source, number of cases or file of records, first seed, and file to write.
 
     Recorded sets come first. Drawn cases of all sources follow in equal proportion, so that a table stopped early has
@@ -292,8 +282,8 @@ def plan(
     - it has fewer cases than it should, because it was the last part of a smaller table;
     - its records, or the ideals beside them, have changed;
     - it has known circuits, and the candidate "counts alone" is from other gates than the shipped ones, or from unknown
-      ones (`any_gate` keeps these parts);
-    - it is of an earlier version with other candidates.
+      ones;
+    - it is of an earlier version with other candidates or features.
 
     Raises:
         ValueError: the folder holds a table of the other kind, of counts or of circuits; two files of records have the
@@ -301,7 +291,7 @@ def plan(
             its rows would be mistaken for these.
         StorageError: an existing part, or the records of a part, cannot be read.
     """
-    return [part for part in _parts(folder, many, records) if _is_missing(*part, any_gate)]
+    return [part for part in _parts(folder, many, records) if _is_missing(*part)]
 
 
 def others(folder: Path, many: Mapping[str, int], records: Sequence[Path]) -> list[Path]:
@@ -352,22 +342,25 @@ def _name(records: Path) -> str:
     return re.sub(r"\.jsonl?(\.gz)?$", "", records.name)
 
 
-def _gate_digests(path: Path, gate: Gate | None) -> str:
+def _gate_digests(path: Path) -> str:
     """Return the digests of the gates that the rows of a part depend on; empty where they depend on none."""
     if not path.name.startswith(_OF_CIRCUITS):
         return ""
-    return (gate or shipped()).digest + shipped(wide=True).digest
+    return shipped().digest + shipped(wide=True).digest
 
 
-def _is_missing(source: str, what: Any, first: int, path: Path, any_gate: bool) -> bool:
+def _is_missing(source: str, what: Any, first: int, path: Path) -> bool:
     """Return whether a part of `plan` must be built: it does not exist, is outdated, or has too few cases."""
     source_hash = _hash(what) if source in ("records", "runs") else ""
     if not path.exists():
         return True
     with _opened(path) as arrays:
-        if not any_gate and (str(arrays["gate"]) if "gate" in arrays else "") != _gate_digests(path, None):
+        if (str(arrays["gate"]) if "gate" in arrays else "") != _gate_digests(path):
             return True
-        if _is_outdated(tuple(arrays["names"].tolist()), arrays["n_bits"], arrays["present"]):
+        names = tuple(arrays["names"].tolist())
+        if _is_outdated(names, arrays["n_bits"], arrays["present"]):
+            return True
+        if arrays["features"].shape[1] + len(expectation(None)) != len(shipped(names).mean):
             return True
         if source_hash:
             return "source" not in arrays or str(arrays["source"]) != source_hash
@@ -426,8 +419,8 @@ def build(
         yield path
 
 
-def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Path:
-    """Build and save one part of `plan`; `gate` as for `tabulate`.
+def build_part(part: tuple[str, Any, int, Path]) -> Path:
+    """Build and save one part of `plan`.
 
     Raises:
         StorageError: it cannot be written, or its records cannot be read or include none with an ideal.
@@ -440,10 +433,10 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
         if not records_read:
             needed = "counts with their ideal" + ("" if source == "records" else " and fault patterns")
             raise StorageError(f"{what} must hold {needed}; found no such record")
-        table = tabulate(records_read, gate)
+        table = tabulate(records_read)
     else:
-        table = tabulate((SOURCES[source](seed) for seed in range(first, first + what)), gate)
-    write(table, path, source_hash, _gate_digests(path, gate))
+        table = tabulate(SOURCES[source](seed) for seed in range(first, first + what))
+    write(table, path, source_hash, _gate_digests(path))
     return path
 
 

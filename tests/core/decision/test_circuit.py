@@ -302,6 +302,28 @@ def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n):
     assert fidelity(decide_circuit(d, faults).distribution) > fidelity(d) - 0.05, "one string reaches .25 at most"
 
 
+@pytest.mark.parametrize("n", [4, 5, 6, 7])
+@pytest.mark.parametrize("chance", [0.03, 0.06])
+def test_last_rotations_tell_strings_that_the_circuit_makes_from_flips(n, chance):
+    """A GHZ state whose qubits are all rotated: its counts are also those of a GHZ state under more flips."""
+    faults = chain(n, 0.004, 0.015)
+    sent = np.zeros(1 << n)
+    sent[[0, -1]] = 0.5
+    for bit in range(n):
+        sent = (1 - chance) * sent + chance * sent[np.arange(1 << n) ^ 1 << bit]
+    counts = counted(Kernel.of(faults).forward(sent), 4096, np.random.default_rng(n))
+    ideal = Distribution(index_bits(np.arange(1 << n), n), sent)
+
+    def fidelity(last):
+        known = replace(faults, rotations=n * chance, last_rotations=last)
+        return metrics.hellinger_fidelity(decide_circuit(counts, known).distribution, ideal)
+
+    told, unknown, denied = map(fidelity, (np.full(n, chance), None, np.zeros(n)))
+    assert told > metrics.hellinger_fidelity(counts, ideal)
+    assert told > unknown + 0.003
+    assert unknown > denied + 0.003
+
+
 @pytest.mark.parametrize("published", [0.45, 0.49])
 def test_readout_errors_that_counts_refute_do_no_harm(published):
     """A W state under true errors of 2 % fell from .90 to .02."""

@@ -144,6 +144,10 @@ def test_equal_masks_of_a_kind_are_merged():
         ({"readout": np.array([0.1])}, r"readout must be \(n_bits, 2\), here \(1, 2\); got \(1,\)"),
         ({"rotations": -0.1}, "rotations must be a finite number and not negative"),
         ({"rotations": float("nan")}, "rotations must be a finite number and not negative"),
+        ({"last_rotations": [0.1, 0.2]}, r"last_rotations must be 1 finite numbers .*; got \[0.1, 0.2\]"),
+        ({"last_rotations": [-0.1]}, r"last_rotations must be 1 finite numbers .*; got \[-0.1\]"),
+        ({"last_rotations": [np.nan]}, r"last_rotations must be 1 finite numbers .*; got \[nan\]"),
+        ({"last_rotations": 0.1}, "last_rotations must be 1 finite numbers .*; got 0.1"),
     ],
 )
 def test_fault_masks_say_what_is_wrong(change, words):
