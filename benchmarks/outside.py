@@ -5,7 +5,9 @@ Run from the repository: python -m benchmarks.outside run      simulates benchma
                          python -m benchmarks.outside table    prints the table again
                          python -m benchmarks.outside records  writes counts and ideals, for `qcluster decision build`
 
-With `--rotated`, the circuits are others: they end with one rotation of all qubits (outside_rotated.csv).
+With `--rotated`, the circuits are others: they end with one rotation of all qubits (outside_rotated.csv). With
+`--reference`, every circuit runs with a reference circuit, and the methods get the noise that it measured
+(outside_reference.csv, outside_rotated_reference.csv).
 
 All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
 calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, each
@@ -38,8 +40,6 @@ from qcluster.files import read_saved
 from qcluster.learn.decision.circuits import misreported
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-outside"
-FILE = "outside.csv"
-FILE_OF_ROTATED = "outside_rotated.csv"
 MACHINES = (
     *("fake_sherbrooke", "fake_kawasaki", "fake_fez"),
     *("fake_torino", "fake_mumbai", "fake_brisbane"),
@@ -59,8 +59,10 @@ def place(cache: Path, machine: str, case: Case) -> Path:
     return cache / machine / f"{case.name}-{case.fingerprint}"
 
 
-def simulate(cache: Path, circuits: list[Case], machines: list[str], shots: int) -> Iterator[qc.Run]:
-    """Run what the cache does not hold yet, and finish what was interrupted.
+def simulate(
+    cache: Path, circuits: list[Case], machines: list[str], shots: int, *, reference: bool = False
+) -> Iterator[qc.Run]:
+    """Run what the cache does not hold yet, each circuit alone or with a reference, and finish what was interrupted.
 
     A machine that offers no feed-forward is spared the circuits that need it.
 
@@ -77,7 +79,7 @@ def simulate(cache: Path, circuits: list[Case], machines: list[str], shots: int)
                 (run,) = jobs.collect(folder)
             else:
                 asked = {"shots": shots, "twirls": TWIRLS, "seed": number, "directory": folder}
-                (run,) = qc.execute([case.circuit], backend, **asked)
+                (run,) = qc.execute([case.circuit], backend, reference=reference, **asked)
             if run.shots != shots:
                 raise ValueError(f"--shots must be {run.shots:g}, as in {folder}, or --cache another; got {shots}")
             yield run
@@ -90,8 +92,8 @@ def load(cache: str | Path, circuits: list[Case]) -> list[Saved]:
         for folder in sorted(Path(cache).glob(f"*/{case.name}-{case.fingerprint}")):
             saved = RunFolder(folder)
             if saved.result_path(0).exists():
-                result = read_saved(str(saved.result_path(0)))
-                (run,) = read_runs(saved.request, [[qc.Distribution.of(twirl) for twirl in result]])
+                request, twirls = saved.request, map(qc.Distribution.of, read_saved(str(saved.result_path(0))))
+                (run,) = read_runs(request, [[next(twirls) for _ in one.flips] for one in request.prepared])
                 found.append((case.name, case.family, folder.parent.name, run, case.ideal.to_probs()))
     return found
 
@@ -118,6 +120,8 @@ CONDITIONS: dict[str, Callable[[FaultMasks, np.random.Generator], FaultMasks]] =
     "another's": lambda faults, rng: misreported(rng, faults, "other"),
 }
 """What the methods are told of the noise, made from what is so."""
+MEASURED = {"measured": CONDITIONS["right"]}
+"""What they are told where a reference has measured it."""
 
 
 def richardson_lucy(counts: qc.Distribution, faults: FaultMasks, rounds: int = ROUNDS) -> qc.Distribution:
@@ -153,9 +157,9 @@ def score(saved: Saved) -> Iterator[dict[str, object]]:
     yield row("any", "raw", counts)
     yield row("any", "hammer", qc.baselines.hammer(counts))
     yield row("any", "mitigate(counts)", qc.mitigate(counts).distribution)
-    for condition, change in CONDITIONS.items():
+    for condition, change in (CONDITIONS if run.reference is None else MEASURED).items():
         told = change(known(run), np.random.default_rng([seed, 2]))
-        right = condition == "right" or run.faults is None
+        right = change is CONDITIONS["right"] or run.faults is None
         yield row(condition, "mitigate(run)", qc.mitigate(run, noise=None if right else told).distribution)
         yield row(condition, "richardson_lucy", richardson_lucy(counts, told))
         yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
@@ -193,21 +197,24 @@ def main() -> None:
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
     parser.add_argument("--shots", type=int, default=SHOTS, help="of each run, all twirls together")
     parser.add_argument("--rotated", action="store_true", help="circuits that end with one rotation of all qubits")
+    parser.add_argument("--reference", action="store_true", help="run each circuit with a reference circuit")
     parser.add_argument("--file", help="table of the scores, in benchmarks/results or where a path says")
     parser.add_argument("--records", type=Path, default=Path("outside.jsonl.gz"), help="where records go")
     parser.add_argument("--by", choices=("machine", "family"), default="machine", help="columns of the table")
     given = parser.parse_args()
     circuits = cases(ROTATED) if given.rotated else cases()
-    file = given.file or (FILE_OF_ROTATED if given.rotated else FILE)
+    parts = ["outside", *(["rotated"] if given.rotated else []), *(["reference"] if given.reference else [])]
+    file = given.file or "_".join(parts) + ".csv"
+    cache = given.cache / "with_reference" if given.reference else given.cache
     if given.what == "run":
-        for run in simulate(given.cache, circuits, given.machines, given.shots):
+        for run in simulate(cache, circuits, given.machines, given.shots, reference=given.reference):
             print(run, flush=True)
         return
     if given.what == "records":
-        write_records(given.records, map(record, load(given.cache, circuits)))
+        write_records(given.records, map(record, load(cache, circuits)))
         return
     if given.what == "score":
-        write_rows(file, (row for saved in load(given.cache, circuits) for row in score(saved)))
+        write_rows(file, (row for saved in load(cache, circuits) for row in score(saved)))
     print(table(read_rows(file), given.by))
 
 

@@ -8,6 +8,7 @@ import pytest
 from qiskit import transpile
 from qiskit_aer import AerSimulator
 
+import qcluster as qc
 from benchmarks import outside, outside_circuits
 from benchmarks.compiled_records import write_records
 from benchmarks.outside_circuits import FAMILIES, ROTATED, cases
@@ -148,6 +149,16 @@ def test_every_method_is_scored_under_every_condition_that_it_can_feel(cache, ru
         assert rows == list(outside.score(saved))
 
 
+def test_runs_with_a_reference_are_scored_under_the_noise_that_it_measured(tmp_path):
+    (run,) = outside.simulate(tmp_path, [CASES["rotated_w-4-0.3"]], ["fake_manila"], 400, reference=True)
+    (saved,) = outside.load(tmp_path, [CASES["rotated_w-4-0.3"]])
+    assert saved[3].reference == run.reference
+    rows = list(outside.score(saved))
+    assert {row["condition"] for row in rows} == {"any", "measured"}
+    (told,) = (row["fidelity"] for row in rows if row["method"] == "mitigate(run)")
+    assert told == round(hellinger_fidelity(qc.mitigate(run).distribution, saved[4]), 4)
+
+
 def test_runs_are_records_that_a_table_can_hold(cache, runs, tmp_path):
     saved = list(outside.load(cache, TWO))
     write_records(tmp_path / "outside.jsonl.gz", map(outside.record, saved))
@@ -183,13 +194,18 @@ def test_richardson_lucy_undoes_the_kernel():
 
 
 @pytest.mark.parametrize(
-    ("file", "circuits"), [(outside.FILE, cases()), (outside.FILE_OF_ROTATED, cases(ROTATED))], ids=["all", "rotated"]
+    ("file", "circuits", "conditions"),
+    [
+        ("outside", cases(), outside.CONDITIONS),
+        ("outside_rotated", cases(ROTATED), outside.CONDITIONS),
+        ("outside_rotated_reference", cases(ROTATED), outside.MEASURED),
+    ],
 )
-def test_the_figures_are_of_these_circuits(file, circuits):
-    rows = outside.read_rows(file)
+def test_the_figures_are_of_these_circuits(file, circuits, conditions):
+    rows = outside.read_rows(f"{file}.csv")
     assert {row["circuit"] for row in rows} == {case.name for case in circuits}
     assert {row["machine"] for row in rows} == set(outside.MACHINES)
-    methods = 4 + 3 * len(outside.CONDITIONS)
+    methods = 4 + 3 * len(conditions)
     without = {case.name for case in circuits if "if_else" not in case.circuit.count_ops()}
     runs = {(row["circuit"], row["machine"]) for row in rows}
     assert len(rows) == len(runs) * methods
