@@ -51,7 +51,7 @@ def prepare(
     options: Options,
     seed: int | np.random.Generator | None = None,
     *,
-    compiled: bool = False,
+    originals: Sequence[QuantumCircuit] | None = None,
     reused: Sequence[MeasuredReference] = (),
     kept: Sequence[MeasuredReference] = (),
 ) -> Request:
@@ -62,7 +62,7 @@ def prepare(
         machine: the machine to run them on.
         options: how to run them.
         seed: seed of everything random: compiler, twirls, references and simulation.
-        compiled: whether the circuits are already compiled for the machine.
+        originals: if the circuits are already compiled for the machine, what each was compiled from.
         reused: references measured earlier, at most one per skeleton (see `skeleton`); one must serve each circuit.
         kept: references measured earlier, at most one per skeleton. Each serves the circuits of its skeleton; the other
             circuits get new references if the options ask for them.
@@ -81,15 +81,15 @@ def prepare(
     rng = np.random.default_rng(root)
     circuits = check_request(circuits, machine, options)
     compiler_seed, simulator_seed = (int(s) for s in rng.integers(2**31, size=2))
-    ready = list(circuits) if compiled else compile_circuits(circuits, machine, options, compiler_seed)
+    ready = compile_circuits(circuits, machine, options, compiler_seed) if originals is None else list(circuits)
     prepared = [
         _prepare_one(circuit, machine, options, child)
         for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
-    if not compiled:
-        prepared = [
-            replace(p, notes=p.notes + _note_placed_anew(c, machine)) for c, p in zip(circuits, prepared, strict=True)
-        ]
+    sources = circuits if originals is None else originals
+    distinct = {id(source): source for source in sources}  # one circuit may be the source of a whole sweep
+    anew = {key: _note_placed_anew(source, machine) for key, source in distinct.items()}
+    prepared = [replace(p, notes=p.notes + anew[id(source)]) for p, source in zip(prepared, sources, strict=True)]
     by_skeleton = {reference.skeleton: reference for reference in (*kept, *reused)}
     earlier: dict[str, MeasuredReference] = {}
     unserved: dict[str, list[int]] = {}
@@ -189,6 +189,7 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """
     if machine.kind == "hardware":
         check_registers(circuit)
+        check_metadata(circuit)
     for item, *_ in steps(circuit):
         if item.name == "delay":
             with replacing_errors(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
@@ -228,6 +229,26 @@ def check_registers(circuit: QuantumCircuit) -> None:
             ) from None
         if register.name.startswith("measurement_flips."):  # the runtime's client would look for what it flips
             raise ValueError(f"register names may not begin with 'measurement_flips.'; got {register.name!r}")
+
+
+def check_metadata(circuit: QuantumCircuit) -> None:
+    """Refuse, before any shots are taken, metadata that no result could be decoded with.
+
+    Results return the metadata of their circuit, and the runtime's decoder takes a dict with ``"__type__"`` for an
+    object of its own.
+    """
+    if _marks_a_type(circuit.metadata):
+        raise ValueError(
+            "metadata may not have the key '__type__', by which the runtime's encoder marks its own objects; those of "
+            f"{circuit.name!r} have it: give it another name"
+        )
+
+
+def _marks_a_type(content: Any) -> bool:
+    """True if a dict in metadata, at any depth, has the key of the runtime's encoder."""
+    if isinstance(content, dict):
+        return "__type__" in content or any(map(_marks_a_type, content.values()))
+    return isinstance(content, list | tuple) and any(map(_marks_a_type, content))
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:
