@@ -44,6 +44,12 @@ MOST_SHOTS = 10**8
 _PACKAGES = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy")
 """Packages whose versions a request records."""
 
+_PLACED_ANEW = (
+    "compiled, since it has no layout: if its qubits are those of the machine, give it one by "
+    "transpile(circuit, backend, initial_layout=range(circuit.num_qubits), optimization_level=0)"
+)
+"""Note on a circuit that may have been compiled before."""
+
 
 def prepare(
     circuits: Sequence[QuantumCircuit],
@@ -51,7 +57,7 @@ def prepare(
     options: Options,
     seed: int | np.random.Generator | None = None,
     *,
-    originals: Sequence[QuantumCircuit] | None = None,
+    compiled: bool = False,
     reused: Sequence[MeasuredReference] = (),
     kept: Sequence[MeasuredReference] = (),
 ) -> Request:
@@ -62,7 +68,7 @@ def prepare(
         machine: the machine to run them on.
         options: how to run them.
         seed: seed of everything random: compiler, twirls, references and simulation.
-        originals: if the circuits are already compiled for the machine, what each was compiled from.
+        compiled: whether the circuits are already compiled for the machine.
         reused: references measured earlier, at most one per skeleton (see `skeleton`); one must serve each circuit.
         kept: references measured earlier, at most one per skeleton. Each serves the circuits of its skeleton; the other
             circuits get new references if the options ask for them.
@@ -81,15 +87,13 @@ def prepare(
     rng = np.random.default_rng(root)
     circuits = check_request(circuits, machine, options)
     compiler_seed, simulator_seed = (int(s) for s in rng.integers(2**31, size=2))
-    ready = compile_circuits(circuits, machine, options, compiler_seed) if originals is None else list(circuits)
+    ready = list(circuits) if compiled else compile_circuits(circuits, machine, options, compiler_seed)
     prepared = [
         _prepare_one(circuit, machine, options, child)
         for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
-    sources = circuits if originals is None else originals
-    distinct = {id(source): source for source in sources}  # one circuit may be the source of a whole sweep
-    anew = {key: _note_placed_anew(source, machine) for key, source in distinct.items()}
-    prepared = [replace(p, notes=p.notes + anew[id(source)]) for p, source in zip(prepared, sources, strict=True)]
+    if not compiled:
+        prepared = note_placed_anew(prepared, circuits, machine)
     by_skeleton = {reference.skeleton: reference for reference in (*kept, *reused)}
     earlier: dict[str, MeasuredReference] = {}
     unserved: dict[str, list[int]] = {}
@@ -312,16 +316,23 @@ def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
     return circuit.layout is not None and circuit.num_qubits == target.num_qubits and is_supported(circuit, target)
 
 
-def _note_placed_anew(circuit: QuantumCircuit, machine: Machine) -> tuple[str, ...]:
-    """Return a note if a circuit was compiled that may have been compiled before, and has lost its layout since."""
-    target = machine.gates
+def note_placed_anew(
+    prepared: Sequence[Prepared], sources: Sequence[QuantumCircuit], machine: Machine
+) -> list[Prepared]:
+    """Add a note to each circuit whose source, from which it was compiled, may have been compiled before, and has lost
+    its layout since."""
+    distinct = {id(source): source for source in sources}  # one circuit may be the source of a whole sweep
+    lost = {key: _has_lost_layout(source, machine.gates) for key, source in distinct.items()}
+    return [
+        replace(p, notes=(*p.notes, _PLACED_ANEW)) if lost[id(source)] else p
+        for p, source in zip(prepared, sources, strict=True)
+    ]
+
+
+def _has_lost_layout(circuit: QuantumCircuit, target: Target | None) -> bool:
+    """True if a circuit of a target's operations on as many qubits has no layout."""
     wide = target is not None and circuit.layout is None and circuit.num_qubits == target.num_qubits
-    if not wide or not is_supported(circuit, target):
-        return ()
-    return (
-        "compiled, since it has no layout: if its qubits are those of the machine, give it one by "
-        "transpile(circuit, backend, initial_layout=range(circuit.num_qubits), optimization_level=0)",
-    )
+    return wide and is_supported(circuit, target)
 
 
 def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:

@@ -39,6 +39,7 @@ from qcluster.device.prepare import (
     check_program,
     check_registers,
     compile_circuits,
+    note_placed_anew,
     prepare,
     wrap_angles,
     writes_bits,
@@ -228,7 +229,9 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             if flat:
                 pub_options = replace(options, shots=pub_shots, twirls=min(options.twirls, pub_shots))
                 kept = self._reusable_references(pub_options) if options.reference and not reused else []
-                request = prepare(flat, self._machine, pub_options, seed, originals=originals, reused=reused, kept=kept)
+                request = prepare(flat, self._machine, pub_options, seed, compiled=True, reused=reused, kept=kept)
+                noted = note_placed_anew(request.prepared[: len(flat)], originals, self._machine)
+                request = replace(request, prepared=(*noted, *request.prepared[len(flat) :]))
                 starts = np.cumsum([0, *(bound.size for bound in chosen.values())])[:-1]
                 self._check_faults([request.prepared[start] for start in starts], request.calibration)
                 requests.append((chosen, request))

@@ -155,8 +155,7 @@ def test_a_damaged_calibration_of_a_real_machine_is_read_from_its_job(tmp_path):
     packed = pack_sample(replace(sample, run=replace(sample.run, backend="ibm_manila")))
     job = tmp_path / "jobs" / sample.identity
     machine = find_machine("fake_manila")
-    compiled = [sample.run.profile.circuit]
-    submit(prepare(compiled, machine, Options(shots=10), 7, originals=compiled), machine, job)
+    submit(prepare([sample.run.profile.circuit], machine, Options(shots=10), 7, compiled=True), machine, job)
     assert unpack_sample(packed, folder, sample.ideal).run.calibration.identity == identity
 
 

@@ -262,7 +262,7 @@ def test_a_run_holds_what_its_reference_measured():
 def test_a_sweep_pays_for_one_reference():
     machine = find_machine("fake_manila")
     circuits = sweep(100)
-    request = prepare(circuits, machine, Options(shots=100, reference=True), seed=1, originals=circuits)
+    request = prepare(circuits, machine, Options(shots=100, reference=True), seed=1, compiled=True)
     assert sum(not one.serves for one in request.prepared) == 100
     assert len(request.prepared) == 101
     assert request.prepared[-1].serves == tuple(range(100))
