@@ -330,7 +330,7 @@ def read_counts(path: str | Path, pub: int | None = None) -> Distribution:
     return Distribution.of(choose_set(read_saved(place), place, pub))
 
 
-def choose_set(content: Any, path: str, pub: int | None = None, *, any_pub: bool = False) -> Any:
+def choose_set(content: Any, path: str, pub: int | None = None, *, any_pub: bool = False, dashes: str = "") -> Any:
     """Return one set of counts of a file, chosen and refused as by `read_counts`, in the form that the file has.
 
     Args:
@@ -338,9 +338,10 @@ def choose_set(content: Any, path: str, pub: int | None = None, *, any_pub: bool
         path: the file, for error messages.
         pub: as in `read_counts`.
         any_pub: whether `pub` has chosen in another file, so that a single set in this one is taken for any `pub`.
+        dashes: as in `choose_one`.
     """
     sets = _sets_of(content, path)
-    return choose_one(sets, None if any_pub and len(sets) == 1 else pub, _count_sets(path, sets))
+    return choose_one(sets, None if any_pub and len(sets) == 1 else pub, _count_sets(path, sets), dashes)
 
 
 def _sets_of(content: Any, path: str) -> list[Any]:
@@ -368,24 +369,27 @@ def _count_sets(path: str, sets: Sequence[Any]) -> str:
     return f"{path} holds the counts of {plural(len(sets), 'PUB')}"
 
 
-def choose_one(sets: Sequence[S | None], number: int | None, holder: str) -> S:
+def choose_one(sets: Sequence[S | None], number: int | None, holder: str, dashes: str = "") -> S:
     """Return one of several sets of counts, or the only one.
 
     Args:
         sets: the sets.
         number: index of the set; may be None if there is only one.
         holder: beginning of the error message, such as "FILE holds the counts of 2 PUBs".
+        dashes: what the message writes before ``pub``, so that it names what its reader can change: nothing for the
+            argument in Python, "--" for the option of a command.
 
     Raises:
         ValueError: there is no such set, or it is None, since its result has not arrived; or `number` is None and there
             are several.
     """
     if (number is None and len(sets) > 1) or not 0 <= (number or 0) < len(sets):
-        choice = f"one by --pub, 0 to {len(sets) - 1}" if len(sets) > 1 else "it by --pub 0" if sets else "another file"
+        several, name = len(sets) > 1, f"{dashes}pub"
+        choice = f"one by {name}, 0 to {len(sets) - 1}" if several else f"it by {name} 0" if sets else "another file"
         raise ValueError(f"{holder}: choose {choice}; got {number}")
     chosen = sets[number or 0]
     if chosen is None:
-        raise ValueError(f"{holder}, and nothing of number {number or 0} has arrived: choose another by --pub")
+        raise ValueError(f"{holder}, and nothing of number {number or 0} has arrived: choose another by {dashes}pub")
     return chosen
 
 
@@ -431,16 +435,18 @@ def references_of(content: Any, path: str) -> list[Any]:
     return [content] if _has_expected(content) else _sets_of(content, path)
 
 
-def choose_reference(sets: Sequence[Any], path: str, expected: str | None, pub: int | None) -> MeasuredNoise:
-    """Return the measurement of one of the references in a file; see `read_reference`."""
-    chosen = choose_one(sets, pub if len(sets) > 1 else None, _count_sets(path, sets))  # one serves all PUBs
+def choose_reference(
+    sets: Sequence[Any], path: str, expected: str | None, pub: int | None, dashes: str = ""
+) -> MeasuredNoise:
+    """Return the measurement of one of the references in a file; see `read_reference`, and `choose_one` for dashes."""
+    chosen = choose_one(sets, pub if len(sets) > 1 else None, _count_sets(path, sets), dashes)  # one serves all PUBs
     if holds_reference(chosen):
         chosen = chosen["reference"]
     if _has_expected(chosen):
         expected = chosen["expected"] if expected is None else expected
         chosen = _pool_references(chosen)
     if expected is None:
-        raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
+        raise ValueError(f"{path} does not say what the reference reads without noise: give it by {dashes}expected")
     return MeasuredNoise(chosen, expected)
 
 

@@ -25,8 +25,10 @@ from qcluster.core.counts.bits import Words, format_bitstrings, unique_words
 from qcluster.core.counts.distribution import Distribution, read_with_width
 from qcluster.core.counts.labels import FULL_WIDTH, short_labels
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.counts.nested import is_wrapped
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval, intervals
+from qcluster.core.words import plural
 from qcluster.errors import QClusterError
 from qcluster.files import check_place, write_whole
 
@@ -155,6 +157,11 @@ def _series(
                 "distributions must be separate arguments, such as plot(raw, mitigated); "
                 f"got a {type(item).__name__} of {len(item)}: put a star before it"
             )
+        if _holds_results(item):
+            raise TypeError(
+                f"distributions must be separate arguments; got a dict of {plural(len(item), 'result')} by name: write "
+                "plot(*results.values(), labels=[*results]), with the distribution of a Mitigation in its place"
+            )
         if isinstance(item, Mitigation):
             distributions += [item.raw, item.distribution]
             defaults += [partial(intervals, item.raw, item.raw, None), item.intervals] if item.raw.shots else [None] * 2
@@ -167,7 +174,11 @@ def _series(
     if not distributions:
         raise ValueError("there must be something to draw: counts, a distribution or a Mitigation; got nothing")
     if len(names) != len(distributions):
-        raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
+        came = f"labels={names}" if labels is not None else "no labels, which only three may lack"
+        raise ValueError(
+            "there must be a label for each distribution, as labels=[...]; got "
+            f"{plural(len(distributions), 'distribution')} and {came:.60}"
+        )
     for name in names:
         if name is None or str(name)[:1] in {"", "_"}:  # matplotlib would silently omit it from the legend
             raise ValueError(f"labels must be texts that begin with no underscore, for the legend; got {name!r:.60}")
@@ -181,6 +192,21 @@ def _series(
                 f"got {function!r:.60}"
             )
     return [_Series(*parts) for parts in zip(names, distributions, functions, strict=True)]
+
+
+def _holds_results(item: Any) -> bool:
+    """True if an item holds what could be drawn, by name, where counts have the shots of bitstrings."""
+    return isinstance(item, dict) and not is_wrapped(item) and bool(item) and all(map(_can_be_drawn, item.values()))
+
+
+def _can_be_drawn(value: Any) -> bool:
+    if isinstance(value, Mitigation):
+        return True
+    try:
+        Distribution.of(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _probabilities(distribution: Distribution, words: Words) -> Any:

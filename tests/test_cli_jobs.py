@@ -426,7 +426,7 @@ def test_a_reference_is_the_one_that_was_chosen_and_never_the_counts_beside_it(t
     assert survival({"counts": noise}, pub=3) == 0.87, "one reference serves all PUBs of a file of counts"
     with pytest.raises(ValueError, match="does not say what the reference reads"):
         survival([{"counts": counts}, told], None, pub=0)
-    with pytest.raises(ValueError, match=r"choose one by --pub, 0 to 1; got 2"):
+    with pytest.raises(ValueError, match=r"2 PUBs: choose one by pub, 0 to 1; got 2"):
         survival([entry, entry], pub=2)
 
 

@@ -24,6 +24,15 @@ def test_a_path_names_a_file_too(tmp_path):
     assert read_reference(tmp_path / "counts.json", "00").survival == 0.6
 
 
+def test_errors_name_arguments_and_no_options_of_the_command_line(tmp_path):
+    """`read_counts` said "choose it by --pub 0", and `read_reference` "give it by --expected"."""
+    (tmp_path / "counts.json").write_text('{"00": 6, "11": 4}')
+    with pytest.raises(ValueError, match=r"counts of 1 PUB: choose it by pub 0; got 1"):
+        read_counts(tmp_path / "counts.json", pub=1)
+    with pytest.raises(ValueError, match=r"reads without noise: give it by expected$"):
+        read_reference(tmp_path / "counts.json")
+
+
 @pytest.mark.parametrize(
     ("content", "error", "said"),
     [

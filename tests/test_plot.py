@@ -35,7 +35,20 @@ def test_any_counts_are_drawn_side_by_side():
 @pytest.mark.parametrize(
     ("shown", "options", "error", "said"),
     [
-        ([{"0": 1}], {"labels": ["a", "b"]}, ValueError, "a label for each"),
+        (
+            [{"0": 1}],
+            {"labels": ["a", "b"]},
+            ValueError,
+            r"a label for each.*got 1 distribution and labels=\['a', 'b'\]",
+        ),
+        ([{"0": 1}] * 4, {}, ValueError, r"as labels=\[\.\.\.\]; got 4 distributions and no labels"),
+        ([{"a": {"0": 1}, "b": {"0": 2}}], {}, TypeError, r"a dict of 2 results by name: .*labels=\[\*results\]"),
+        (
+            [{"a": qc.mitigate({"0": 1})}],
+            {},
+            TypeError,
+            "a dict of 1 result by name: .* the distribution of a Mitigation",
+        ),
         ([{"0": 1}, {"0": 2}], {"labels": "ab"}, ValueError, "labels must be a list of texts.*; got 'ab'"),
         ([], {}, ValueError, "must be something to draw"),
         ([{"0": 1}], {"errors": []}, ValueError, "errors, or None, for each"),

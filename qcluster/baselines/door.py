@@ -34,7 +34,7 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
         mitigated = _read(name, raw, answer(raw, noise))
         if mitigated == raw:
             return left(raw, name, "this method changes nothing here", rates)
-        at = "" if rates is None else f", at {rates.mean():.1%} flips per bit"
+        at = "" if rates is None else f", at flips of {rates.mean():.1%} per bit"
         return Mitigation(
             distribution=mitigated,
             raw=raw,

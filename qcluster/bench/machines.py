@@ -191,7 +191,10 @@ def _backend(name: str) -> Any:
 
     machine = find_machine(name)
     if machine.kind == "hardware":
-        raise ValueError(f"{name} is a real machine: submit the campaign to it, and collect the results later")
+        raise ValueError(
+            f"{name} is a real machine: send the campaign there by `qcluster bench submit`, and fetch the results "
+            "later by `qcluster bench collect`"
+        )
     return machine.backend
 
 

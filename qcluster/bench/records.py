@@ -136,11 +136,16 @@ def _stated(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
     }
     if readout is None:
         return {"readout": None, **checked}
-    pairs = np.array(readout, dtype=float)
+    try:
+        pairs = np.array(readout, dtype=float)
+    except (TypeError, ValueError):  # lists of unequal lengths, or text
+        raise ValueError(f"readout must hold {n_bits} pairs of numbers; got {readout!r:.60}") from None
     if pairs.shape != (n_bits, 2):
         raise ValueError(f"readout must hold {n_bits} pairs; got shape {pairs.shape}")
-    if not ((pairs >= 0) & (pairs <= 1)).all():
-        raise ValueError(f"readout must hold probabilities; got {readout}")
+    wrong = ~((pairs >= 0) & (pairs <= 1)).all(axis=1)
+    if wrong.any():
+        bit = int(np.flatnonzero(wrong)[0])
+        raise ValueError(f"readout must hold probabilities, from 0 to 1; got {readout[bit]!r:.60} for bit {bit}")
     return {"readout": pairs, **checked}
 
 

@@ -46,7 +46,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
 
     toys = [name for name in campaign.machines if name.startswith(TOY)]
     if toys:
-        raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
+        raise ValueError(f"{toys[0]} is no machine to submit to: use `qcluster bench run` instead")
     check_distinct(campaign)
     planned = list(dict.fromkeys(campaign.tasks()))
     check_repeats(planned)
@@ -92,7 +92,9 @@ def collect(
     with Store(folder) as store:
         submitted, done = store.submitted(), set(store.done())
         if not submitted:
-            raise StorageError(f"nothing was submitted from {store.folder}")
+            raise StorageError(
+                f"{store.folder} must hold tasks that were submitted, by `qcluster bench submit`; found none"
+            )
         scored = store.scored()
         cases = {task: locate(task.case, store.folder) for task in submitted}
         store.note_prints(check_ideals(store, cases, scored) | check_gates(store, methods, scored))

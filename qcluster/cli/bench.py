@@ -109,7 +109,8 @@ def score(
     chosen = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
     names = _with_raw(chosen)
     if (folder is None) == (records is None):
-        raise ValueError("score needs a folder, or --records with a file, and not both")
+        came = "neither" if folder is None else "both"
+        raise ValueError(f"score needs a folder, or --records with a file, and not both; got {came}")
     if records is not None:
         place = out or Path(Path(records.name.removesuffix(".gz")).stem)
         samples = read_records(records, ideals, snapshots=snapshots, limit=limit)

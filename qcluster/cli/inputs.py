@@ -79,7 +79,7 @@ def read_counts_or_run(
         with of_file(place):
             runs = [Run.from_json(text)]
     pub = None if any_pub and len(runs) == 1 else pub
-    return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}")
+    return choose_one(runs, pub, f"{place} holds the runs of {plural(len(runs), 'circuit')}", "--")
 
 
 def _read_counts(
@@ -98,7 +98,7 @@ def _read_counts(
     from qcluster.core.counts.read import notes_on, read_point, shape_of_sets
     from qcluster.files import choose_set, holds_reference
 
-    chosen = choose_set(content, place, pub, any_pub=any_pub)
+    chosen = choose_set(content, place, pub, any_pub=any_pub, dashes="--")
     if holds_reference(chosen) and not has_noise:
         option = "a file by --reference" if place == "-" else f"--reference {place}"
         echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {option}", err=True)
@@ -165,14 +165,14 @@ def read_reference_noise(place: str, expected: str | None, pub: int | None) -> t
 
     if not place or not Path(place).is_dir():
         sets = references_of(read_saved(place), place)
-        return choose_reference(sets, place, expected, pub), len(sets) > 1
+        return choose_reference(sets, place, expected, pub, "--"), len(sets) > 1
     _check_folder(place)
     runs = jobs.read(place)
     skeletons = {run.reference and run.reference.skeleton for run in runs}
     choices = runs[:1] if len(skeletons) == 1 and None not in skeletons else runs
     holder = f"{place} holds the runs of {plural(len(runs), 'circuit')}"
     several = len(choices) > 1
-    run = choose_one(choices, pub if several else None, holder)
+    run = choose_one(choices, pub if several else None, holder, "--")
     if run.reference is not None:
         noise = run.reference.noise
         return noise if expected is None else MeasuredNoise(noise.reference_counts, expected), several

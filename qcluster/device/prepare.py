@@ -44,6 +44,12 @@ MOST_SHOTS = 10**8
 _PACKAGES = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy")
 """Packages whose versions a request records."""
 
+_PLACED_ANEW = (
+    "compiled, since it has no layout: if its qubits are those of the machine, give it one by "
+    "transpile(circuit, backend, initial_layout=range(circuit.num_qubits), optimization_level=0)"
+)
+"""Note on a circuit that may have been compiled before."""
+
 
 def prepare(
     circuits: Sequence[QuantumCircuit],
@@ -87,9 +93,7 @@ def prepare(
         for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
     if not compiled:
-        prepared = [
-            replace(p, notes=p.notes + _note_placed_anew(c, machine)) for c, p in zip(circuits, prepared, strict=True)
-        ]
+        prepared = note_placed_anew(prepared, circuits, machine)
     by_skeleton = {reference.skeleton: reference for reference in (*kept, *reused)}
     earlier: dict[str, MeasuredReference] = {}
     unserved: dict[str, list[int]] = {}
@@ -189,6 +193,7 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """
     if machine.kind == "hardware":
         check_registers(circuit)
+        check_metadata(circuit)
     for item, *_ in steps(circuit):
         if item.name == "delay":
             with replacing_errors(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
@@ -228,6 +233,26 @@ def check_registers(circuit: QuantumCircuit) -> None:
             ) from None
         if register.name.startswith("measurement_flips."):  # the runtime's client would look for what it flips
             raise ValueError(f"register names may not begin with 'measurement_flips.'; got {register.name!r}")
+
+
+def check_metadata(circuit: QuantumCircuit) -> None:
+    """Refuse, before any shots are taken, metadata that no result could be decoded with.
+
+    Results return the metadata of their circuit, and the runtime's decoder takes a dict with ``"__type__"`` for an
+    object of its own.
+    """
+    if _marks_a_type(circuit.metadata):
+        raise ValueError(
+            "metadata may not have the key '__type__', by which the runtime's encoder marks its own objects; those of "
+            f"{circuit.name!r} have it: give it another name"
+        )
+
+
+def _marks_a_type(content: Any) -> bool:
+    """True if a dict in metadata, at any depth, has the key of the runtime's encoder."""
+    if isinstance(content, dict):
+        return "__type__" in content or any(map(_marks_a_type, content.values()))
+    return isinstance(content, list | tuple) and any(map(_marks_a_type, content))
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:
@@ -291,16 +316,23 @@ def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
     return circuit.layout is not None and circuit.num_qubits == target.num_qubits and is_supported(circuit, target)
 
 
-def _note_placed_anew(circuit: QuantumCircuit, machine: Machine) -> tuple[str, ...]:
-    """Return a note if a circuit was compiled that may have been compiled before, and has lost its layout since."""
-    target = machine.gates
+def note_placed_anew(
+    prepared: Sequence[Prepared], sources: Sequence[QuantumCircuit], machine: Machine
+) -> list[Prepared]:
+    """Add a note to each circuit whose source, from which it was compiled, may have been compiled before, and has lost
+    its layout since."""
+    distinct = {id(source): source for source in sources}  # one circuit may be the source of a whole sweep
+    lost = {key: _has_lost_layout(source, machine.gates) for key, source in distinct.items()}
+    return [
+        replace(p, notes=(*p.notes, _PLACED_ANEW)) if lost[id(source)] else p
+        for p, source in zip(prepared, sources, strict=True)
+    ]
+
+
+def _has_lost_layout(circuit: QuantumCircuit, target: Target | None) -> bool:
+    """True if a circuit of a target's operations on as many qubits has no layout."""
     wide = target is not None and circuit.layout is None and circuit.num_qubits == target.num_qubits
-    if not wide or not is_supported(circuit, target):
-        return ()
-    return (
-        "compiled, since it has no layout: if its qubits are those of the machine, give it one by "
-        "transpile(circuit, backend, initial_layout=range(circuit.num_qubits), optimization_level=0)",
-    )
+    return wide and is_supported(circuit, target)
 
 
 def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:

@@ -35,9 +35,11 @@ from qcluster.device.noise.faults import unknown_faults
 from qcluster.device.noise.measured import MeasuredReference, is_reusable
 from qcluster.device.prepare import (
     Options,
+    check_metadata,
     check_program,
     check_registers,
     compile_circuits,
+    note_placed_anew,
     prepare,
     wrap_angles,
     writes_bits,
@@ -198,6 +200,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         coerced = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
         for i, pub in enumerate(coerced):
             check_registers(pub.circuit)
+            check_metadata(pub.circuit)
             if not pub.circuit.cregs:
                 warnings.warn(
                     f"the circuit of PUB {i} ({pub.circuit.name!r}) has no classical registers, so that its data are "
@@ -222,10 +225,13 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         for pub_shots, seed in zip(sorted({pub.shots for pub in coerced}), seeds, strict=True):
             chosen = {i: bound for i, bound in circuits.items() if coerced[i].shots == pub_shots and bound.size}
             flat = [circuit for bound in chosen.values() for circuit in bound.ravel()]
+            originals = [coerced[i].circuit for i, bound in chosen.items() for _ in range(bound.size)]
             if flat:
                 pub_options = replace(options, shots=pub_shots, twirls=min(options.twirls, pub_shots))
                 kept = self._reusable_references(pub_options) if options.reference and not reused else []
                 request = prepare(flat, self._machine, pub_options, seed, compiled=True, reused=reused, kept=kept)
+                noted = note_placed_anew(request.prepared[: len(flat)], originals, self._machine)
+                request = replace(request, prepared=(*noted, *request.prepared[len(flat) :]))
                 starts = np.cumsum([0, *(bound.size for bound in chosen.values())])[:-1]
                 self._check_faults([request.prepared[start] for start in starts], request.calibration)
                 requests.append((chosen, request))

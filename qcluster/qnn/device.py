@@ -7,6 +7,7 @@ taken, as that would bias it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
+    from qcluster.core.noise.measured import MeasuredNoise
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
     from qcluster.device.noise.measured import MeasuredReference
@@ -155,11 +157,29 @@ class DeviceReadout:
 
             # The decision of `mitigate` seeks the best fidelity: it leaves small values raw, and rounds large ones.
             interval = mitigate(run, guard=False).interval("Z", level=_ONE_SIGMA)
-            return interval.value, (interval.high - interval.low) / 2
+            of_reference = interval.value * contraction_error(run.reference.noise)
+            return interval.value, math.hypot((interval.high - interval.low) / 2, of_reference)
         up, down = readout_errors(run.calibration, int(run.profile.measured[0]))
         shots = np.array([counts.shots for counts in run.twirl_counts])
         flipped = float(shots @ run.flips[:, 0] / shots.sum())  # share of shots for which the two errors swap
         return corrected_mean(counts, up + flipped * (down - up), down + flipped * (up - down))
+
+
+def contraction_error(noise: MeasuredNoise) -> float:
+    """Return the relative standard error of the contraction ``1 - 2 q`` of one bit that a reference measured.
+
+    A mitigated value is the raw one over the contraction, so that this is its relative error as well, by the delta
+    method. Mean and variance of the share q of flips are those of its posterior under a uniform prior: a reference that
+    read no flip is not certain that there are none. At most 1, where the contraction is lost in shot noise.
+
+    Example:
+        >>> from qcluster.core.noise.measured import MeasuredNoise
+        >>> round(contraction_error(MeasuredNoise({"0": 899, "1": 99}, "0")), 4)
+        0.0237
+    """
+    q = (noise.flips[0] * noise.shots + 1) / (noise.shots + 2)
+    spread = 2 * math.sqrt(q * (1 - q) / (noise.shots + 3))
+    return float(spread / max(1 - 2 * q, spread))
 
 
 def plain_circuits(ansatz: Ansatz, thetas: Floats, inputs: Inputs) -> list[QuantumCircuit]:

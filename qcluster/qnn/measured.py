@@ -55,7 +55,8 @@ class Readouts(Valued):
     values: Floats
     """(batch,) estimates of f; after mitigation they may lie slightly outside [-1, 1]."""
     standard_errors: Floats
-    """(batch,) standard errors from the shots and, for rescaled values, from the slope."""
+    """(batch,) standard errors from the shots and, for rescaled values, from the slope, or from the shots of a
+    reference."""
     n_circuits: int
     """Number of circuits, including calibration and reference circuits, before twirling."""
     n_shots: int

@@ -160,6 +160,7 @@ def test_a_family_with_a_usual_width_needs_none(family, width):
         ("grover:60", r"must lie in 1\.\.22; got 60"),
         ("qpe:64", r"must lie in 1\.\.22; got 64"),
         ("lpn:1", "cannot be built"),
+        ("simon:3:period=000", "period must have at least one 1; got '000'"),
         ("toffoli:1", "cannot be built"),
         ("iqp:4:density=1.5", r"density must lie in \[0, 1\]; got 1\.5"),
         ("qpe:4:phase=1e400.0", "cannot be built"),
@@ -286,7 +287,7 @@ def test_simulation_refuses_what_it_cannot_do():
     middle.measure(0, 0)
     middle.h(0)
     middle.measure(0, 1)
-    with pytest.raises(ValueError, match="at the end"):
+    with pytest.raises(ValueError, match=r"at the end; 'circuit-.*' uses classical bits before"):
         simulate(middle)
 
 

@@ -135,7 +135,7 @@ def test_a_mitigation_tells_its_verdict(monkeypatch):
     monkeypatch.setitem(methods.METHODS, "ours", lambda sample: mitigate(sample.counts, 0.05, method="paper"))
     row, _ = score(sample({"00": 90, "01": 10}, {"00": 1}), "ours")
     assert row["applied"] == 1
-    assert "flips per bit" in row["note"]
+    assert "at flips of " in row["note"]
 
 
 def test_without_an_ideal_only_what_needs_none_is_scored():

@@ -27,7 +27,7 @@ def test_the_outcome_tells_what_was_done():
     assert fixed.centroids.shape == (len(fixed.weights), 3)
     assert fixed.rates.tolist() == [[0.08, 0.08]] * 3
     assert fixed.raw.to_counts() == COUNTS
-    assert "8.0% flips per bit" in fixed.reason
+    assert "at flips of 8.0% per bit" in fixed.reason
     assert "paper" in repr(fixed)
     assert sorted(fixed.weights.tolist(), reverse=True) == fixed.weights.tolist()
 

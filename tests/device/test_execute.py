@@ -116,6 +116,8 @@ def test_a_circuit_that_has_lost_its_layout_is_placed_anew_with_a_note():
     assert not run.profile.gates.get(("cx", (3, 2)))
     (note,) = run.notes
     assert "has no layout" in note
+    (pub,) = MitigatedSampler(FakeManilaV2(), seed=1).run([lost], shots=50).result()
+    assert pub.metadata["runs"].item().notes == (note,), "a Sampler gave no note"
     lost = transpile(lost, FakeManilaV2(), initial_layout=range(lost.num_qubits), optimization_level=0)
     (run,) = execute([lost], FakeManilaV2(), shots=50, seed=1)
     assert (run.profile.gates["cx", (3, 2)], run.notes) == (6, ())

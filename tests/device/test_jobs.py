@@ -106,6 +106,15 @@ def test_registers_that_no_result_can_hold_are_refused_on_hardware(machine):
         prepare([circuit], machine, Options(shots=10), seed=1)
 
 
+def test_metadata_that_no_result_can_be_decoded_with_is_refused_on_hardware(machine):
+    circuit = QuantumCircuit(1, 1, name="bell", metadata={"steps": [{"__type__": "cx"}]})
+    circuit.measure(0, 0)
+    with pytest.raises(KeyError):
+        json.loads(json.dumps(circuit.metadata, cls=RuntimeEncoder), cls=RuntimeDecoder)
+    with pytest.raises(ValueError, match=r"may not have the key '__type__', .* those of 'bell' have it"):
+        prepare([circuit], machine, Options(shots=10), seed=1)
+
+
 def test_twirled_flips_are_undone(request_, recording):
     assert request_.prepared[1].flips.any()
     assert {tuple(bits[0]) for (i, _), bits in recording.items() if i == 1} != {(True, False, True)}

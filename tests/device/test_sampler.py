@@ -288,6 +288,14 @@ def test_registers_that_no_result_can_hold_are_refused_before_anything_runs(nois
         MitigatedSampler(noisy).run([circuit])
 
 
+def test_metadata_that_no_result_can_be_decoded_with_are_refused_before_anything_runs(noisy, monkeypatch):
+    monkeypatch.setattr("qcluster.device.sampler.send", lambda *_: pytest.fail("it was sent"))
+    circuit = QuantumCircuit(1, 1, metadata={"__type__": "bell"})
+    circuit.measure(0, 0)
+    with pytest.raises(ValueError, match="metadata may not have the key '__type__'"):
+        MitigatedSampler(noisy).run([circuit])
+
+
 def test_one_drowned_reference_does_not_cost_the_results_of_all(ghz):
     """It ended the job, whose shots were paid for; it is known to be one only now."""
     deep = QuantumCircuit(3)

@@ -6,6 +6,7 @@ import pytest
 import qiskit
 from qiskit.circuit import Clbit, Gate, Qubit
 from qiskit.circuit.classical import expr, types
+from qiskit.primitives import BitArray
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
@@ -18,6 +19,9 @@ from qcluster.learn.features import NAMES, features
 from qcluster.learn.rates import HIGHEST, TRIED, Rates, clustering_rate, looks_uniform, new_model, rate_model
 from qcluster.learn.table import read_table
 from tests.learn.test_features import Machine, profile
+
+SWEPT = BitArray.from_samples(["000"] * 400 + ["111"] * 400).reshape(2, 400)
+"""Two parameter sets."""
 
 
 def noisy(rate, bits=8, shots=4096, seed=2, scatter=0.0):
@@ -150,6 +154,8 @@ def test_a_run_a_circuit_and_a_backend_are_understood():
         ((run, "fake_manila"), "a run has its machine"),
         ((run.counts, None, run.counts), "given twice"),
         ((None, "fake_manila"), "got none of them"),
+        ((SWEPT,), "of one parameter set; got 2 sets.* pass one, such as"),
+        ((circuit, "fake_manila", SWEPT), "of one parameter set; got 2 sets"),
         ((circuit, "nonsense"), "nonsense"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -167,7 +167,10 @@ def simulate(circuit: QuantumCircuit) -> Distribution:
     source = measured_qubits(circuit)
     unitary = circuit.remove_final_measurements(inplace=False).decompose("PauliEvolution")
     if unitary.num_clbits and any(step.clbits for step in unitary.data):
-        raise ValueError("the ideal output is simulated only for circuits whose measurements are all at the end")
+        raise ValueError(
+            "the ideal output is simulated only for circuits whose measurements are all at the end; "
+            f"{circuit.name!r} uses classical bits before"
+        )
     unitary, places = _without_resets(unitary)
     written_bits = sorted(source)
     read = from_probabilities(Statevector(unitary).probabilities([places[source[bit]] for bit in written_bits]))
@@ -199,7 +202,10 @@ def _without_resets(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]
             places[qubits[0]] = fresh.num_qubits
             fresh.add_bits([Qubit()])
     if fresh.num_qubits > SIMULATED_QUBITS:
-        raise ValueError(f"ideal outputs are simulated up to {SIMULATED_QUBITS} qubits, one more for each reset")
+        raise ValueError(
+            f"ideal outputs are simulated up to {SIMULATED_QUBITS} qubits, of which a reset takes a further one; got "
+            f"{circuit.num_qubits} and {fresh.num_qubits - circuit.num_qubits} resets"
+        )
     return fresh, places
 
 

@@ -114,7 +114,7 @@ def simon(n: int, period: str = "") -> Case:
     """Find the period of a two-to-one function: all strings orthogonal to it; n measured bits, 2n qubits."""
     period = _secret(period, n, "1" + "0" * (n - 2) + "1" if n > 1 else "1")
     if "1" not in period:
-        raise ValueError("period must not be zero")
+        raise ValueError(f"period must have at least one 1; got {period!r}")
     places = _places(period)
     circuit = QuantumCircuit(2 * n, n)
     circuit.h(range(n))

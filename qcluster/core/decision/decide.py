@@ -188,7 +188,7 @@ def name_heaviest(weights: Floats, first_dense: int, phrase: Callable[[int], str
     parts[[*kept]], parts[counts] = 0.0, weights[[*kept]].sum()
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
     two = first == counts or parts[second] > _NAMED
-    return phrase(first) + (f", with {parts[second]:.0%} of {phrase(second)}" if two else "")
+    return phrase(first) + (f", with {parts[second]:.0%} of another answer: {phrase(second)}" if two else "")
 
 
 def weighed_by(gate: Gate | None) -> str:
@@ -220,7 +220,7 @@ def in_words(fit: MixtureFit) -> str:
     percent = np.round(100 * explained)
     return (
         f"{strings_explain(1 + int(np.searchsorted(percent, percent[-1])))} {explained[-1]:.0%} of the shots, "
-        f"{fit.rates.mean():.1%} flips per bit, {fit.background:.0%} uniform"
+        f"with flips of {fit.rates.mean():.1%} per bit and uniform noise in {fit.background:.0%}"
     )
 
 
@@ -244,9 +244,9 @@ def _phrase(d: Distribution, candidates: Candidates, weights: Floats, index: int
         string = unpack(candidates.support.words[candidates.support.singles[[index - STRING]]], d.n_bits)[0]
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
-        return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
+        return f"one string, each of its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
     dense = weights[candidates.hypotheses.slots]
     dense = dense / dense.sum()
     undone = float(dense @ candidates.hypotheses.rates.mean(axis=(1, 2)))
     uniform = float(dense @ candidates.posterior.background)
-    return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"
+    return f"deconvolution that assumes flips of {undone:.1%} per bit and uniform noise in {uniform:.0%} of the shots"

@@ -24,7 +24,7 @@ def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings
         share=1.0,
         confidence=None,
         reason=f"{weights.sum():.0%} of the shots lie within reach of {plural(len(weights), 'centroid')} "
-        f"at {rates.mean():.1%} flips per bit",
+        f"at flips of {rates.mean():.1%} per bit",
         centroids=clusters.centroids[heaviest],
         weights=weights[heaviest],
         rates=rates,

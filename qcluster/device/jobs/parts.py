@@ -249,8 +249,8 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
         raise JobError(
             f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; {_name_of(first)} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "
-            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit; to read the others without "
-            "them: --partial"
+            f"these again: resubmit=True, or qcluster jobs collect {quote_for_shell(folder.path)} --resubmit; to read "
+            "the others without them: partial=True, or --partial of mitigate and rates"
         )
     unknown = [part for part in parts if part.status == "UNKNOWN"]
     if unknown:
@@ -261,7 +261,7 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
     if unfinished:
         raise JobError(
             f"{len(unfinished)} of {len(parts)} jobs in {folder.path} are not done ({_name_of(unfinished[0])} is "
-            f"{unfinished[0].status}): collect again later, or wait with --wait"
+            f"{unfinished[0].status}): collect again later, or wait with wait=True (--wait)"
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qcluster.core.arithmetic import default_errstate
 from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution, read_with_width
+from qcluster.core.counts.read import sets_pooled
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.circuits.timeline import is_supported
@@ -54,8 +55,8 @@ def estimate_rates(
 
     Raises:
         ValueError: there is neither a circuit nor counts; the circuit measures nothing or cannot be compiled for the
-            machine; the counts are probabilities, have another width than the circuit, or are given twice; or the
-            coverage is not a number between 0 and 1.
+            machine; the counts are probabilities, have another width than the circuit, are given twice, or are of
+            several parameter sets, which are several circuits; or the coverage is not a number between 0 and 1.
         TypeError: an argument is of none of these types.
         CalibrationError: the profile, or the circuit given with a calibration, has a gate that the machine does not
             list: it is not compiled for this machine.
@@ -92,6 +93,11 @@ def estimate_rates(
             raise ValueError(f"counts were given twice, or {type(known).__name__} is not a circuit, profile or run")
         elif known is not None:
             counts = known
+    if (sets := sets_pooled(counts)) > 1:
+        raise ValueError(
+            f"counts must be those of one parameter set; got {sets} sets, which are several circuits: pass one, "
+            "such as bits[0] of a BitArray, or Distribution.of(counts), which pools them"
+        )
     if profile is None and counts is None:
         raise ValueError("estimate_rates needs a run, a circuit (with its backend) or counts; got none of them")
     if profile is not None:

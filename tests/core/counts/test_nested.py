@@ -89,7 +89,7 @@ def test_several_circuits_are_chosen_by_their_number(tmp_path):
     path = tmp_path / "rest.json"
     path.write_text(json.dumps(rest(2)))
     assert read_counts(str(path), pub=1).to_counts() == WANTED
-    with pytest.raises(ValueError, match="choose one by --pub, 0 to 1"):
+    with pytest.raises(ValueError, match="choose one by pub, 0 to 1; got None"):
         read_counts(str(path))
     with pytest.raises(ValueError, match=r"several sets of counts: pass one, \['results'\]\[0\]"):
         Distribution.of(rest(2))

@@ -159,7 +159,8 @@ def test_the_reason_tells_all_of_the_counts_that_are_kept():
     for n in np.repeat([1, 2], 6).tolist():
         faults = FaultMasks(n, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0), np.full((n, 2), 0.07))
         fit = decide_circuit(counted(Kernel.of(faults).forward(rng.dirichlet(np.ones(2**n))), 4000, rng), faults)
-        part = re.search(r", with (\d+)% of (the counts as they came|what the counts say alone \(left)", fit.reason)
+        kept = r"another answer: (the counts as they came|what the counts say alone \(left)"
+        part = re.search(rf", with (\d+)% of {kept}", fit.reason)
         if part:
             assert int(part[1]) == pytest.approx(100 * (1 - fit.share), abs=0.5)
             told += 1

@@ -275,6 +275,21 @@ def test_the_reason_counts_the_strings_that_explain_the_share_it_states(weights,
     assert bare.weights[: len(weights)] == pytest.approx(np.array(weights), abs=0.015)
 
 
+def test_the_reason_gives_flips_as_a_probability_per_bit():
+    """It said "deconvolution of 18.8% flips": of what, was open, and a blend read "with 36% of 2 strings explain"."""
+    p = np.zeros(64)
+    p[[0, 63, 21, 7]] = 0.4, 0.3, 0.2, 0.1
+    seen = drawn(p, 0.05, 4000, np.random.default_rng(1), 0.1)
+    bare = qc.mitigate(seen, guard=False)
+    strings = r"4 strings explain (\d+)% of the shots, with flips of (\d+\.\d)% per bit and uniform noise in (\d+)%"
+    explained, flips, uniform = map(float, re.fullmatch(f"{strings}; not guarded", bare.reason).groups())
+    assert explained + uniform == pytest.approx(100, abs=1)
+    assert flips == pytest.approx(100 * bare.rates.mean(), abs=0.05)
+    dense = r"deconvolution that assumes flips of \d+\.\d% per bit and uniform noise in \d+% of the shots"
+    blended = rf"({dense}|{strings}), with \d+% of another answer: ({dense}|{strings})"
+    assert re.fullmatch(blended, qc.mitigate(seen, expect="sparse").reason)
+
+
 @pytest.mark.parametrize("n", [12, 16])
 def test_bits_that_nothing_wrote_are_pointed_at(n):
     """Bits without one flip pass for bits without noise: only the user knows whether they were measured."""
