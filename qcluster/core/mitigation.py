@@ -97,7 +97,7 @@ class Mitigation(Valued, Frozen):
             observable: a bitstring such as ``"011"``, for its probability, or anything that `Distribution.expectation`
                 accepts.
             level: confidence level, between 0 and 1.
-            samples: number of redraws.
+            samples: number of redraws, from 2 to 2^22.
             seed: of the redraws; the same seed gives the same interval.
 
         Returns:

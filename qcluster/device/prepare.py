@@ -164,7 +164,6 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
             )
         if not writes_bits(circuit):
             raise ValueError(f"circuits must measure something; {name!r} does not: add circuit.measure_all()")
-        machine.check_width(circuit)
         check_program(circuit, machine)
         in_registers = [bit for register in circuit.cregs for bit in register]
         if machine.kind == "hardware" and in_registers != list(circuit.clbits):
@@ -191,6 +190,7 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
 
     Qiskit and Aer would raise obscure errors for such a circuit, or run it wrongly.
     """
+    machine.check_width(circuit)
     if machine.kind == "hardware":
         check_registers(circuit)
         check_metadata(circuit)

@@ -57,6 +57,8 @@ _REFERENCE_OPTIONS = (
     "twirls", "measure_twirl", "twirling", "group", "strategy", "dd", "simulation", "runtime", "reference"
 )  # fmt: skip
 """Options that must be the same for a reference to serve a later call."""
+_MITIGATE_KEYWORDS = frozenset(signature(mitigate).parameters) - {"counts"}
+"""Keywords of `qcluster.mitigate`, which a sampler takes and passes on."""
 
 
 class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
@@ -99,6 +101,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     Raises:
         ValueError, TypeError: an option is invalid; the message says what must hold.
+        AttributeError: an option is set as an attribute of the sampler, where it would have no effect.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -124,10 +127,9 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         execution = {name: value for name, value in options.items() if name in Options.__dataclass_fields__}
-        keywords = set(signature(mitigate).parameters) - {"counts"}
-        unknown = sorted(set(options) - set(execution) - keywords)
+        unknown = sorted(set(options) - set(execution) - _MITIGATE_KEYWORDS)
         if unknown:
-            keywords |= set(Options.__dataclass_fields__)
+            keywords = _MITIGATE_KEYWORDS | set(Options.__dataclass_fields__)
             raise TypeError(f"options must be among {', '.join(sorted(keywords))}; got {unknown[0]!r}")
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
@@ -138,6 +140,16 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         self.directory = directory
         self._references: dict[tuple[str, str, str], MeasuredReference] = {}
         self._check_mitigation()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; AttributeError for an option, which would have no effect here."""
+        if name in Options.__dataclass_fields__:
+            raise AttributeError(f"{name} must be set among the options: sampler.options.{name} = {short_repr(value)}")
+        if name in _MITIGATE_KEYWORDS - {"noise", "method"}:
+            raise AttributeError(
+                f"{name} must be given when the sampler is made: MitigatedSampler(backend, {name}={short_repr(value)})"
+            )
+        super().__setattr__(name, value)
 
     @property
     def backend(self) -> Any:

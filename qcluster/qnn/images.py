@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.device.storage import of_file
+from qcluster.errors import StorageError
 from qcluster.files import MOST_BYTES, damaged_file_errors, is_number, open_arrays, read_whole, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
@@ -44,7 +46,7 @@ def load_images(
 
     Raises:
         ValueError: There are no images, they differ in shape, or a class has no images.
-        StorageError: A picture or the archive is damaged, or of another kind.
+        StorageError: A picture or the archive cannot be read, is damaged, or is of another kind.
     """
     source = Path(path)
     images, labels = _read_folder(source) if source.is_dir() else _read_archive(source)
@@ -73,6 +75,7 @@ def load_idx(
 
     Raises:
         ValueError: A file is not in idx format or is truncated, or the numbers of images and labels differ.
+        StorageError: A file cannot be read.
 
     Example:
         >>> import struct, tempfile
@@ -105,6 +108,7 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     Raises:
         ValueError: There are no rows, a feature is not a number, or a class has no rows; or a column has no name, as
             the index of a pandas table, from which a model could read off the labels.
+        StorageError: The file cannot be read.
 
     Example:
         >>> import tempfile
@@ -193,7 +197,7 @@ def _read_folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     try:
-        with open_arrays(source) as archive:
+        with _reading(source), open_arrays(source) as archive:
             names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
             missing = set(names) - set(archive)
             if missing:
@@ -206,8 +210,17 @@ def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         raise ValueError(f"{source.name} must hold the arrays images and labels; {error}") from error
 
 
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Turn the error of a file that cannot be opened, because it is missing for instance, into StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot read {file}: {error.strerror}") from error
+
+
 def _read_whole(file: Path) -> bytes:
-    with of_file(file):
+    with _reading(file), of_file(file):
         return read_whole(file)
 
 
@@ -248,7 +261,7 @@ def _check_size(file: Path) -> None:
 def _read_grey(file: Path) -> Floats:
     from matplotlib.image import imread
 
-    with damaged_file_errors(file):
+    with _reading(file), damaged_file_errors(file):
         _check_size(file)
         image = np.asarray(imread(file))
     # matplotlib returns PNG files in [0, 1] and JPEG files as bytes.

@@ -252,6 +252,10 @@ def test_refusals(ghz):
         execute([ghz(2)], "aer", twirling="server")
     with pytest.raises(ValueError, match="needs 6 qubits; fake_manila has 5"):
         execute([ghz(6)], "fake_manila")
+    with pytest.raises(ValueError, match=r"needs 200 qubits; aer_simulator has \d+: .*method='stabilizer'"):
+        execute([ghz(200)], "aer")
+    (wide,) = execute([ghz(200)], AerSimulator(method="stabilizer"), shots=9, seed=1)  # the cure that is named
+    assert set(wide.counts) <= {"0" * 200, "1" * 200}
     with pytest.raises(TypeError, match="backend must be"):
         execute([ghz(2)], 7)
     t_gate = QuantumCircuit(1)

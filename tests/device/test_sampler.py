@@ -339,6 +339,23 @@ def test_refusals(turning, ghz):
         MitigatedSampler("aer").run([ghz(2)], shots=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("shots", 100, r"options: sampler\.options\.shots = 100"),  # the run had 4096
+        ("twirls", 8, r"options: sampler\.options\.twirls = 8"),
+        ("guard", False, r"when the sampler is made: MitigatedSampler\(backend, guard=False\)"),
+        ("expect", "sparse", r"when the sampler is made: MitigatedSampler\(backend, expect='sparse'\)"),
+    ],
+)
+def test_an_option_set_where_it_has_no_effect_is_refused(name, value, said):
+    sampler = MitigatedSampler("aer")
+    with pytest.raises(AttributeError, match=said):
+        setattr(sampler, name, value)
+    sampler.label = "mine"  # attributes of users are theirs
+    assert sampler.label == "mine"
+
+
 def test_how_a_circuit_is_compiled_does_not_depend_on_what_ran_before_or_beside_it():
     """It was compiled by the seed of its place in the first run that had it, and kept: the same call gave other counts
     by what the sampler had run before."""

@@ -193,6 +193,12 @@ def test_an_archive_with_a_wrong_place_or_a_wrong_array_is_named(tmp_path):
             load_images(path)
 
 
+@pytest.mark.parametrize("load", [load_csv, load_images, lambda path: load_idx(path, path)])
+def test_a_file_that_cannot_be_read_is_named(load, tmp_path):
+    with pytest.raises(StorageError, match=r"cannot read .*missing: No such file or directory"):
+        load(tmp_path / "missing")
+
+
 def test_pictures_of_any_kind_and_case(tmp_path):
     from matplotlib.image import imsave
 

@@ -392,7 +392,7 @@ def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
 
 def _lost(texts: Sequence[str]) -> str:
     """Explain keys that are not bitstrings because they were integers at some point."""
-    if not all(text.isdecimal() for text in texts):
+    if not all(text.isascii() and text.isdecimal() for text in texts):
         return ""
     if any(set(text) - {"0", "1"} for text in texts):
         cure = "convert them back by {int(key): shots for key, shots in counts.items()}, and give num_bits"

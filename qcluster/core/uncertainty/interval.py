@@ -65,7 +65,7 @@ def intervals(
         raise TypeError(f"observables must be a list; got {observables!r}: for a single one, use `interval`")
     if not isinstance(level, Real) or not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level!r}")
-    samples = check_whole("samples", samples, 2)
+    samples = check_whole("samples", samples, 2, _AT_ONCE)
     operators = [diagonal(observable, raw.n_bits) for observable in observables]
     if not raw.n_outcomes:
         raise ValueError("an interval needs counts of at least one shot; got none")

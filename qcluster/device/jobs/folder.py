@@ -101,7 +101,7 @@ class RunFolder:
         try:
             *lines, torn = (read_managed(self._log) if self._log.exists() else b"").split(b"\n")
             if torn:
-                logger.warning("%s: the last line is torn and left out", self._log)
+                _warn_of_torn_line(self._log, torn)
             return [_read_event(line) for line in lines]
         except (OSError, ValueError) as error:
             raise StorageError(f"{self._log} cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -204,6 +204,12 @@ class RunFolder:
 
 _REQUIRED = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("status", "reason")}
 """Keys that each kind of event must have besides "part". Logs of version 0.1.0 lack the hashes of results."""
+
+
+@lru_cache(maxsize=128)
+def _warn_of_torn_line(log: Path, torn: bytes) -> None:
+    """Warn once of a torn line, since a single command reads the log several times."""
+    logger.warning("%s: the last line is torn and left out", log)
 
 
 @lru_cache(maxsize=1 << 15)

@@ -63,10 +63,15 @@ class Machine:
         return 0.0 if dt is None and (self.noiseless or self.kind == "simulator") else dt
 
     def check_width(self, circuit: QuantumCircuit) -> None:
-        """Raise ValueError if a circuit has more qubits than the machine; a simulator takes any number."""
-        if circuit.num_qubits > self.calibration.n_qubits and self.kind != "simulator":
+        """Raise ValueError if a circuit has more qubits than the machine.
+
+        Aer's simulators publish as many qubits as their method can hold in memory, and refuse more in obscure words.
+        """
+        if circuit.num_qubits > self.calibration.n_qubits:
+            unrestricted = self.kind == "simulator" and self.gates is None
+            cure = ": for a Clifford circuit, take AerSimulator(method='stabilizer')" if unrestricted else ""
             raise ValueError(
-                f"{circuit.name!r} needs {circuit.num_qubits} qubits; {self.name} has {self.calibration.n_qubits}"
+                f"{circuit.name!r} needs {circuit.num_qubits} qubits; {self.name} has {self.calibration.n_qubits}{cure}"
             )
 
     @cached_property

@@ -228,6 +228,7 @@ def test_a_register_without_bits_is_no_obstacle():
             ValueError,
             r"got '3': JSON writes integers as text; convert them back by \{int\(key\): shots",
         ),
+        ({"٣": 1}, ValueError, "must consist of 0 and 1; got '٣'$"),  # a digit that JSON never writes
         ({"0": 4, "10": 5, "2": 1}, ValueError, r"'10' has 2: JSON writes integers as text"),
         ({"0": 4, "10": 5, "111": 1}, ValueError, "'10' has 2: leading zeros are missing; a column of bitstrings must"),
         ({"00": 4, "111": 1}, ValueError, "'111' has 3$"),

@@ -197,7 +197,8 @@ def test_the_same_answer_on_any_hash_seed():
         ({"level": 0.0}, "level must lie between 0 and 1; got 0.0"),
         ({"level": 95}, "got 95"),
         ({"level": float("nan")}, "got nan"),
-        ({"samples": 1}, "samples must be a whole number of at least 2"),
+        ({"samples": 1}, "samples must be a whole number from 2"),
+        ({"samples": 10**12}, "samples must be a whole number from 2 to 4194304; got 10"),  # more than memory holds
         ({"observable": "XII"}, "diagonal"),
     ],
 )
@@ -265,8 +266,8 @@ def test_the_intervals_of_such_outputs_hold_the_truth():
     [
         ({"level": 95}, "level must lie between 0 and 1; got 95"),
         ({"level": "0.9"}, "level must lie between 0 and 1; got '0.9'"),
-        ({"samples": 1}, "samples must be a whole number of at least 2; got 1"),
-        ({"samples": 20.0}, "samples must be a whole number of at least 2; got 20.0"),
+        ({"samples": 1}, "samples must be a whole number from 2 to 4194304; got 1"),
+        ({"samples": 20.0}, "samples must be a whole number from 2 to 4194304; got 20.0"),
     ],
 )
 def test_what_an_interval_cannot_be_made_with_is_named(options, said):
