@@ -188,7 +188,8 @@ def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:
     """Fit the models of the whole output; the last of the kernels, readout errors alone, is not used."""
     bayesian = unknown_scale(kernels.take(slice(0, len(SCALES))), counts)
     scale = float(np.exp(bayesian.log_scale(bayesian.probability(_WARINESS))))
-    return Models(bayesian, log_linear(kernel, counts), scale, log_linear(kernel.scaled(scale), counts))
+    calibrated, scaled = log_linear(kernel, (1.0, scale), counts)
+    return Models(bayesian, calibrated, scale, scaled)
 
 
 def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:

@@ -8,14 +8,19 @@ parameters than strings. If an output is not smooth, as that of a random circuit
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import index_bits
+from qcluster.core.lockstep import Request, Stepwise, run_all
+from qcluster.core.noise.decay import decays_of
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.special import softmax
 from qcluster.core.stats.walsh import rounding_error, walsh
 
@@ -30,6 +35,8 @@ _FIRST, _LEAST, _MOST = 1.0, 1e-7, 4.0
 _UNMOVED = 1e-3
 """Least variance of a parity that is used."""
 _TINY = 1e-300
+_BATCH = 1 << 15
+"""Interactions that are fitted in one batch, so that it stays in cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,31 +54,44 @@ class LogLinear:
 
     def refit(self, kernel: Kernel, draws: Floats) -> Floats:
         """Deconvolve redrawn counts ``(n_draws, 2^m)`` with the same prior, to ``(n_draws, 2^m)`` distributions."""
-        start = self.interactions, self.prior, self.spread
-        return distribution(np.stack([_most_probable(kernel, counts, *start) for counts in draws]))
+        descents, start = partial(_descents, lambda _: kernel), (self.interactions, self.prior, self.spread)
+        searches = [_most_probable(partial(Request, descents, None), 0, counts, *start) for counts in draws]
+        return distribution(np.stack(run_all(searches)))
 
 
-def log_linear(kernel: Kernel, counts: Floats) -> LogLinear:
-    """Deconvolve counts, ``(2^m,)`` shots, by a log-linear model. In the kernel, every string has its own index.
+def log_linear(kernel: Kernel, scales: Sequence[float], counts: Floats) -> list[LogLinear]:
+    """Deconvolve counts, ``(2^m,)`` shots, by a log-linear model at each of some multiples of a kernel's noise.
 
-    Cost: some 500 Walsh transforms: 0.02 s for 10 bits, 0.04 s for 12.
+    In the kernel, every string has its own index. The models are fitted in lockstep, so that they share transforms.
+    Cost: some 500 Walsh transforms for each: 0.02 s for 10 bits, 0.04 s for 12.
 
     Example:
         >>> from qcluster.core.noise.faults import FaultMasks
         >>> none = np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8)
         >>> kernel = Kernel.of(FaultMasks(2, *none, np.full((2, 2), 0.1)))
-        >>> model = log_linear(kernel, np.array([500.0, 180, 180, 140]))
+        >>> (model,) = log_linear(kernel, [1.0], np.array([500.0, 180, 180, 140]))
         >>> model.ideal.round(2).tolist()
         [0.58, 0.14, 0.14, 0.13]
     """
-    size, m = kernel.size, kernel.index.n_index
-    order = index_bits(np.arange(size), m).sum(axis=1)
+    scaled = [kernel.scaled(scale) for scale in scales]
+    spectra, decays = np.stack([one.spectrum for one in scaled]), decays_of(np.stack([one.decays for one in scaled]))
+    kernels = ScaledKernels(np.asarray(scales), spectra, decays)  # to the last digit those that `LogLinear.refit` gets
+    # requests come in the order of the fits, so that as many as there are kernels need all of them as they are
+    descents = partial(_descents, lambda rows: kernels if len(rows) == len(scaled) else kernels.take(rows))
+    request = partial(Request, descents, None)
+    return run_all([_fit(request, row, counts, spectrum) for row, spectrum in enumerate(spectra)])
+
+
+def _fit(request: Callable[[Any], Request], row: int, counts: Floats, spectrum: Floats) -> Stepwise[LogLinear]:
+    """Fit the model under one of the kernels, given its row and spectrum."""
+    size = len(counts)
+    order = index_bits(np.arange(size), size.bit_length() - 1).sum(axis=1)
     sets = np.bincount(order)
-    information = counts.sum() * kernel.spectrum**2
+    information = counts.sum() * spectrum**2
     prior = np.where(order > 0, _FIRST, 0.0)
     theta, spread = np.zeros(size), prior
     for _ in range(_ROUNDS):
-        theta = _most_probable(kernel, counts, theta, prior, spread)
+        theta = yield from _most_probable(request, row, counts, theta, prior, spread)
         ideal = distribution(theta)
         precision = information * np.maximum(1 - walsh(ideal) ** 2, _UNMOVED)
         spread = prior / (1 + prior * precision)
@@ -85,7 +105,7 @@ def distribution(theta: Floats) -> Floats:
     return softmax(walsh(theta))
 
 
-def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple[Floats, Floats]:
+def slope(kernel: Kernel | ScaledKernels, counts: Floats, theta: Floats, prior: Floats) -> tuple[Floats, Floats]:
     """Return the log posterior of interactions, ``(...)``, and its gradient, ``(..., 2^m)``."""
     ideal = distribution(theta)
     noisy = np.maximum(kernel.forward(ideal), rounding_error(ideal))
@@ -97,35 +117,52 @@ def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple
     return value, np.where(free, gradient, 0.0)
 
 
-def _most_probable(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats, spread: Floats) -> Floats:
+def _most_probable(
+    request: Callable[[Any], Request], row: int, counts: Floats, theta: Floats, prior: Floats, spread: Floats
+) -> Stepwise[Floats]:
     """Maximise the log posterior from given interactions, in units of their posterior standard deviation: in these the
     posterior is about as wide in all directions."""
     unit = np.sqrt(spread)
-
-    def negative(x: Floats) -> tuple[float, Floats]:
-        value, gradient = slope(kernel, counts, x * unit, prior)
-        return -float(value), -gradient * unit
-
     start = np.divide(theta, unit, out=np.zeros_like(theta), where=unit > 0)
-    return minimise(negative, start, _STEPS) * unit
+    found = yield from minimise(lambda x: request((row, counts, prior, unit, x)), start, _STEPS)
+    return found * unit
 
 
-def minimise(function: Callable[[Floats], tuple[float, Floats]], x: Floats, steps: int) -> Floats:
-    """Minimise a function, which returns value and gradient, from x by limited-memory BFGS with backtracking (Nocedal,
-    1980), in at most some steps.
+def _descents(
+    kernels: Callable[[Indices], Kernel | ScaledKernels], asked: Sequence[tuple[int, Floats, Floats, Floats, Floats]]
+) -> list[tuple[float, Floats]]:
+    """Return minus the log posterior and its gradient for several fits under `kernels` of given rows; see `minimise`.
+
+    Of each fit there come the row of its kernel, the counts, the prior, and the unit and the value of its point x.
+    """
+    answers: list[tuple[float, Floats]] = []
+    at_once = max(1, _BATCH // len(asked[0][1]))
+    for start in range(0, len(asked), at_once):
+        rows, counts, prior, unit, x = map(np.array, zip(*asked[start : start + at_once], strict=True))
+        values, gradients = slope(kernels(rows), counts, x * unit, prior)
+        answers += zip((-values).tolist(), -gradients * unit, strict=True)
+    return answers
+
+
+def minimise(request: Callable[[Floats], Request], x: Floats, steps: int) -> Stepwise[Floats]:
+    """Minimise a function from x by limited-memory BFGS with backtracking (Nocedal, 1980), in at most some steps.
+
+    The answer to a request at x is the value and the gradient there.
 
     Example:
-        >>> minimise(lambda x: (float((x - 3) @ (x - 3)), 2 * (x - 3)), np.zeros(2), 20).round(3).tolist()
+        >>> from qcluster.core.lockstep import run_one
+        >>> def squares(points): return [(float((x - 3) @ (x - 3)), 2 * (x - 3)) for x in points]
+        >>> run_one(minimise(lambda x: Request(squares, None, x), np.zeros(2), 20)).round(3).tolist()
         [3.0, 3.0]
     """
-    value, gradient = function(x)
+    value, gradient = yield request(x)
     past: deque[tuple[Floats, Floats, float]] = deque(maxlen=_MEMORY)
     for _ in range(steps):
         direction = -_times_inverse_hessian(gradient, past)
         descent = float(direction @ gradient)
         length = 1.0 if past else min(1.0, 1.0 / max(float(np.linalg.norm(gradient)), _TINY))
         while length > 1e-6:
-            new_value, new_gradient = function(x + length * direction)
+            new_value, new_gradient = yield request(x + length * direction)
             if new_value <= value + 1e-4 * length * descent:
                 break
             length *= 0.4

@@ -43,6 +43,8 @@ _INVERTED = 2.0
 regimes tilt odds towards 1, swapping them would lower the likelihood."""
 _BLOCK = 1024
 """Strings in one block of the product in `_ones`."""
+_LEAST_JOINT = 1e-30
+"""Added to products of shares and probabilities: denormal products would slow the histogram down."""
 _TINY = 1e-9
 """Smallest share of flips, and of bits not flipped, whose logit is computed."""
 _UNTILTED = int(np.argmin(np.abs(TILTS - 1)))
@@ -55,8 +57,8 @@ class Statistics:
 
     mass: Floats
     """``(k,)`` shots that each centroid sent."""
-    flips: Floats
-    """``(k,)`` number of bits flipped in these shots."""
+    flips: Floats | None
+    """``(k,)`` number of bits flipped in these shots; None unless all bits have one rate."""
     ones: Floats
     """``(k, n)`` shots among these that read each bit as 1; ``(0, n)`` if all bits have one rate: `flips` suffice."""
     regimes: Floats
@@ -188,7 +190,8 @@ def _fit_batch(problems: Sequence[Problem], models: Sequence[Model]) -> list[Mod
     likelihood = np.empty(layout.lookup.shape, rows.dtype)
     for rounds_done in count():
         likelihood, regime_shares = likelihoods(rows, layout, theta, likelihood)
-        total = marginal(layout, theta, likelihood)
+        share = component_shares(layout, theta)
+        total = marginal(layout, theta, share, likelihood)
         levels = data.log_likelihood(total)
         gains = levels - previous
         stay = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (rounds_done < data.rounds)
@@ -199,11 +202,11 @@ def _fit_batch(problems: Sequence[Problem], models: Sequence[Model]) -> list[Mod
                 break
             active, levels = active[stay], levels[stay]
             kept, data = stay[layout.owner], data.take(stay)
-            likelihood, regime_shares = likelihood[kept], regime_shares[kept]
+            likelihood, regime_shares, share = likelihood[kept], regime_shares[kept], share[kept]
             layout, total = Layout.of(rows, layout.sent[kept], layout.sizes[stay]), total[stay]
             theta = Parameters(theta.weights[kept], theta.background[stay], theta.odds[stay], theta.regimes[stay])
         previous = levels
-        expected = e_step(rows, data.shares, layout, theta, likelihood, total, regime_shares)
+        expected = e_step(rows, data.shares, layout, theta, share, likelihood, total, regime_shares)
         layout, theta = m_step(data, layout, theta, expected)
     return fitted
 
@@ -227,7 +230,14 @@ def _model(
 
 
 def e_step(
-    rows: Rows, shares: Reals, layout: Layout, theta: Parameters, likelihood: Reals, total: Reals, regime_shares: Floats
+    rows: Rows,
+    shares: Reals,
+    layout: Layout,
+    theta: Parameters,
+    share: Floats,
+    likelihood: Reals,
+    total: Reals,
+    regime_shares: Floats,
 ) -> Statistics:
     """Take the E step: compute the expected statistics of every centroid.
 
@@ -235,19 +245,19 @@ def e_step(
     which bits are flipped and on how many, so that one histogram of responsibilities by distance yields the mass, the
     flips and the regimes of every centroid.
 
-    `likelihood`, which is overwritten, and `regime_shares` come from `likelihoods`, `total` from `marginal`. The
+    `likelihood`, which is overwritten, and `regime_shares` come from `likelihoods`, `total` from `marginal`, and the
+    `share` of the shots that each centroid sent from `component_shares`. The
     `shares` of the shots of each string are ``(m, u)``, or ``(1, u)`` if the same for all mixtures.
     """
-    n, share = rows.n_bits, component_shares(layout, theta)[:, None]
+    n, share, one_rate = rows.n_bits, share[:, None], theta.odds.shape[1] == 1
     ratio = shares / total
     joint = np.multiply(likelihood, layout.per_centroid(ratio), out=likelihood)
-    joint += np.float32(1e-30)  # denormal products would slow the histogram down
+    joint += _LEAST_JOINT
     size = len(likelihood) * (n + 1)
     by_distance = np.bincount(layout.lookup.ravel(), joint.ravel(), size).reshape(-1, n + 1) * share
-    one_rate = theta.odds.shape[1] == 1
     return Statistics(
         mass=by_distance.sum(axis=1),
-        flips=by_distance @ distance_tables(n)[0],
+        flips=by_distance @ distance_tables(n)[0] if one_rate else None,
         ones=np.zeros((0, n)) if one_rate else _ones(joint, rows.columns) * share,
         regimes=np.einsum("ksd,kd->ks", regime_shares, by_distance),
         background=theta.background * ratio.sum(axis=1, dtype=np.float64),
@@ -264,19 +274,20 @@ def _ones(joint: Reals, columns: Reals) -> Reals:
 
 def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) -> tuple[Layout, Parameters]:
     """Take the M step: in closed form, but for the odds. Centroids change in the bits that read inverted."""
-    n = data.rows.n_bits
-    masses = expected.mass[:, None]
-    if theta.odds.shape[1] == 1:  # means over the n bits and both values, as if half of the shots sent each value
-        sums = layout.sum_by_mixture(np.concatenate([masses, expected.regimes, expected.flips[:, None]], axis=1))
-        mass, in_regime, flips = sums[:, 0], sums[:, 1:-1], sums[:, -1:] / (2 * n)
+    n, masses, regimes = data.rows.n_bits, expected.mass[:, None], expected.regimes
+    if expected.flips is not None:  # means over the n bits and both values, as if half of the shots sent each value
+        sums = layout.sum_by_mixture(np.concatenate([regimes, expected.flips[:, None]], axis=1))
+        in_regime, flips = sums[:, :-1], sums[:, -1:] / (2 * n)
         sent = in_regime[:, :, None] / 2
     else:
-        flipped = np.concatenate([expected.ones, masses - expected.ones], axis=1) * layout.design
-        by_regime = (expected.regimes[:, :, None] * layout.design[:, None]).reshape(len(flipped), -1)
-        sums = layout.sum_by_mixture(np.concatenate([masses, expected.regimes, flipped, by_regime], axis=1))
-        first = 1 + len(TILTS)
-        mass, in_regime, flips = sums[:, 0], sums[:, 1:first], np.maximum(sums[:, first : first + 2 * n], 0)
-        sent = sums[:, first + 2 * n :].reshape(len(sums), len(TILTS), -1)
+        by_value = np.empty((len(masses), 1 + len(TILTS), 2 * n))  # flips, and shots in each regime, of a sent 0 or 1
+        by_value[:, 0, :n], by_value[:, 0, n:] = expected.ones, masses - expected.ones
+        by_value[:, 1:] = regimes[:, :, None]
+        by_value *= layout.design[:, None]
+        sums = layout.sum_by_mixture(by_value)
+        flips, sent = np.maximum(sums[:, 0], 0), sums[:, 1:]
+        in_regime = sent[:, :, 0] + sent[:, :, n]  # all shots, since a centroid has a 0 or a 1 at its first bit
+    mass = in_regime.sum(axis=1)
     odds = np.minimum(solve_odds(flips, sent, theta.odds, data.strength, data.rates), data.largest)
     half = (odds.shape[1] + 1) // 2
     inverted = odds[:, :half] * odds[:, -half:] > _INVERTED
@@ -292,7 +303,7 @@ def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) 
         weights=weights,
         background=np.maximum(expected.background / (expected.background + mass), LEAST_BACKGROUND),
         odds=np.maximum(odds, _LEAST_ODDS),
-        regimes=in_regime / in_regime.sum(axis=1, keepdims=True),
+        regimes=in_regime / mass[:, None],
     )
 
 
@@ -331,7 +342,7 @@ def _mean_rates(flips: Floats, sent: Floats) -> Floats:
     flips_of_value = flips.reshape(len(flips), 2, -1).sum(axis=2)
     sent_of_value = sent.reshape(len(flips), 2, -1).sum(axis=2)
     common = flips_of_value.sum(axis=1, keepdims=True) / np.maximum(sent_of_value.sum(axis=1, keepdims=True), 1e-12)
-    return np.repeat((flips_of_value + 0.3 * common) / (sent_of_value + 0.3), flips.shape[1] // 2, axis=1)
+    return np.asarray(((flips_of_value + 0.3 * common) / (sent_of_value + 0.3)).repeat(flips.shape[1] // 2, axis=1))
 
 
 def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
@@ -351,5 +362,6 @@ def statistics(rows: Rows, model: Model) -> Statistics:
     """Take the E step of one mixture: see `e_step`."""
     layout, theta = Layout.stacked(rows, [model]), parameters([model])
     likelihood, regime_shares = likelihoods(rows, layout, theta)
-    total = marginal(layout, theta, likelihood)
-    return e_step(rows, rows.shares[None], layout, theta, likelihood, total, regime_shares)
+    share = component_shares(layout, theta)
+    total = marginal(layout, theta, share, likelihood)
+    return e_step(rows, rows.shares[None], layout, theta, share, likelihood, total, regime_shares)

@@ -260,7 +260,7 @@ class Layout:
 
     def per_centroid(self, values: NDArray[T]) -> NDArray[T]:
         """Repeat values of mixtures for their centroids: ``(m, ...)`` becomes ``(k, ...)``, or stays ``(1, ...)``."""
-        return values if len(self.sizes) == 1 else values[self.owner]
+        return values if len(self.sizes) == 1 else values.take(self.owner, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,8 +312,8 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
     table, regime_shares = _sum_regimes(log_z, layout.per_centroid(regimes), n)
     sent_odds = layout.design * layout.per_centroid(log_odds)
     table += (sent_odds[:, n:].sum(axis=1) + rows.log_unit)[:, None]
-    likelihood = np.matmul((sent_odds[:, :n] - sent_odds[:, n:]).astype(rows.dtype), rows.columns, out=out)
-    likelihood += np.take(table.astype(rows.dtype).ravel(), layout.lookup)
+    likelihood = np.matmul((sent_odds[:, :n] - sent_odds[:, n:]).astype(rows.dtype, copy=False), rows.columns, out=out)
+    likelihood += table.astype(rows.dtype, copy=False).take(layout.lookup)
     np.exp(likelihood, out=likelihood)
     likelihood += _FLOOR
     return likelihood, regime_shares
@@ -350,9 +350,10 @@ def component_shares(layout: Layout, theta: Parameters) -> Floats:
     return layout.per_centroid(1 - theta.background) * theta.weights
 
 
-def marginal(layout: Layout, theta: Parameters, likelihood: Reals) -> Reals:
-    """Return P(y) of every mixture, ``(m, u)``, from the ``(k, u)`` P(y|c) that `likelihoods` returns."""
-    total = layout.sum_by_mixture(likelihood, component_shares(layout, theta))
+def marginal(layout: Layout, theta: Parameters, share: Floats, likelihood: Reals) -> Reals:
+    """Return P(y) of every mixture, ``(m, u)``, from the ``(k, u)`` P(y|c) that `likelihoods` returns, and the share of
+    all shots that each centroid sent, ``(k,)``, from `component_shares`."""
+    total = layout.sum_by_mixture(likelihood, share)
     total += theta.background.astype(likelihood.dtype, copy=False)[:, None]
     return total
 

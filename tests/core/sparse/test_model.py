@@ -45,7 +45,7 @@ def test_probabilities_of_all_strings_sum_to_one(n, k, seed):
     rows = lay_out(every, np.ones(len(every)))
     layout, theta = Layout.stacked(rows, models), parameters(models)
     columns, regime_shares = likelihoods(rows, layout, theta)
-    total = marginal(layout, theta, columns)
+    total = marginal(layout, theta, component_shares(layout, theta), columns)
     assert float(total.sum() * np.exp(-rows.log_unit)) == pytest.approx(1, rel=1e-4)
     assert component_shares(layout, theta).sum() + theta.background[0] == pytest.approx(1)
     np.testing.assert_allclose(regime_shares.sum(axis=1), 1, rtol=1e-9)

@@ -18,6 +18,12 @@ def test_walsh_is_the_sum_over_signs(m):
     np.testing.assert_allclose(walsh(walsh(vector)) / 2**m, vector, atol=1e-12)
 
 
+@pytest.mark.parametrize("m", [0, 1, 3, 4, 5, 6, 9])
+def test_the_transform_of_a_vector_does_not_depend_on_those_beside_it(m):
+    vectors = np.random.default_rng(m).normal(size=(7, 2**m))
+    np.testing.assert_array_equal(walsh(vectors), [walsh(vector) for vector in vectors])
+
+
 @pytest.mark.parametrize("m", [0, 1, 6])
 def test_the_transform_is_an_array_of_its_own(m):
     vector = np.ones(1 << m)
