@@ -204,8 +204,15 @@ def as_measured(
         masks = pack(unpack(faults.masks, n)[:, read])
         masks, rates, kind = merge_masks(masks, faults.rates, faults.kind)
         last = None if faults.last_rotations is None else faults.last_rotations[read]
-        changed = {"masks": masks, "rates": rates, "kind": kind, "readout": faults.readout[read]}
-        faults = replace(faults, n_bits=len(read), last_rotations=last, **changed)
+        faults = replace(
+            faults,
+            n_bits=len(read),
+            masks=masks,
+            rates=rates,
+            kind=kind,
+            readout=faults.readout[read],
+            last_rotations=last,
+        )
     return None if counts is None else counts.marginal(read.tolist()), faults
 
 

@@ -121,7 +121,8 @@ def harmed(condition: str, digits: int = 1) -> tuple[str, str]:
 def circuits_outside() -> Iterator[str]:
     (before, after), (_, lucy) = (outside(method, "right") for method in ("mitigate(run)", "richardson_lucy"))
     worst, *rest = sorted(after - before)
-    assert rest[0] > -0.005
+    assert -0.02 < worst < -0.01
+    assert rest[0] > -0.002
     yield from (short(after.mean()), short(lucy.mean()), short(-worst, 2))
     yield whole(float(np.mean(lucy < before - 0.02)))
     yield short(after[before > 0.93].mean())
@@ -133,10 +134,20 @@ def circuits_outside() -> Iterator[str]:
 
 
 def rotations_of_all_qubits() -> Iterator[str]:
-    methods = ("richardson_lucy", "m3", "mitigate(run)")
-    means = [outside(method, "right", "outside_rotated.csv")[1].mean() for method in methods]
-    assert means == sorted(means, reverse=True)
-    yield from map(short, means)
+    means = {
+        method: [
+            short(outside(method, condition, file)[1].mean())
+            for condition, file in (("right", "outside_rotated.csv"), ("measured", "outside_rotated_reference.csv"))
+        ]
+        for method in ("mitigate(run)", "m3", "richardson_lucy")
+    }
+    assert means["mitigate(run)"][0] == means["m3"][0]
+    yield from (means[method][0] for method in ("mitigate(run)", "richardson_lucy"))
+    yield from harm_by_rotations_of_all_qubits()
+    yield from (means[method][1] for method in ("mitigate(run)", "richardson_lucy", "m3"))
+    before, after = outside("mitigate(run)", "measured", "outside_rotated_reference.csv")
+    assert (sum(after < before - 0.02), len(after)) == (1, 102)
+    yield short(-(after - before).min(), 2)
 
 
 def harm_by_rotations_of_all_qubits() -> Iterator[str]:
@@ -304,14 +315,16 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ),
     circuits_outside: (
         "circuit.md",
-        """Under the right one it has # (Richardson-Lucy #). One of the 356 runs is harmed (order finding, -#), and none
-        of the others loses more than .005, while Richardson-Lucy harms # %. ... the mean is # under the right
+        """Under the right one it has # (Richardson-Lucy #). None of the 356 runs is harmed (worst: -#), and only one
+        loses more than .002, while Richardson-Lucy harms # %. ... the mean is # under the right
         calibration and # to # under ... too bad, # % of the runs are harmed (worst: -#), under another machine's # %,
         and # % ... (worst: -#)""",
     ),
     rotations_of_all_qubits: (
         "circuit.md",
-        """Under the right calibration, Richardson-Lucy (#) and M3 (#) do better than `mitigate(run)` (#).""",
+        """Under the right calibration it has #, as M3 has, and Richardson-Lucy #; it harms # % of the runs, by at most
+        #. Where ... # % are harmed: ... and `mitigate(run)` is ahead ...: #, Richardson-Lucy under the measured noise #,
+        M3 with the measured readout errors #. One of the 102 runs is harmed (-#).""",
     ),
     harm_by_rotations_of_all_qubits: (
         "limits.md",

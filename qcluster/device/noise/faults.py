@@ -115,8 +115,8 @@ def fault_masks(
     backward = _propagate(circuit, calibration, idle, dt, draws, seed, counts)
     masks, rates, kind, _ = backward.collect()
     masks, rates, kind = merge_masks(masks, rates, kind)
-    turned = {"rotations": backward.rotations, "last_rotations": backward.last_rotations}
-    return FaultMasks(circuit.num_clbits, masks, rates, kind, backward.readout, **turned)
+    n_bits, last = circuit.num_clbits, backward.last_rotations
+    return FaultMasks(n_bits, masks, rates, kind, backward.readout, backward.rotations, last_rotations=last)
 
 
 @dataclass(frozen=True, eq=False)

@@ -211,5 +211,6 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
     masks, rates, kind = merge_masks(located.masks, _with_crosstalk(located) * scale, kind)
     readout_scale = np.array([factor[("readout", bit)] for bit in range(located.n_bits)])
     readout = scaled_readout(located.readout, readout_scale[:, None])
-    turned = {"rotations": located.rotations, "last_rotations": located.last_rotations}
-    return as_twirled(FaultMasks(located.n_bits, masks, rates, kind, readout, measured=True, **turned), run)
+    n_bits, rotations, last = located.n_bits, located.rotations, located.last_rotations
+    faults = FaultMasks(n_bits, masks, rates, kind, readout, rotations, measured=True, last_rotations=last)
+    return as_twirled(faults, run)
