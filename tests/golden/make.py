@@ -88,7 +88,9 @@ def read_through_faults(name: str) -> tuple[qc.Distribution, FaultMasks]:
     uniform = rng.random(shots) < 0.1
     read[uniform] = rng.random((int(uniform.sum()), n_bits)) < 0.5
     kind = np.append(np.zeros(len(rates) - 1), 3)
-    return qc.Distribution(read, np.ones(shots)), FaultMasks(n_bits, pack(patterns), rates, kind, readout, rotations)
+    last = None if rotations is None else rotations / (2 * n_bits) * np.arange(n_bits) / n_bits
+    faults = FaultMasks(n_bits, pack(patterns), rates, kind, readout, rotations, last_rotations=last)
+    return qc.Distribution(read, np.ones(shots)), faults
 
 
 def described(name: str) -> list[float]:

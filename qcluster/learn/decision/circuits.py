@@ -284,9 +284,9 @@ def case_of(
     rng: np.random.Generator, noisy: Floats, output: Output, published: Published, shots: int | None = None
 ) -> Case:
     """Draw shots from a noisy distribution ``(2^n,)`` of an output, and what is known of its circuit's rotations."""
-    (family, p, *rotations), n, (kind, faults) = output, output.n_bits, published
+    (family, p, rotations, last), n, (kind, faults) = output, output.n_bits, published
     counts = rng.multinomial(noise.shots(rng) if shots is None else shots, noisy)
-    known = _with_rotations(rng, faults, p, *rotations)
+    known = _with_rotations(rng, faults, p, rotations, last)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
 
