@@ -136,7 +136,11 @@ def test_of_the_last_rotations_of_drawn_outputs_it_is_known_only_where_there_are
         [circuits._with_rotations(rng, told, p).last_rotations for _ in range(300)]
         for p in (np.repeat(0.25, 4), np.array([0.9, 0.1]))
     )
-    assert sum(last is not None for last in even) > 200 > 50 > sum(last is not None for last in uneven) > 0
+    clifford, inside, known = circuits._CLIFFORD, circuits._INSIDE, 1 - circuits._ROTATIONS_UNKNOWN
+    for drawn, share in ((even, clifford + (1 - clifford) * inside[True]), (uneven, inside[False])):
+        expected = known * share
+        spread = np.sqrt(expected * (1 - expected) / 300)
+        assert np.mean([last is not None for last in drawn]) == pytest.approx(expected, abs=4 * spread)
     assert not any(last.any() for last in (*even, *uneven) if last is not None)
     given = [circuits._with_rotations(rng, told, np.array([0.9, 0.1]), 0.3, np.array([0, 0.3, 0])) for _ in range(99)]
     assert [one.last_rotations is None for one in given] == [one.rotations is None for one in given]
