@@ -161,7 +161,7 @@ def outside(file: str) -> Iterator[Comparison]:
         part = [scores for name, scores in table.items() if not group or family[name] == group]
         for condition in conditions:
             rows = [{method: value for (at, method), value in run.items() if at in (condition, "any")} for run in part]
-            known = "counts" if condition == "any" else f"calibration: {condition}"
+            known = {"any": "counts", "measured": "reference"}.get(condition, f"calibration: {condition}")
             ours = ("mitigate(counts)",) if condition == "any" else ("mitigate(counts)", "mitigate(run)")
             others = ("raw", "hammer") if condition == "any" else ("raw", "hammer", "m3", "richardson_lucy")
             yield means(f"{file}{': ' + group if group else ''}", known, rows, ours, others)
@@ -171,6 +171,7 @@ def runs() -> Iterator[Comparison]:
     """Compare methods on circuits outside the suites, with the correct calibration and wrong ones."""
     yield from outside("outside")
     yield from outside("outside_rotated")
+    yield from outside("outside_rotated_reference")
     for name, ours in {"torino": "mitigated", "circuit_noisy": "mitigate"}.items():
         for group, rows in split(read_rows(f"{name}.csv"), ("circuit",)):
             yield means(name + group, "calibration: right", rows, (ours, "counts_alone"), ("raw",))

@@ -84,6 +84,7 @@ OURS_ALONE = {
         "speed_qnn",
     ),
     *("qnn_boolean", "qnn_paper", "qnn_training", "qnn_sharpness", "qnn_machines", "qnn_peers_features"),
+    "m3_twirled",  # M3 beside itself
     "qnn_reference",  # with and without the decision
     *("rates_clusters", "rates_importance", "rates_saturated", "rates_use", "rates_brussels"),
     "rates_transfer_first",  # a first look at the rows of "rates_transfer"
