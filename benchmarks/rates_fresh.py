@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -169,8 +169,8 @@ def _record(job: Job, run: Simulated) -> dict[str, Any]:
 
 def plain(faults: FaultMasks) -> dict[str, Any]:
     """Convert fault patterns to plain values for JSON."""
-    parts = {name: getattr(faults, name).tolist() for name in ("masks", "rates", "kind", "readout")}
-    return {"n_bits": faults.n_bits, "rotations": faults.rotations} | parts
+    parts = {field.name: getattr(faults, field.name) for field in fields(faults)}
+    return {name: part.tolist() if isinstance(part, np.ndarray) else part for name, part in parts.items()}
 
 
 def read_faults(record: dict[str, Any]) -> FaultMasks:

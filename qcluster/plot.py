@@ -160,7 +160,7 @@ def _series(
         if _holds_results(item):
             raise TypeError(
                 f"distributions must be separate arguments; got a dict of {plural(len(item), 'result')} by name: write "
-                "plot(*results.values(), labels=[*results]), with the distribution of a Mitigation in its place"
+                "plot(*results.values(), labels=[*results]), where the distribution of a Mitigation replaces it"
             )
         if isinstance(item, Mitigation):
             distributions += [item.raw, item.distribution]
@@ -174,7 +174,7 @@ def _series(
     if not distributions:
         raise ValueError("there must be something to draw: counts, a distribution or a Mitigation; got nothing")
     if len(names) != len(distributions):
-        came = f"labels={names}" if labels is not None else "no labels, which only three may lack"
+        came = f"labels={names}" if labels is not None else "no labels, which more than three need"
         raise ValueError(
             "there must be a label for each distribution, as labels=[...]; got "
             f"{plural(len(distributions), 'distribution')} and {came:.60}"

@@ -1,5 +1,6 @@
 """The scores behind benchmarks/results/rates_*.csv."""
 
+import json
 import os
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks.rates_scores import EIGHT, assign_folds, blind, figures, five_fo
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import plan
 from qcluster.bench.rate_runs import DRAWN
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate
@@ -80,6 +82,14 @@ def test_what_is_missing_of_a_circuits_runs_is_made(tmp_path, monkeypatch):
         list(rates_fresh.simulate_fresh(one))
         assert one.path.read_bytes() == whole
     assert list(rates_fresh.simulate_fresh(one)) == []
+
+
+def test_fault_patterns_are_stored_whole():
+    """The last rotations were lost, on which features of the counts depend."""
+    masks = np.array([[1], [3]]), np.array([0.1, 0.2]), np.array([0, 1])
+    faults = FaultMasks(2, *masks, np.full((2, 2), 0.03), 0.4, last_rotations=np.array([0.1, 0.2]))
+    found = rates_fresh.read_faults(json.loads(json.dumps(rates_fresh.plain(faults))))
+    np.testing.assert_equal(vars(found), vars(faults))
 
 
 def test_results_are_written_whole(tmp_path, monkeypatch):

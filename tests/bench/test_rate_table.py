@@ -130,6 +130,7 @@ def test_other_outputs_are_drawn_through_the_noise_of_a_circuit():
         assert STRENGTHS[0] <= other.scale / run.scale <= STRENGTHS[1]
         assert other.drift == (other.hidden is not other.faults)
         assert other.faults.rotations == (run.faults.rotations if kind == "own" else None)
+        assert (other.faults.last_rotations is not None) == (kind == "own")
     once, twice = ([other.counts.to_counts() for _, other in redrawn(run, (5,))] for _ in range(2))
     assert once == twice
     assert not list(redrawn(run._replace(faults=None), (0,)))

@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import expm
 from scipy.stats import unitary_group
 
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device import Calibration, fault_masks
@@ -372,7 +373,21 @@ def test_rotations_before_control_flow_or_another_reading_are_not_the_last():
     twice.ry(0.2, 0)
     twice.measure(0, 1)
     last = fault_masks(twice, Calibration.ideal(1)).last_rotations
+    assert last == pytest.approx([0, np.sin(0.1) ** 2]), "the first flips both bits, as no readout error does"
+    again = QuantumCircuit(1, 2)
+    again.ry(0.3, 0)
+    again.measure(0, 0)
+    again.reset(0)
+    again.ry(0.2, 0)
+    again.measure(0, 1)
+    last = fault_masks(again, Calibration.ideal(1)).last_rotations
     assert last == pytest.approx(np.sin([0.15, 0.1]) ** 2), "each is read into a bit of its own"
+    used = QuantumCircuit(2, 2)
+    used.ry(0.3, 0)
+    used.measure(0, 0)
+    used.cx(0, 1)
+    used.measure(1, 1)
+    assert fault_masks(used, Calibration.ideal(2)).last_rotations.tolist() == [0, 0], "the first flips both bits"
     reset = QuantumCircuit(1, 1)
     reset.ry(0.3, 0)
     reset.reset(0)
@@ -386,6 +401,25 @@ def test_rotations_before_control_flow_or_another_reading_are_not_the_last():
         flow.x(1)
     flow.measure(1, 1)
     assert fault_masks(flow, Calibration.ideal(2)).last_rotations.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_rotations_in_a_body_that_reads_the_qubit_may_be_the_last_but_not_those_before(value):
+    """Those before counted if the body that certainly runs was the second of two, and not if it was the first."""
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    circuit.ry(0.3, 1)
+    with circuit.if_test((circuit.clbits[0], value)) as otherwise:
+        circuit.ry(0.2, 1)
+        circuit.measure(1, 1)
+    with otherwise:
+        circuit.ry(0.2, 1)
+        circuit.measure(1, 1)
+    last = fault_masks(circuit, Calibration.ideal(2), counts=Distribution.of({"00": 100})).last_rotations
+    assert last == pytest.approx([0, np.sin(0.1) ** 2])
 
 
 @pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])

@@ -129,15 +129,20 @@ def test_drawn_circuits_have_the_rotations_that_their_outputs_take():
     assert min(known[1]) >= -np.log(0.9) - 1e-9, "and what is not, never"
 
 
-def test_of_the_last_rotations_of_drawn_outputs_it_is_known_only_where_there_are_none():
+def test_last_rotations_of_drawn_outputs_are_as_frequent_as_those_of_compiled_circuits():
     rng = np.random.default_rng(6)
-    told = circuits.faults(rng, 3)
-    even, uneven = (
-        [circuits._with_rotations(rng, told, p).last_rotations for _ in range(300)]
-        for p in (np.repeat(0.25, 4), np.array([0.9, 0.1]))
-    )
-    assert sum(last is not None for last in even) > 200 > 50 > sum(last is not None for last in uneven) > 0
-    assert not any(last.any() for last in (*even, *uneven) if last is not None)
+    told, clifford, inside = circuits.faults(rng, 3), circuits._CLIFFORD, circuits._INSIDE
+    unturned = (1 - circuits._TURNED) ** 3
+    for p, lacking in (
+        (np.repeat(0.25, 4), clifford + (1 - clifford) * (inside[True] + (1 - inside[True]) * unturned)),
+        (np.array([0.9, 0.1]), inside[False] + (1 - inside[False]) * unturned),
+    ):
+        drawn = [circuits._with_rotations(rng, told, p) for _ in range(300)]
+        known = [one for one in drawn if one.last_rotations is not None]
+        assert all((one.last_rotations is None) == (one.rotations is None) for one in drawn)
+        assert all(one.last_rotations.sum() <= one.rotations * (1 + 1e-9) for one in known)
+        spread = np.sqrt(lacking * (1 - lacking) / len(known))
+        assert np.mean([not one.last_rotations.any() for one in known]) == pytest.approx(lacking, abs=4 * spread)
     given = [circuits._with_rotations(rng, told, np.array([0.9, 0.1]), 0.3, np.array([0, 0.3, 0])) for _ in range(99)]
     assert [one.last_rotations is None for one in given] == [one.rotations is None for one in given]
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from qcluster.cli.main import app
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.core.decision import circuit_candidates
+from qcluster.core.decision import circuit_candidates, circuit_features
 from qcluster.core.decision.candidates import FIXED, NAMES, RAW
 from qcluster.core.decision.circuit_candidates import NAMES as CIRCUITS
 from qcluster.core.decision.circuit_decide import decide_circuit
@@ -642,6 +642,18 @@ def test_what_has_other_features_is_built_again(tmp_path):
     write(before, part[-1], "", _gate_digests(part[-1]))
     assert plan(tmp_path, wanted) == [part]
     write(table, part[-1], "", _gate_digests(part[-1]))
+    assert plan(tmp_path, wanted) == []
+
+
+def test_features_that_the_shipped_gate_does_not_know_yet_are_built_once(tmp_path, monkeypatch):
+    """Their table is there before the gate is trained on it: its parts were built again and again, and those without
+    the new feature stayed."""
+    wanted = {"circuit-sharp": 2}
+    (part,) = plan(tmp_path, wanted)
+    build_part(part)
+    monkeypatch.setattr(circuit_features, "features", lambda *known, of=circuit_features.features: np.r_[of(*known), 1])
+    assert plan(tmp_path, wanted) == [part]
+    build_part(part)
     assert plan(tmp_path, wanted) == []
 
 

@@ -55,8 +55,9 @@ class FaultMasks(Frozen):
     measured: bool = False
     """Whether the rates were learned from a reference circuit, and not only published."""
     last_rotations: Floats | None = None
-    """``(n_bits,)``: the part of `rotations` that stands between a bit's measurement and the last two-qubit gate before
-    it. It adds strings that differ in this bit, as a flip with this probability would. None if unknown."""
+    """``(n_bits,)``: the part of `rotations` that nothing follows but the measurement of a bit, up to gates that
+    commute, and that flips this bit alone. It adds strings that differ in this bit, roughly as a flip with this
+    probability would. None if unknown."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_bits", check_whole("n_bits", self.n_bits, 0))

@@ -246,8 +246,8 @@ def e_step(
     flips and the regimes of every centroid.
 
     `likelihood`, which is overwritten, and `regime_shares` come from `likelihoods`, `total` from `marginal`, and the
-    `share` of the shots that each centroid sent from `component_shares`. The
-    `shares` of the shots of each string are ``(m, u)``, or ``(1, u)`` if the same for all mixtures.
+    `share` of the shots that each centroid sent, ``(k,)``, from `component_shares`. The `shares` of the shots that read
+    each string are ``(m, u)``, or ``(1, u)`` if the same for all mixtures.
     """
     n, share, one_rate = rows.n_bits, share[:, None], theta.odds.shape[1] == 1
     ratio = shares / total

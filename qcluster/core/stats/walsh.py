@@ -55,7 +55,7 @@ def walsh(vector: Floats, dtype: type[np.floating[Any]] | None = None) -> Floats
     kind: Any = dtype or _dtype(m)
     result: Reals = vector.astype(kind, copy=False)
     for first, signs in _steps(m, kind):  # one product for each vector, so that rounding does not depend on the others
-        cube = result.reshape(*vector.shape[:-1], -1, len(signs), 1 << first)
+        cube = result.reshape(*vector.shape[:-1], vector.shape[-1] // len(signs) >> first, len(signs), 1 << first)
         result = signs @ cube if first else cube[..., 0] @ signs
     return result.astype(np.float64, copy=not m).reshape(vector.shape)
 

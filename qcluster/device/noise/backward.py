@@ -64,7 +64,8 @@ class Backward:
         self.last_rotations = np.zeros(n_bits)
         """As `FaultMasks.last_rotations`, up to the current point."""
         self.read_next: dict[int, int] = {}
-        """Bit into which a qubit is read before anything other than gates on this qubit alone acts on it."""
+        """Bit into which a qubit is read before anything other than gates on this qubit alone acts on it, where a flip
+        of the qubit flips this bit alone."""
         self.recorded: list[tuple[Words, Floats, int, int]] = []
         """Masks, rates, kind and place number of the faults found so far."""
         self.places: dict[tuple[Any, ...], int] = {}
@@ -170,7 +171,8 @@ class Backward:
         self._act_on(event.qubit)
         if alone:
             self.readout[bit] = event.errors
-            self.read_next[event.qubit] = bit
+            if (flips[0] == self.single[bit]).all():  # not where the qubit is read again, or acts on others
+                self.read_next[event.qubit] = bit
         elif event.errors.any():
             rate = -0.5 * np.log1p(-2 * min(float(self.odds((bit,), known=self.weight == 1.0) @ event.errors), 0.49))
             self.add(pattern[None], np.array([rate]), READOUT, ("readout", bit))
@@ -199,8 +201,10 @@ class Backward:
         return np.asarray(share.ravel() / share.sum())
 
     def branch(self, event: Branch) -> None:
-        """Go back past control flow: each draw goes through one of its bodies."""
-        self.read_next.clear()
+        """Go back past control flow: each draw goes through one of its bodies.
+
+        What `read_next` notes does not pass into a body, nor out of it: another body may run.
+        """
         table = event.table
         odds = self.odds(table.bits, known=not event.repeats)
         setting = self.pick(odds)
@@ -213,11 +217,13 @@ class Backward:
         after, weight, results = (dict(self.flips), dict(self.values)), self.weight, []
         for body, chance in zip(event.bodies, chances.tolist(), strict=True):
             self.flips, self.values, self.weight = dict(after[0]), dict(after[1]), weight * chance
+            self.read_next.clear()
             for inner in reversed(body):
                 if inner is not None:
                     self.step(inner)
             results.append((self.flips, self.values))
         self.weight = weight
+        self.read_next.clear()
         qubits, bits = ({key for result in results for key in result[part]} for part in (0, 1))
         self.flips, self.values = {}, {}
         flips = {

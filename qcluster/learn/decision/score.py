@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.decision import candidates, circuit_candidates
 from qcluster.core.decision.candidates import RAW
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, unchanged
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision.circuits import HARDWARE, MEASURED
 from qcluster.learn.decision.table import Table
@@ -123,6 +123,9 @@ def answers(
         answered = table.gram[:, RAW, circuit_candidates.ALONE] < 1
         kept = kept + np.where(answered, 0.0, weights[:, circuit_candidates.ALONE])
     applied = (confidence >= LEAST_CONFIDENCE) & (1 - kept >= LEAST_SHARE)
+    blended = np.einsum("rc,rcd->rd", weights, table.gram[:, :-1, :-1].astype(np.float64))
+    overlaps = blended[:, RAW] / np.sqrt((blended * weights).sum(axis=1))
+    applied &= [not unchanged(*pair) for pair in zip(overlaps.tolist(), table.shots.tolist(), strict=True)]
     return np.where(applied, reached, raw(table)), confidence, applied
 
 

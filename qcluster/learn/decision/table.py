@@ -16,7 +16,7 @@ from qcluster.core.counts.bits import unique_words
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
 from qcluster.core.decision.decide import Decision, decide_steps
-from qcluster.core.decision.features import expectation, features
+from qcluster.core.decision.features import features
 from qcluster.core.decision.gate import shipped
 from qcluster.core.lockstep import run_all, run_one
 from qcluster.core.sparse.model import WIDEST_WHOLE_REGISTER
@@ -291,7 +291,9 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
             its rows would be mistaken for these.
         StorageError: an existing part, or the records of a part, cannot be read.
     """
-    return [part for part in _parts(folder, many, records) if _is_missing(*part)]
+    parts = _parts(folder, many, records)
+    n_features = _n_features("circuit" if any(source.startswith("circuit") for source in many) else "sharp")
+    return [part for part in parts if _is_missing(*part, n_features)]
 
 
 def others(folder: Path, many: Mapping[str, int], records: Sequence[Path]) -> list[Path]:
@@ -349,7 +351,13 @@ def _gate_digests(path: Path) -> str:
     return shipped().digest + shipped(wide=True).digest
 
 
-def _is_missing(source: str, what: Any, first: int, path: Path) -> bool:
+def _n_features(source: str) -> int:
+    """Return the number of features that cases of a source have. The shipped gate does not tell: it knows those of the
+    table that it was trained on."""
+    return int(tabulate([SOURCES[source](0)]).features.shape[1])
+
+
+def _is_missing(source: str, what: Any, first: int, path: Path, n_features: int) -> bool:
     """Return whether a part of `plan` must be built: it does not exist, is outdated, or has too few cases."""
     source_hash = _hash(what) if source in ("records", "runs") else ""
     if not path.exists():
@@ -357,10 +365,9 @@ def _is_missing(source: str, what: Any, first: int, path: Path) -> bool:
     with _opened(path) as arrays:
         if (str(arrays["gate"]) if "gate" in arrays else "") != _gate_digests(path):
             return True
-        names = tuple(arrays["names"].tolist())
-        if _is_outdated(names, arrays["n_bits"], arrays["present"]):
+        if _is_outdated(tuple(arrays["names"].tolist()), arrays["n_bits"], arrays["present"]):
             return True
-        if arrays["features"].shape[1] + len(expectation(None)) != len(shipped(names).mean):
+        if arrays["features"].shape[1] != n_features:
             return True
         if source_hash:
             return "source" not in arrays or str(arrays["source"]) != source_hash

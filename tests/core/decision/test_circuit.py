@@ -11,6 +11,8 @@ from qcluster.core.counts.bits import index_bits, integers_to_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import STRINGS, _too_noisy, gather
 from qcluster.core.decision.circuit_decide import decide_circuit
+from qcluster.core.decision.circuit_features import features
+from qcluster.core.decision.decide import decide
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from tests.core.noise.oracle_circuit import random_faults
@@ -133,6 +135,22 @@ def test_the_answer_is_the_same_every_time_and_follows_a_relabelling():
     )  # fmt: skip
     other = decide_circuit(counts.marginal(order.tolist()), turned)
     np.testing.assert_array_equal(other.centroids, one.centroids[:, order])
+
+
+def test_features_follow_no_order_of_bits():
+    rng = np.random.default_rng(4)
+    faults = replace(random_faults(5, rng), rotations=0.4, last_rotations=rng.random(5) / 9)
+    counts = sampled(faults, rng.random((3, 5)) < 0.5, 2000, rng)
+    order = rng.permutation(5)
+    turned = replace(
+        faults,
+        masks=pack(unpack(faults.masks, 5)[:, order]),
+        readout=faults.readout[order],
+        last_rotations=faults.last_rotations[order],
+    )
+    moved = counts.marginal(order.tolist())
+    one, two = (features(d, known, gather(d, known, decide(d))) for d, known in ((counts, faults), (moved, turned)))
+    np.testing.assert_allclose(one, two, atol=1e-5)
 
 
 def test_mistakes_are_named():

@@ -22,6 +22,7 @@ def test_walsh_is_the_sum_over_signs(m):
 def test_the_transform_of_a_vector_does_not_depend_on_those_beside_it(m):
     vectors = np.random.default_rng(m).normal(size=(7, 2**m))
     np.testing.assert_array_equal(walsh(vectors), [walsh(vector) for vector in vectors])
+    assert walsh(vectors[:0]).shape == (0, 2**m), "there may be none"
 
 
 @pytest.mark.parametrize("m", [0, 1, 6])
