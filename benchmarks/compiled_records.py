@@ -116,7 +116,6 @@ def rotations(paths: Sequence[Path]) -> str:
     for the last rotations, which depend on it."""
     found: dict[str, list[tuple[float, float]]] = {}
     inside: dict[bool, list[bool]] = {True: [], False: []}
-    last: list[list[float]] = []
     for path in paths:
         for record in read_lines(path, lambda _, line: line):
             turned = record.get("faults", {}).get("rotations")
@@ -125,20 +124,16 @@ def rotations(paths: Sequence[Path]) -> str:
                 found.setdefault(record["circuit"], []).append((turned, far))
                 if turned > EVEN:
                     inside[far < EVEN].append(max(record["faults"]["last_rotations"]) < EVEN)
-                    last += [] if inside[far < EVEN][-1] else [record["faults"]["last_rotations"]]
     turned, far = np.array([np.mean(several, axis=0) for several in found.values()]).T
     even, some = far < EVEN, turned > EVEN
     free = np.log(turned[even & some])
-    bits = np.mean([(np.array(one) > EVEN).mean() for one in last])
-    sizes = np.concatenate(last)
-    eighths = (np.abs(sizes - np.sin(np.pi / 8) ** 2) < EVEN).sum() / (sizes > EVEN).sum()
     beyond = np.log(np.maximum(turned[~even] / far[~even] - 1, 0.01))
     return (
         f"{len(far)} circuits, {even.sum()} with even outputs, of which {(~some[even]).mean():.2f} are Clifford; "
         f"ln(rotations) of the others {free.mean():.2f} +- {free.std():.2f}; where outputs are uneven, "
         f"ln(rotations / unevenness - 1) {beyond.mean():.2f} +- {beyond.std():.2f}; none of the rotations is the last "
         f"on its qubit in {np.mean(inside[True]):.2f} of those with even outputs, and in {np.mean(inside[False]):.2f} "
-        f"of those with uneven ones; in the others {bits:.2f} of the bits have some, {eighths:.2f} of them by pi / 4"
+        "of those with uneven ones"
     )
 
 

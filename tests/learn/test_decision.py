@@ -521,7 +521,7 @@ def test_records_of_a_machine_called_measured_are_counts_like_others(tmp_path):
 
 def test_mitigating_a_wide_run_is_hardly_ever_worse_than_its_counts_alone():
     """Few strings whose noise is not the circuit's: the calibration's word must not cost what the counts say."""
-    table = tabulate(SOURCES["circuit-foreign-wide"](seed) for seed in range(900_000, 900_060))
+    table = tabulate(SOURCES["circuit-foreign-wide"](seed) for seed in range(900_000, 900_120))
     table = table.take(wide_rows(table))
     reached, _, _ = answers(table)
     alone = table.gram[:, circuit_candidates.ALONE, -1].astype(float) ** 2

@@ -42,7 +42,7 @@ whose gates act on neighbours."""
 EVEN = 1e-3
 """Largest unevenness of an output that counts as even."""
 _CLIFFORD = 0.44
-"""Share of Clifford circuits among those with even outputs. This and the next five constants are fitted by
+"""Share of Clifford circuits among those with even outputs. This and the next three constants are fitted by
 ``python -m benchmarks.compiled_records --rotations``."""
 _EVEN = (0.37, 1.55)
 """Mean and standard deviation of the logarithm of the rotations of the other circuits with even outputs."""
@@ -51,8 +51,6 @@ _UNEVEN = (0.77, 1.38)
 undo each other."""
 _INSIDE = {True: 0.36, False: 0.22}
 """Share of circuits without last rotations among those that are not Clifford circuits, for even and uneven outputs."""
-_TURNED, _EIGHTHS = 0.5, 0.26
-"""Share of bits with last rotations where there are any, and share of these that are by pi / 4, as in a T gate."""
 IDLING = 0.1
 """Faults of an idle qubit, relative to those of a gate."""
 _ROTATIONS_UNKNOWN = 0.1
@@ -299,8 +297,7 @@ def _with_rotations(
     """Add what is known of the circuit's rotations, or leave it unknown.
 
     Given rotations are published as they are or with others that undo each other. Otherwise the number is drawn as for
-    compiled circuits with similarly uneven outputs. Some of them may be the last ones: what came before may have turned
-    the qubits the other way, so the output need not show them.
+    compiled circuits with similarly uneven outputs; the last ones are unknown, unless there are none.
     """
     if rng.random() < _ROTATIONS_UNKNOWN:
         return published
@@ -312,10 +309,8 @@ def _with_rotations(
         return replace(published, rotations=0.0, last_rotations=none)
     even = distance < EVEN
     total = np.exp(rng.normal(*_EVEN)) if even else distance * (1 + np.exp(rng.normal(*_UNEVEN)))
-    inside, n = rng.random() < _INSIDE[even], published.n_bits
-    angles = np.where(rng.random(n) < _EIGHTHS, np.pi / 4, rng.uniform(0, np.pi / 4, n))
-    last = none if inside else non_clifford_weight(angles) * (rng.random(n) < _TURNED)
-    return replace(published, rotations=float(total), last_rotations=last * min(1.0, total / max(last.sum(), EVEN)))
+    inside = rng.random() < _INSIDE[even]
+    return replace(published, rotations=float(total), last_rotations=none if inside else None)
 
 
 def wide(seed: int) -> Case:
