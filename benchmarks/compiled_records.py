@@ -122,8 +122,11 @@ def rotations(paths: Sequence[Path]) -> str:
             if turned is not None and record.get("ideal"):
                 far = float(unevenness(np.array(list(record["ideal"].values()))))
                 found.setdefault(record["circuit"], []).append((turned, far))
+                last = record["faults"].get("last_rotations")
+                if last is None:
+                    raise ValueError(f"{path} must hold the last rotations of its circuits: write it with this version")
                 if turned > EVEN:
-                    inside[far < EVEN].append(max(record["faults"]["last_rotations"]) < EVEN)
+                    inside[far < EVEN].append(max(last) < EVEN)
     turned, far = np.array([np.mean(several, axis=0) for several in found.values()]).T
     even, some = far < EVEN, turned > EVEN
     free = np.log(turned[even & some])

@@ -175,7 +175,9 @@ def plain(faults: FaultMasks) -> dict[str, Any]:
 
 def read_faults(record: dict[str, Any]) -> FaultMasks:
     """Read fault patterns that `plain` converted."""
-    return FaultMasks(**{name: np.array(part) if type(part) is list else part for name, part in record.items()})
+    parts = {name: np.array(part) if type(part) is list else part for name, part in record.items()}
+    words = max(1, -(-record["n_bits"] // 64))
+    return FaultMasks(**parts | {"masks": np.array(record["masks"], dtype=np.uint64).reshape(-1, words)})
 
 
 def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:

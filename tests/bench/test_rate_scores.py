@@ -84,9 +84,10 @@ def test_what_is_missing_of_a_circuits_runs_is_made(tmp_path, monkeypatch):
     assert list(rates_fresh.simulate_fresh(one)) == []
 
 
-def test_fault_patterns_are_stored_whole():
+@pytest.mark.parametrize("n_masks", [0, 2])
+def test_fault_patterns_are_stored_whole(n_masks):
     """The last rotations were lost, on which features of the counts depend."""
-    masks = np.array([[1], [3]]), np.array([0.1, 0.2]), np.array([0, 1])
+    masks = [np.array(part)[:n_masks] for part in ([[1], [3]], [0.1, 0.2], [0, 1])]
     faults = FaultMasks(2, *masks, np.full((2, 2), 0.03), 0.4, last_rotations=np.array([0.1, 0.2]))
     found = rates_fresh.read_faults(json.loads(json.dumps(rates_fresh.plain(faults))))
     np.testing.assert_equal(vars(found), vars(faults))

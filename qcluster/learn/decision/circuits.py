@@ -50,7 +50,8 @@ _UNEVEN = (0.77, 1.38)
 """Mean and standard deviation of the logarithm of ``rotations / unevenness - 1`` for uneven outputs: rotations partly
 undo each other."""
 _INSIDE = {True: 0.36, False: 0.22}
-"""Share of circuits without last rotations among those that are not Clifford circuits, for even and uneven outputs."""
+"""Share of circuits without last rotations among those that are not Clifford circuits, for even and uneven outputs;
+fitted to random programs as well."""
 IDLING = 0.1
 """Faults of an idle qubit, relative to those of a gate."""
 _ROTATIONS_UNKNOWN = 0.1
