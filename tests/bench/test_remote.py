@@ -256,4 +256,4 @@ def test_running_never_spends_time_on_a_real_machine(machine, monkeypatch, tmp_p
     machines._backend.cache_clear()
     monkeypatch.setattr(room, "find_machine", lambda name: machine)
     steps = list(run(parse_campaign(PLAN), tmp_path))
-    assert "is a real machine: submit" in steps[-1].error
+    assert "is a real machine: send the campaign there by `qcluster bench submit`" in steps[-1].error

@@ -339,8 +339,7 @@ def test_last_rotations_tell_strings_that_the_circuit_makes_from_flips(n, chance
 
     told, unknown, denied = map(fidelity, (np.full(n, chance), None, np.zeros(n)))
     assert told > metrics.hellinger_fidelity(counts, ideal)
-    assert told > unknown + 0.003
-    assert unknown > denied + 0.003
+    assert told > unknown > denied
 
 
 @pytest.mark.parametrize("published", [0.45, 0.49])
