@@ -257,7 +257,7 @@ def test_what_has_arrived_is_read_without_the_rest(cloud, backend, tmp_path, mon
     """The machine is gone, and with it the only way to the missing results."""
     folder, service = submitted(backend, tmp_path), cloud.account("mine")  # two circuits of three twirls, two a job
     cloud.jobs["c003"].update(status="Failed", reason="the fridge\nis warm.")
-    whole = r"job c003 ended as ERROR: Job c003 has failed: the fridge is warm\. Results .* --partial of mitigate and rates$"
+    whole = r"Job c003 has failed: the fridge is warm\. Results .* --partial of mitigate and rates$"
     with pytest.raises(JobError, match=whole):
         jobs.collect(folder, service=service)
     first, second = jobs.read(folder, partial=True)
