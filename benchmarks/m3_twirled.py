@@ -15,7 +15,7 @@ from qcluster import baselines
 from qcluster.bench.machines import run_task
 from qcluster.bench.tasks import find_case, read_campaign
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.device.noise.faults import flipped_share
+from qcluster.device.noise.faults import flipped_share, twirled_readout
 
 CAMPAIGN = Path(__file__).parent / "campaigns" / "low_entropy.toml"
 MACHINES, WIDEST = ("FakeTorino", "FakeGuadalupe"), 8
@@ -27,8 +27,7 @@ def measure() -> Iterator[dict[str, object]]:
         if find_case(task.case).n_bits > WIDEST:
             continue
         sample = run_task(task)
-        flipped = flipped_share(sample.run.flips, sample.run.options)[:, None]
-        averaged = (1 - flipped) * sample.readout + flipped * sample.readout[:, ::-1]
+        averaged = twirled_readout(sample.readout, flipped_share(sample.run.flips, sample.run.options))
         answers = {
             "raw": sample.counts,
             "published": baselines.m3(sample.counts, sample.readout),

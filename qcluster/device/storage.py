@@ -23,8 +23,15 @@ from qcluster.files import FaultyContent, parse_json, read_whole
 
 def load_text(path: Path) -> str:
     """Read a text file; StorageError if it cannot be read, ValueError if it is not text or far too large."""
-    try:
+    with reading(path):
         return read_whole(path).decode("utf-8-sig")
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the error of a file that cannot be opened, because it is missing for instance, into StorageError."""
+    try:
+        yield
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
 

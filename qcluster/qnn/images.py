@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-from qcluster.device.storage import of_file
-from qcluster.errors import StorageError
+from qcluster.device.storage import of_file, reading
 from qcluster.files import MOST_BYTES, damaged_file_errors, is_number, open_arrays, read_whole, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
@@ -197,7 +195,7 @@ def _read_folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     try:
-        with _reading(source), open_arrays(source) as archive:
+        with reading(source), open_arrays(source) as archive:
             names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
             missing = set(names) - set(archive)
             if missing:
@@ -210,17 +208,8 @@ def _read_archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         raise ValueError(f"{source.name} must hold the arrays images and labels; {error}") from error
 
 
-@contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    """Turn the error of a file that cannot be opened, because it is missing for instance, into StorageError."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"cannot read {file}: {error.strerror}") from error
-
-
 def _read_whole(file: Path) -> bytes:
-    with _reading(file), of_file(file):
+    with reading(file), of_file(file):
         return read_whole(file)
 
 
@@ -261,7 +250,7 @@ def _check_size(file: Path) -> None:
 def _read_grey(file: Path) -> Floats:
     from matplotlib.image import imread
 
-    with _reading(file), damaged_file_errors(file):
+    with reading(file), damaged_file_errors(file):
         _check_size(file)
         image = np.asarray(imread(file))
     # matplotlib returns PNG files in [0, 1] and JPEG files as bytes.

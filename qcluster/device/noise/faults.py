@@ -252,8 +252,13 @@ def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
     come as late as possible, so that the qubit was flipped while it waited in half of the cases. A delay of the user's
     own after them is not twirled; there the decay is right only on average.
     """
-    flipped = flipped_share(run.flips, run.options)[:, None]
-    return replace(faults, readout=(1 - flipped) * faults.readout + flipped * faults.readout[:, ::-1])
+    return replace(faults, readout=twirled_readout(faults.readout, flipped_share(run.flips, run.options)))
+
+
+def twirled_readout(readout: Floats, flipped: Floats) -> Floats:
+    """Average the two readout errors of each bit, ``(n_bits, 2)``, which the share `flipped` of the twirls exchanges,
+    ``(n_bits,)`` from `flipped_share`."""
+    return np.asarray((1 - flipped[:, None]) * readout + flipped[:, None] * readout[:, ::-1])
 
 
 def flipped_share(flips: npt.NDArray[np.bool_], options: Mapping[str, Any]) -> Floats:
